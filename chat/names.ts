@@ -1,0 +1,72 @@
+// Owns the making of names: two friendly words, such as "calm-otter".
+// Never knows who holds a name: the caller says which are taken.
+// Invariant: a name made here was not taken when it was made.
+
+const adjectives = `
+able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
+brave breezy bright brisk bubbly calm candid careful caring casual cheery
+chief chirpy civil classy clean clear clever cloudy coastal cosmic cosy
+crafty creamy crisp curious curly dapper daring dazzling dear decent deft
+dewy dreamy eager early earnest easy elegant epic fabled fair famous fancy
+fast fearless festive fine firm fleet floral fluffy fond frank free fresh
+frosty funky gallant genial gentle giddy gifted glad gleaming glossy golden
+good grand grateful happy hardy hearty helpful honest hopeful humble icy
+ideal jaunty jazzy jolly jovial joyful keen kind lively loyal lucid lucky
+lunar magic mellow merry mighty mild minty misty modest musical neat nifty
+nimble noble oaken open orderly patient peachy perky placid playful plucky
+poetic polite posh precise prime proud quick quiet radiant rapid ready regal
+robust rosy royal ruby rustic sandy scenic serene sharp shiny silken silver
+simple sincere sleek smart smiling smooth snappy snowy snug sociable solar
+sonic spry stable starry steady stellar still stoic sturdy subtle sunny
+super supple sure swift tall tangy tender thankful tidy timely tranquil trim
+true trusty twinkly upbeat urban useful valiant vast velvet vibrant vivid
+warm wavy whimsical wise witty woolly worthy young zany zesty zippy
+`.trim().split(/\s+/);
+
+const animals = `
+alpaca ant antelope badger barbet bat beagle bear beaver bee beetle bison
+bobcat bonobo buffalo bunny camel canary caribou cat cheetah chipmunk cicada
+clam cobra cod colt condor coral corgi cougar coyote crab crane cricket crow
+cuckoo curlew dingo dolphin donkey dove dragonfly duck eagle echidna eel
+egret eland elk emu falcon fawn ferret finch firefly flamingo fox frog
+gannet gazelle gecko gerbil gibbon giraffe gnu goat goose gopher grebe
+grouse gull guppy hamster hare harrier hawk hedgehog heron hippo hoopoe
+horse husky ibex ibis iguana impala jackal jackdaw jaguar jay kestrel kite
+kitten kiwi koala kudu ladybird lark lemur leopard limpet linnet lion lizard
+llama lobster loris lynx macaw magpie mallard manatee marlin marmot marten
+meerkat merlin mink minnow mole moose moth mouse narwhal newt numbat ocelot
+octopus okapi orca oriole osprey ostrich otter owl oyster panda panther
+parrot pelican penguin perch petrel pheasant pigeon piglet pika pike pipit
+platypus plover pony poodle possum puffin puma python quail quokka rabbit
+raccoon raven redwing reindeer robin rook salmon sandpiper scallop seal
+shark sheep shrew shrimp siskin skylark sloth snail snipe spaniel sparrow
+sparrowhawk squid squirrel starfish starling stoat stork sturgeon swallow
+swan swift tapir tern terrier thrush tiger toad toucan trout tuna turkey
+turtle viper vole vulture wagtail walrus warbler weasel whale wigeon wolf
+wombat woodcock wren yak zebra
+`.trim().split(/\s+/);
+
+const TRIES = 32;
+
+/**
+ * A name that `isTaken` does not know. When most pairs of words are in use, a
+ * number from `nextNumber`, which never repeats, is added to one of them.
+ */
+export function makeName(
+  isTaken: (name: string) => boolean,
+  random: () => number,
+  nextNumber: () => number,
+): string {
+  const pick = (words: string[]) => words[Math.floor(random() * words.length)];
+  const pair = () => `${pick(adjectives)}-${pick(animals)}`;
+  for (let tries = 0; tries < TRIES; tries++) {
+    const name = pair();
+    if (!isTaken(name)) return name;
+  }
+  return `${pair()}-${nextNumber()}`;
+}
+
+/** Whether a name carries a number; such a name is never made twice. */
+export function isNumbered(name: string): boolean {
+  return /-\d+$/.test(name);
+}

@@ -1,0 +1,178 @@
+// Owns the HTTP side: routes, who may come in, the upgrade, the drain. Never
+// knows what is said in a room.
+// Invariant: a connection that got past the doors is in `connections` until its
+// socket is gone, also when its session ended long before.
+import { type Assets, serveAsset } from "./assets.ts";
+import type { Options } from "./options.ts";
+import { CloseCode, parseRoom } from "./protocol.ts";
+import { Lobby } from "./room.ts";
+import { Session } from "./session.ts";
+
+/** What comes from outside; a test may bring its own. */
+export interface World {
+  now: () => number;
+  random: () => number;
+}
+
+export interface Server {
+  /** Where it listens; the port is the real one if 0 was asked for. */
+  readonly address: Deno.NetAddr;
+  readonly lobby: Lobby;
+  /** Everyone past the doors, with a promise that the socket is gone. */
+  readonly connections: ReadonlyMap<Session, Promise<void>>;
+  /**
+   * Lets no one in any more, closes every client with 1001 and returns when
+   * all are gone, at the latest after `deadlineMs`.
+   */
+  drain(deadlineMs: number): Promise<void>;
+}
+
+const RETRY_AFTER_SECONDS = 5;
+
+const securityHeaders = Object.entries({
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; " +
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; " +
+    "form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+});
+
+/** Starts to listen. Throws Deno's error if the address cannot be had. */
+export function serve(
+  options: Options,
+  assets: Assets,
+  world: World = { now: Date.now, random: Math.random },
+): Server {
+  // A quarter, so that a turn alone never makes a member look slow.
+  const lobby = new Lobby(
+    { maxRooms: options.maxRooms, maxTurnChars: options.sendLimit / 4 },
+    world.now,
+    world.random,
+  );
+  const connections = new Map<Session, Promise<void>>();
+  let isDraining = false;
+
+  function handle(request: Request): Response {
+    const url = new URL(request.url);
+    if (url.pathname === "/ws") return upgrade(request, url);
+    const response = serveAsset(assets, request, url.pathname) ??
+      sentence(404, `There is nothing at ${url.pathname}.`);
+    for (const [name, value] of securityHeaders) {
+      response.headers.set(name, value);
+    }
+    return response;
+  }
+
+  function upgrade(request: Request, url: URL): Response {
+    if (request.method !== "GET") {
+      return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
+    }
+    if (!asksForWebSocket(request.headers)) {
+      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+      });
+    }
+    const roomName = parseRoom(url);
+    if (roomName === undefined) {
+      return sentence(
+        400,
+        "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
+      );
+    }
+    if (!isAllowedOrigin(request, options.allowOrigin)) {
+      return sentence(
+        403,
+        "Pages of another site may not connect. " +
+          "The server's operator can allow it with --allow-origin.",
+      );
+    }
+    if (request.headers.has("sec-websocket-protocol")) {
+      return sentence(400, "This server speaks no subprotocol: offer none.");
+    }
+    const refusal = whyNoSpace(roomName);
+    if (refusal !== undefined) {
+      return sentence(503, refusal, {
+        "retry-after": String(RETRY_AFTER_SECONDS),
+      });
+    }
+    const { socket, response } = Deno.upgradeWebSocket(request, {
+      idleTimeout: options.idleTimeout,
+    });
+    const session = new Session(socket, lobby, roomName, options, world.now);
+    const isGone = new Promise<void>((resolve) => {
+      socket.addEventListener("close", () => resolve());
+    });
+    connections.set(session, isGone);
+    isGone.then(() => connections.delete(session));
+    return response;
+  }
+
+  function whyNoSpace(roomName: string): string | undefined {
+    if (isDraining) return "The server is shutting down.";
+    if (connections.size >= options.maxClients) {
+      return "The server is full: try again later.";
+    }
+    if (!lobby.hasSpaceFor(roomName)) {
+      return "There are too many rooms: join an existing one or come later.";
+    }
+    return undefined;
+  }
+
+  const listener = Deno.serve({
+    port: options.port,
+    hostname: options.host,
+    onListen: () => {},
+    // Reached by requests that are not even a URL, and by nothing else.
+    onError: (fault) => {
+      console.error("partyline: a request failed:", fault);
+      return sentence(400, "This request could not be understood.");
+    },
+  }, handle);
+
+  async function drain(deadlineMs: number): Promise<void> {
+    isDraining = true;
+    for (const session of connections.keys()) {
+      session.close(CloseCode.shuttingDown, "the server is shutting down");
+    }
+    const { promise: isLate, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, deadlineMs);
+    await Promise.race([Promise.all(connections.values()), isLate]);
+    // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
+    await Promise.race([listener.shutdown(), isLate]);
+    clearTimeout(timer);
+  }
+
+  return { address: listener.addr, lobby, connections, drain };
+}
+
+/** Whether a request is an opening handshake (RFC 6455 section 4.2.1). */
+function asksForWebSocket(headers: Headers): boolean {
+  const has = (name: string, token: string) =>
+    headers.get(name)?.toLowerCase().split(/\s*,\s*/).includes(token) ?? false;
+  return has("upgrade", "websocket") && has("connection", "upgrade") &&
+    headers.get("sec-websocket-version") === "13" &&
+    /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "");
+}
+
+/**
+ * Whether a request may open a socket. A browser names the page's site in
+ * `Origin` (RFC 6455 section 10.2); programs send none and are let in.
+ */
+function isAllowedOrigin(request: Request, allowed: string[]): boolean {
+  const origin = request.headers.get("origin");
+  if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
+    return true;
+  }
+  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
+  return host === request.headers.get("host");
+}
+
+function sentence(
+  status: number,
+  text: string,
+  headers: Record<string, string> = {},
+): Response {
+  return new Response(`${text}\n`, { status, headers });
+}

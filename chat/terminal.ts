@@ -1,0 +1,62 @@
+// Owns what the terminal shows: the start-up banner, with the addresses that
+// others can use. Never prints by itself and never asks the system.
+// Invariant: the banner names only addresses at which the server listens.
+import { renderUnicodeCompact } from "uqr";
+import type { Options } from "./options.ts";
+
+/** A network interface as the system lists it. */
+export interface Interface {
+  name: string;
+  family: "IPv4" | "IPv6";
+  address: string;
+}
+
+/** Names that containers, virtual machines and tunnels give their interfaces. */
+const VIRTUAL =
+  /^(docker|br-|veth|virbr|vmnet|vmenet|vbox|vnic|vethernet|tun|tap|wg|utun|tailscale|zt|ppp|cni|flannel|cali|podman|lxc|lxd|bridge)/i;
+
+const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/;
+
+/**
+ * The IPv4 addresses at which others may reach this machine, the likeliest
+ * first: private addresses (RFC 1918) of real interfaces, then the other real
+ * ones, then those of virtual ones.
+ */
+export function lanAddresses(interfaces: Interface[]): string[] {
+  const rank = ({ name, address }: Interface) =>
+    (VIRTUAL.test(name) ? 2 : 0) + (PRIVATE.test(address) ? 0 : 1);
+  return interfaces
+    .filter(({ family, address }) =>
+      family === "IPv4" && !/^(127|169\.254)\./.test(address)
+    )
+    .sort((a, b) => rank(a) - rank(b))
+    .map(({ address }) => address);
+}
+
+/** What a person needs to know when the server has started. */
+export function banner(
+  options: Options,
+  port: number,
+  interfaces: Interface[],
+): string {
+  const isEverywhere = options.host === "0.0.0.0";
+  const isLocal = /^(localhost|127\.|::1$)/.test(options.host);
+  const own = isEverywhere || isLocal ? "localhost" : options.host;
+  const lines = ["Partyline is on the air.", "", `  Open    ${url(own, port)}`];
+  const others = isEverywhere ? lanAddresses(interfaces) : [];
+  for (const address of others) lines.push(`  Others  ${url(address, port)}`);
+  if (isEverywhere && others.length === 0) {
+    lines.push("  Others  cannot reach this machine: it is on no network");
+  }
+  if (isLocal) {
+    lines.push("  Invite  start with --lan to let others on your network in");
+  }
+  lines.push("  Stop    Ctrl-C", "");
+  const [best] = others;
+  if (best !== undefined) lines.push(renderUnicodeCompact(url(best, port)), "");
+  return lines.join("\n");
+}
+
+function url(host: string, port: number): string {
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+}

@@ -1,0 +1,87 @@
+// Partyline's entry: options, page, server, signals, drain. Never handles a
+// request or a message itself.
+// Invariant: the process ends here, with 0 after a stop, 1 when it could not
+// start, 2 when an option was wrong, and by no client's doing.
+import { loadAssets } from "./chat/assets.ts";
+import { helpText, OptionError, parseOptions } from "./chat/options.ts";
+import { serve } from "./chat/server.ts";
+import { banner } from "./chat/terminal.ts";
+import config from "./deno.json" with { type: "json" };
+
+const DRAIN_DEADLINE_MS = 3_000;
+
+const options = readOptions();
+const server = start(await loadAssets(`${import.meta.dirname}/static`));
+keepAlive();
+stopOnSignal();
+if (!options.quiet) {
+  const interfaces = options.host === "0.0.0.0" ? Deno.networkInterfaces() : [];
+  console.log(banner(options, server.address.port, interfaces));
+}
+
+function readOptions() {
+  try {
+    const options = parseOptions(Deno.args, (name) => Deno.env.get(name));
+    if (options === "help") end(0, helpText());
+    if (options === "version") end(0, `partyline ${config.version}`);
+    return options;
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    end(2, `partyline: ${error.message}. See --help.`);
+  }
+}
+
+function start(assets: Awaited<ReturnType<typeof loadAssets>>) {
+  const { host, port } = options;
+  try {
+    return serve(options, assets);
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      end(1, `partyline: port ${port} is in use. Choose another with --port.`);
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      end(
+        1,
+        `partyline: port ${port} may not be used. Choose one with --port.`,
+      );
+    }
+    if (error instanceof Error) {
+      end(1, `partyline: cannot listen on ${host}: ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+/** The last net: what no handler caught is logged, and the server lives on. */
+function keepAlive() {
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    console.error("partyline: not handled:", event.error);
+  });
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    console.error("partyline: not handled:", event.reason);
+  });
+}
+
+/** The first signal drains, a second one ends at once. */
+function stopOnSignal() {
+  let isStopping = false;
+  const stop = async () => {
+    if (isStopping) Deno.exit(130);
+    isStopping = true;
+    if (!options.quiet) console.log("Stopping. Ctrl-C again ends at once.");
+    await server.drain(DRAIN_DEADLINE_MS);
+    Deno.exit(0);
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  // Windows has no SIGTERM; its console sends SIGBREAK when it is closed.
+  const other = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
+  Deno.addSignalListener(other, stop);
+}
+
+function end(code: number, text: string): never {
+  if (code === 0) console.log(text);
+  else console.error(text);
+  Deno.exit(code);
+}

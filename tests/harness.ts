@@ -1,0 +1,304 @@
+// Owns what tests share: a real server on a free port, a WebSocket client that
+// can be awaited, a raw TCP client for bad frames, a deadline. Asserts nothing.
+// Invariant: all that is opened here is disposable, so a test leaks nothing.
+import { type Assets, loadAssets } from "../chat/assets.ts";
+import { defaultOptions, type Options } from "../chat/options.ts";
+import { serve, type Server, type World } from "../chat/server.ts";
+
+export const STATIC = new URL("../static", import.meta.url).pathname;
+
+const DEADLINE_MS = 10_000;
+
+/** Fails with `what` if `promise` is not settled in time. */
+export async function soon<T>(
+  promise: Promise<T>,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`waited ${deadlineMs} ms in vain for ${what}`)),
+      deadlineMs,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits until `condition` holds; for what cannot be heard of by an event. */
+export async function until(
+  condition: () => boolean,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + deadlineMs;
+  while (!condition()) {
+    if (performance.now() > giveUpAtMs) throw new Error(`in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export interface TestServer extends AsyncDisposable, Server {
+  readonly port: number;
+  readonly http: string;
+  readonly ws: string;
+}
+
+let assets: Assets | undefined;
+
+export async function startServer(
+  changes: Partial<Options> = {},
+  world: Partial<World> = {},
+): Promise<TestServer> {
+  assets ??= await loadAssets(STATIC);
+  const server = serve(defaultOptions({ port: 0, ...changes }), assets, {
+    now: Date.now,
+    random: Math.random,
+    ...world,
+  });
+  const { port } = server.address;
+  return {
+    ...server,
+    port,
+    http: `http://127.0.0.1:${port}`,
+    ws: `ws://127.0.0.1:${port}/ws`,
+    [Symbol.asyncDispose]: () => server.drain(2_000),
+  };
+}
+
+// deno-lint-ignore no-explicit-any -- what comes off the wire is unchecked
+export type WireEvent = any;
+
+/** Things that arrive one by one and can be waited for. */
+export class Inbox<T> {
+  readonly #items: T[] = [];
+  readonly #waiting: ((item: T) => void)[] = [];
+
+  put(item: T): void {
+    const resolve = this.#waiting.shift();
+    if (resolve) resolve(item);
+    else this.#items.push(item);
+  }
+
+  take(what: string): Promise<T> {
+    const item = this.#items.shift();
+    if (item !== undefined) return Promise.resolve(item);
+    const { promise, resolve } = Promise.withResolvers<T>();
+    this.#waiting.push(resolve);
+    return soon(promise, what);
+  }
+}
+
+/** Deno's own WebSocket, awaitable. */
+export class Client implements AsyncDisposable {
+  readonly #events = new Inbox<WireEvent>();
+  readonly closed: Promise<CloseEvent>;
+
+  private constructor(readonly socket: WebSocket) {
+    socket.onmessage = ({ data }) => this.#events.put(JSON.parse(data));
+    this.closed = new Promise((resolve) => socket.onclose = resolve);
+  }
+
+  static async open(url: string, options: WebSocketOptions = {}) {
+    const socket = new WebSocket(url, options);
+    const client = new Client(socket);
+    const opened = new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = (event) => {
+        reject(new Error((event as globalThis.ErrorEvent).message));
+      };
+    });
+    await soon(opened, `a connection to ${url}`);
+    socket.onerror = null;
+    return client;
+  }
+
+  send(text: string): void {
+    this.socket.send(text);
+  }
+
+  next(): Promise<WireEvent> {
+    return this.#events.take("an event");
+  }
+
+  /** The next event of that type; those before it are passed over. */
+  async nextOf(type: string): Promise<WireEvent> {
+    while (true) {
+      const event = await this.next();
+      if (event.type === type) return event;
+    }
+  }
+
+  /** Sends `text` and returns its own event, which names the client. */
+  async say(text: string): Promise<WireEvent> {
+    this.send(text);
+    while (true) {
+      const event = await this.next();
+      if (event.message === text) return event;
+    }
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.socket.close();
+    await soon(this.closed, "the end of a connection");
+  }
+}
+
+export const Opcode = {
+  continuation: 0,
+  text: 1,
+  binary: 2,
+  close: 8,
+  ping: 9,
+  pong: 10,
+} as const;
+
+export interface Frame {
+  opcode: number;
+  payload: Uint8Array;
+}
+
+/** A client's frame (RFC 6455 section 5.2) with an all-zero mask. */
+export function frame(
+  opcode: number,
+  payload: string | Uint8Array,
+  { fin = true, reserved = 0, masked = true } = {},
+): Uint8Array<ArrayBuffer> {
+  const body = typeof payload === "string"
+    ? new TextEncoder().encode(payload)
+    : payload;
+  const maskBit = masked ? 0x80 : 0;
+  const lengthBytes = body.length < 126
+    ? [maskBit | body.length]
+    : body.length < 65536
+    ? [maskBit | 126, body.length >> 8, body.length & 255]
+    : [
+      maskBit | 127,
+      0,
+      0,
+      0,
+      0,
+      ...new Uint8Array(
+        new Uint32Array([body.length]).buffer,
+      ).reverse(),
+    ];
+  return Uint8Array.from([
+    (fin ? 0x80 : 0) | (reserved << 4) | opcode,
+    ...lengthBytes,
+    ...(masked ? [0, 0, 0, 0] : []),
+    ...body,
+  ]);
+}
+
+/** A bare TCP connection that says what it likes. */
+export class RawClient implements Disposable {
+  #unread = new Uint8Array();
+
+  private constructor(private readonly tcp: Deno.TcpConn) {}
+
+  static async open(port: number): Promise<RawClient> {
+    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+  }
+
+  /** Opens a connection and makes it a WebSocket. */
+  static async upgrade(port: number, path = "/ws"): Promise<RawClient> {
+    const client = await RawClient.open(port);
+    await client.write(handshake(port, path));
+    const head = await client.readHead();
+    if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
+    return client;
+  }
+
+  async write(data: string | Uint8Array): Promise<void> {
+    let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    while (rest.length > 0) {
+      rest = rest.subarray(await this.tcp.write(rest));
+    }
+  }
+
+  /** The head of an HTTP answer. */
+  async readHead(): Promise<string> {
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += new TextDecoder().decode(await this.#take(1));
+    }
+    return head;
+  }
+
+  /** The next frame, or undefined at the end of the connection. */
+  async readFrame(): Promise<Frame | undefined> {
+    try {
+      const [first = 0, second = 0] = await this.#take(2);
+      const longBytes = second === 126 ? 2 : second === 127 ? 8 : 0;
+      const length = longBytes === 0
+        ? second
+        : (await this.#take(longBytes)).reduce(
+          (sum, byte) => sum * 256 + byte,
+          0,
+        );
+      return { opcode: first & 15, payload: await this.#take(length) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Reads on until the connection ends; the code of the close frame, if any. */
+  async closeCode(): Promise<number | undefined> {
+    let code: number | undefined;
+    while (true) {
+      const next = await soon(this.readFrame(), "a close frame");
+      if (next === undefined) return code;
+      if (next.opcode !== Opcode.close) continue;
+      const [high = 0, low = 0] = next.payload;
+      code = high * 256 + low;
+      await this.write(frame(Opcode.close, next.payload)).catch(() => {});
+    }
+  }
+
+  async #take(count: number): Promise<Uint8Array> {
+    while (this.#unread.length < count) {
+      const chunk = new Uint8Array(65536);
+      const read = await soon(this.tcp.read(chunk), "bytes");
+      if (read === null) throw new Error("the connection ended");
+      const joined = new Uint8Array(this.#unread.length + read);
+      joined.set(this.#unread);
+      joined.set(chunk.subarray(0, read), this.#unread.length);
+      this.#unread = joined;
+    }
+    const taken = this.#unread.slice(0, count);
+    this.#unread = this.#unread.slice(count);
+    return taken;
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.tcp.close();
+    } catch {
+      // Closed before.
+    }
+  }
+}
+
+/** The opening handshake (RFC 6455 section 4.1) with the RFC's sample key. */
+export function handshake(
+  port: number,
+  path = "/ws",
+  headers: Record<string, string> = {},
+): string {
+  const fields = {
+    Host: `127.0.0.1:${port}`,
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+    ...headers,
+  };
+  const lines = Object.entries(fields).map(([name, value]) =>
+    `${name}: ${value}`
+  );
+  return [`GET ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
+}

@@ -1,0 +1,235 @@
+// What bad clients may do: end themselves, and nothing else. Each case breaks
+// a rule over raw TCP while a bystander chats; afterwards no ghost is left.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  Client,
+  frame,
+  handshake,
+  Opcode,
+  RawClient,
+  soon,
+  startServer,
+  type TestServer,
+  until,
+  WireEvent,
+} from "./harness.ts";
+
+/** The bystander still chats, and nothing of a bad client is left. */
+async function assertUnharmed(server: TestServer, bystander: Client) {
+  await until(() => server.connections.size === 1, "only the bystander");
+  const [room] = server.lobby.rooms.values();
+  assertEquals(server.lobby.rooms.size, 1);
+  assertEquals(room?.members.size, 1);
+  await bystander.say("still here");
+}
+
+const cases: {
+  what: string;
+  section: string;
+  bytes: Uint8Array;
+  /** The close code that the client gets, if the server sends a close frame. */
+  code: number | undefined;
+}[] = [
+  {
+    what: "text that is not UTF-8",
+    section: "8.1",
+    bytes: frame(Opcode.text, Uint8Array.of(0xc3, 0x28)),
+    code: undefined,
+  },
+  {
+    what: "a reserved bit",
+    section: "5.2",
+    bytes: frame(Opcode.text, "x", { reserved: 4 }),
+    code: undefined,
+  },
+  {
+    what: "a reserved opcode",
+    section: "5.2",
+    bytes: frame(3, "x"),
+    code: undefined,
+  },
+  {
+    what: "a control frame in fragments",
+    section: "5.5",
+    bytes: frame(Opcode.ping, "x", { fin: false }),
+    code: undefined,
+  },
+  {
+    what: "a ping longer than 125 bytes",
+    section: "5.5",
+    bytes: frame(Opcode.ping, "x".repeat(126)),
+    code: undefined,
+  },
+  {
+    what: "a continuation of nothing",
+    section: "5.4",
+    bytes: frame(Opcode.continuation, "x"),
+    code: undefined,
+  },
+  {
+    what: "a binary frame",
+    section: "5.6",
+    bytes: frame(Opcode.binary, "x"),
+    code: 1003,
+  },
+  {
+    what: "a frame larger than the limit",
+    section: "7.4.1",
+    bytes: frame(Opcode.text, "x".repeat(70_000)),
+    code: 1009,
+  },
+  {
+    what: "fragments that are together larger than the limit",
+    section: "5.4",
+    bytes: Uint8Array.from([
+      ...frame(Opcode.text, "x".repeat(40_000), { fin: false }),
+      ...frame(Opcode.continuation, "x".repeat(40_000)),
+    ]),
+    code: 1009,
+  },
+  {
+    what: "a frame that says it is 2^63 bytes long",
+    section: "5.2",
+    bytes: Uint8Array.of(0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0),
+    code: undefined,
+  },
+];
+
+for (const { what, section, bytes, code } of cases) {
+  Deno.test(`${what} (RFC 6455 section ${section}) ends only its sender`, async () => {
+    await using server = await startServer();
+    await using bystander = await Client.open(server.ws);
+    await bystander.say("ready");
+    using raw = await RawClient.upgrade(server.port);
+    await raw.write(bytes);
+    assertEquals(await raw.closeCode(), code);
+    assertEquals((await bystander.next()).type, "leave");
+    await assertUnharmed(server, bystander);
+  });
+}
+
+Deno.test("a message in fragments, with a ping between, arrives whole", async () => {
+  await using server = await startServer();
+  using raw = await RawClient.upgrade(server.port);
+  await raw.write(frame(Opcode.text, "to", { fin: false }));
+  await raw.write(frame(Opcode.ping, "are you there"));
+  await raw.write(frame(Opcode.continuation, "gether"));
+  const pong = await raw.readFrame();
+  assertEquals(pong?.opcode, Opcode.pong);
+  assertEquals(new TextDecoder().decode(pong?.payload), "are you there");
+  const message = await raw.readFrame();
+  const event: WireEvent = JSON.parse(
+    new TextDecoder().decode(message?.payload),
+  );
+  assertEquals(event.message, "together");
+});
+
+Deno.test("requests half sent or never sent disturb no one", async () => {
+  const server = await startServer();
+  await using bystander = await Client.open(server.ws);
+  const raws = await Promise.all(
+    ["", "GET", "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: webso"].map(
+      async (text) => {
+        const raw = await RawClient.open(server.port);
+        await raw.write(text);
+        return raw;
+      },
+    ),
+  );
+  await assertUnharmed(server, bystander);
+  for (const raw of raws) raw[Symbol.dispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+Deno.test("200 clients that vanish in the middle of the handshake leave nothing", async () => {
+  await using server = await startServer();
+  await using bystander = await Client.open(server.ws);
+  for (let i = 0; i < 200; i++) {
+    using raw = await RawClient.open(server.port);
+    await raw.write(handshake(server.port));
+    if (i % 2 === 0) await raw.readHead();
+  }
+  await until(
+    () => server.connections.size === 1,
+    "the vanished to be noticed",
+  );
+  const [room] = server.lobby.rooms.values();
+  assertEquals(room?.members.size, 1);
+});
+
+Deno.test("a client that falls silent is let go after the idle time-out", async () => {
+  await using server = await startServer({ idleTimeout: 2 });
+  await using bystander = await Client.open(server.ws);
+  await bystander.say("ready");
+  // It reads nothing and answers no ping, as if its cable were cut.
+  using _silent = await RawClient.upgrade(server.port);
+  assertEquals((await bystander.next()).type, "leave");
+});
+
+Deno.test("a client that stops reading leaves the room; the others miss nothing", async () => {
+  await using server = await startServer({ rate: 0, sendLimit: 64 * 1024 });
+  await using bystander = await Client.open(server.ws);
+  await bystander.say("ready");
+  using stalled = await RawClient.upgrade(server.port);
+  const [room] = server.lobby.rooms.values();
+  await until(() => room?.members.size === 2, "the stalled one");
+  const text = "x".repeat(3_900);
+  const batch = 50;
+  let heard = 1;
+  let hasLeft = false;
+  while (!hasLeft) {
+    for (let i = 0; i < batch; i++) bystander.send(text);
+    for (const upTo = heard + batch; heard < upTo;) {
+      const event = await bystander.next();
+      if (event.type === "leave") hasLeft = true;
+      else assertEquals(event.seq, ++heard);
+    }
+    assert(heard < 20_000, "the stalled client is never let go");
+  }
+  assertEquals(room?.members.size, 1);
+  await bystander.say("still here");
+});
+
+Deno.test("a flood is answered with refusals, then cut off", async () => {
+  await using server = await startServer();
+  await using bystander = await Client.open(server.ws);
+  await bystander.say("ready");
+  using raw = await RawClient.upgrade(server.port);
+  const flood = frame(Opcode.text, "spam");
+  const writing = (async () => {
+    for (let i = 0; i < 5_000; i++) await raw.write(flood);
+  })().catch(() => {});
+  // Deno drops the close frame when more data is already waiting to be read.
+  const code = await raw.closeCode();
+  assert(code === 1008 || code === undefined, `closed with ${code}`);
+  await writing;
+  let heard = 0;
+  while ((await bystander.next()).type !== "leave") heard++;
+  assert(heard <= 25, `${heard} messages of the flood came through`);
+});
+
+Deno.test("a handler that throws costs only its own client", async () => {
+  let isBroken = false;
+  const now = () => {
+    if (!isBroken) return 0;
+    isBroken = false;
+    throw new Error("the clock is broken (on purpose)");
+  };
+  await using server = await startServer({}, { now });
+  await using bystander = await Client.open(server.ws);
+  await bystander.say("ready");
+  await using victim = await Client.open(server.ws);
+  await victim.say("ready");
+  await bystander.next();
+  const { error } = console;
+  const logged: unknown[][] = [];
+  console.error = (...words) => logged.push(words);
+  isBroken = true;
+  victim.send("boom");
+  const { code } = await soon(victim.closed, "the close");
+  console.error = error;
+  assertEquals(code, 1011);
+  assertEquals(logged.length, 1);
+  assertMatch(String(logged[0]?.[1]), /clock is broken/);
+  await bystander.say("still here");
+});

@@ -1,0 +1,106 @@
+// What options.ts promises: flags over environment over defaults, and a clear
+// word on everything that is wrong.
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import {
+  defaultOptions,
+  helpText,
+  OptionError,
+  type Options,
+  parseOptions,
+} from "../chat/options.ts";
+
+function parse(line: string, env: Record<string, string> = {}): Options {
+  const args = line.split(" ").filter(Boolean);
+  const options = parseOptions(args, (name) => env[name]);
+  assert(typeof options === "object");
+  return options;
+}
+
+Deno.test("without options all defaults hold", () => {
+  assertEquals(parse(""), defaultOptions());
+  assertEquals(parse("").host, "127.0.0.1");
+  assertEquals(parse("").port, 8000);
+});
+
+Deno.test("a flag takes its value with a space or an equals sign", () => {
+  assertEquals(parse("--port 81 --max-clients=5").port, 81);
+  assertEquals(parse("--port 81 --max-clients=5").maxClients, 5);
+});
+
+Deno.test("the environment sets options, and flags win over it", () => {
+  const env = { PARTYLINE_PORT: "81", PARTYLINE_MAX_MESSAGE: "10" };
+  assertEquals(parse("", env).maxMessage, 10);
+  assertEquals(parse("--port 82", env).port, 82);
+  assertEquals(parse("", { PARTYLINE_QUIET: "1" }).quiet, true);
+  assertEquals(parse("", { PARTYLINE_QUIET: "no" }).quiet, false);
+});
+
+Deno.test("--lan listens on all interfaces", () => {
+  assertEquals(parse("--lan").host, "0.0.0.0");
+});
+
+Deno.test("origins may be listed with commas or by repeating the flag", () => {
+  const wanted = ["https://a.example", "http://b.example:81"];
+  assertEquals(
+    parse("--allow-origin https://a.example,http://b.example:81").allowOrigin,
+    wanted,
+  );
+  assertEquals(
+    parse("--allow-origin https://a.example --allow-origin http://b.example:81")
+      .allowOrigin,
+    wanted,
+  );
+});
+
+Deno.test("--help and --version are told from options", () => {
+  assertEquals(parseOptions(["--help"], () => undefined), "help");
+  assertEquals(parseOptions(["--version"], () => undefined), "version");
+});
+
+for (
+  const [line, complaint] of [
+    ["--nope", "unknown option --nope"],
+    ["-x", "unknown option -x"],
+    ["--nope=1", "unknown option --nope"],
+    ["physics", 'unexpected "physics"'],
+    ["--port", "--port needs a value"],
+    ["--port=", "--port needs a value"],
+    ["--port --lan", "--port needs a value"],
+    ["--port 65536", "from 0 to 65535"],
+    ["--port 80a", '"80a"'],
+    ["--rate -1", '"-1"'],
+    ["--burst 0", "--burst takes a whole number from 1"],
+    ["--lan=maybe", "--lan is yes or no"],
+    ["--lan --host 10.0.0.1", "--lan and --host exclude each other"],
+    ["--allow-origin example.org", "origins such as"],
+    ["--allow-origin https://example.org/chat", "origins such as"],
+  ] as const
+) {
+  Deno.test(`"${line}" is refused with a reason`, () => {
+    const error = assertThrows(() => parse(line), OptionError);
+    assertStringIncludes(error.message, complaint);
+  });
+}
+
+Deno.test("a malformed variable is named in the error", () => {
+  assertThrows(
+    () => parse("", { PARTYLINE_MAX_ROOMS: "many" }),
+    OptionError,
+    "PARTYLINE_MAX_ROOMS",
+  );
+});
+
+Deno.test("the help text names every option with its default", () => {
+  const help = helpText();
+  for (const key of Object.keys(defaultOptions())) {
+    const flag = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    assertStringIncludes(help, `--${flag} `);
+  }
+  assertStringIncludes(help, "(8000)");
+  assert(help.split("\n").every((line) => line.length <= 80), help);
+});

@@ -1,0 +1,251 @@
+// What server.ts promises over HTTP: the page's files, the doors, the drain.
+// Requests go over raw TCP where `fetch` would tidy them.
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
+import {
+  Client,
+  handshake,
+  RawClient,
+  soon,
+  startServer,
+  until,
+} from "./harness.ts";
+
+Deno.test("the page is served with its type and the security headers", async () => {
+  await using server = await startServer();
+  const response = await fetch(server.http);
+  assertStringIncludes(await response.text(), "<!doctype html>");
+  assertEquals(response.status, 200);
+  assertEquals(
+    response.headers.get("content-type"),
+    "text/html; charset=utf-8",
+  );
+  assertEquals(response.headers.get("x-content-type-options"), "nosniff");
+  assertEquals(response.headers.get("referrer-policy"), "no-referrer");
+  const policy = response.headers.get("content-security-policy") ?? "";
+  assertStringIncludes(policy, "script-src 'self'");
+  assertStringIncludes(policy, "frame-ancestors 'none'");
+  assert(!policy.includes("unsafe"));
+});
+
+/** One request without what `fetch` adds and hides. */
+async function ask(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  method = "GET",
+) {
+  using raw = await RawClient.open(port);
+  const lines = Object.entries({ Host: `127.0.0.1:${port}`, ...headers })
+    .map(([name, value]) => `${name}: ${value}\r\n`);
+  await raw.write(`${method} ${path} HTTP/1.1\r\n${lines.join("")}\r\n`);
+  const head = await raw.readHead();
+  const field = (name: string) =>
+    new RegExp(`^${name}: (.*)\r$`, "im").exec(head)?.[1];
+  return { status: Number(head.split(" ")[1]), field };
+}
+
+Deno.test("each coding of a file has its own strong ETag and is revalidated", async () => {
+  await using server = await startServer();
+  const etags = new Set<string>();
+  for (const coding of ["br", "gzip", "identity"]) {
+    const headers = { "Accept-Encoding": coding };
+    const first = await ask(server.port, "/", headers);
+    assertEquals(first.status, 200);
+    assertEquals(
+      first.field("content-encoding"),
+      coding === "identity" ? undefined : coding,
+    );
+    assertEquals(first.field("vary"), "Accept-Encoding");
+    assertMatch(first.field("cache-control") ?? "", /no-cache/);
+    const etag = first.field("etag") ?? "";
+    assertMatch(etag, /^"/);
+    etags.add(etag);
+    const again = await ask(server.port, "/", {
+      ...headers,
+      "If-None-Match": etag,
+    });
+    assertEquals([again.status, again.field("etag")], [304, etag]);
+  }
+  assertEquals(etags.size, 3);
+});
+
+Deno.test("a client that names no coding gets the file as it is", async () => {
+  await using server = await startServer();
+  const { status, field } = await ask(server.port, "/style.css");
+  assertEquals([status, field("content-encoding")], [200, undefined]);
+});
+
+Deno.test("HEAD has the length of GET and no body", async () => {
+  await using server = await startServer();
+  const get = await ask(server.port, "/");
+  using raw = await RawClient.open(server.port);
+  await raw.write("HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+  const head = await raw.readHead();
+  assertStringIncludes(head, `content-length: ${get.field("content-length")}`);
+  assertEquals(await raw.readFrame(), undefined);
+});
+
+for (
+  const path of [
+    "/nothing",
+    "/%2e%2e/deno.json",
+    "//deno.json",
+    "/static/",
+    "/%00",
+    "/%zz",
+  ]
+) {
+  Deno.test(`${path} is not found`, async () => {
+    await using server = await startServer();
+    assertEquals((await ask(server.port, path)).status, 404);
+  });
+}
+
+Deno.test("a file can only be read", async () => {
+  await using server = await startServer();
+  for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
+    const { status, field } = await ask(server.port, "/", {}, method);
+    assertEquals([status, field("allow")], [405, "GET, HEAD"]);
+  }
+});
+
+const upgrade = {
+  Upgrade: "websocket",
+  Connection: "keep-alive, Upgrade",
+  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+  "Sec-WebSocket-Version": "13",
+};
+
+Deno.test("/ws without an upgrade is 426 and says what to ask for", async () => {
+  await using server = await startServer();
+  const response = await fetch(`${server.http}/ws`);
+  assertEquals(response.status, 426);
+  assertEquals(response.headers.get("upgrade"), "websocket");
+  assertMatch(await response.text(), /^[A-Z].*\.\n$/);
+});
+
+Deno.test("/ws opens with GET only", async () => {
+  await using server = await startServer();
+  const { status, field } = await ask(server.port, "/ws", upgrade, "POST");
+  assertEquals([status, field("allow")], [405, "GET"]);
+});
+
+for (
+  const [what, headers, status] of [
+    ["another version", { "Sec-WebSocket-Version": "8" }, 426],
+    ["a malformed key", { "Sec-WebSocket-Key": "short" }, 426],
+    ["no Connection: Upgrade", { Connection: "close" }, 426],
+    ["an unknown subprotocol", { "Sec-WebSocket-Protocol": "soap" }, 400],
+    ["a foreign origin", { Origin: "https://evil.example" }, 403],
+    ["an origin that is no URL", { Origin: "::" }, 403],
+    ["the origin of a file", { Origin: "null" }, 403],
+  ] as const
+) {
+  Deno.test(`a handshake with ${what} gets ${status}`, async () => {
+    await using server = await startServer();
+    const answer = await ask(server.port, "/ws", { ...upgrade, ...headers });
+    assertEquals(answer.status, status);
+    assertEquals(server.connections.size, 0);
+  });
+}
+
+Deno.test("the server's own origin and listed ones may connect", async () => {
+  const listed = "https://class.example";
+  await using server = await startServer({ allowOrigin: [listed] });
+  for (const Origin of [`http://127.0.0.1:${server.port}`, listed]) {
+    const answer = await ask(server.port, "/ws", { ...upgrade, Origin });
+    assertEquals(answer.status, 101);
+  }
+  await using open = await startServer({ allowOrigin: ["*"] });
+  const answer = await ask(open.port, "/ws", { ...upgrade, Origin: "null" });
+  assertEquals(answer.status, 101);
+});
+
+for (
+  const room of [
+    "",
+    "Physics",
+    "a_b",
+    "a".repeat(33),
+    "%3Cb%3E",
+    "%F0%9F%92%A9",
+  ]
+) {
+  Deno.test(`"${room}" is no name for a room: 400`, async () => {
+    await using server = await startServer();
+    const response = await fetch(`${server.http}/ws?room=${room}`, {
+      headers: upgrade,
+    });
+    assert([400, 426].includes(response.status));
+    await response.body?.cancel();
+    const answer = await ask(server.port, `/ws?room=${room}`, upgrade);
+    assertEquals(answer.status, 400);
+  });
+}
+
+Deno.test("one client too many gets 503 with Retry-After, and a place is free again", async () => {
+  await using server = await startServer({ maxClients: 2 });
+  await using _first = await Client.open(server.ws);
+  {
+    await using _second = await Client.open(server.ws);
+    const { status, field } = await ask(server.port, "/ws", upgrade);
+    assertEquals(status, 503);
+    assertMatch(field("retry-after") ?? "", /^\d+$/);
+  }
+  await until(() => server.connections.size === 1, "a free place");
+  await using _third = await Client.open(server.ws);
+});
+
+Deno.test("one room too many gets 503, an existing room still lets in", async () => {
+  await using server = await startServer({ maxRooms: 1 });
+  await using _first = await Client.open(`${server.ws}?room=a`);
+  await until(() => server.lobby.rooms.size === 1, "the room");
+  assertEquals((await ask(server.port, "/ws?room=b", upgrade)).status, 503);
+  await using _second = await Client.open(`${server.ws}?room=a`);
+});
+
+Deno.test("a room that filled up during the handshake closes with 1013", async () => {
+  await using server = await startServer({ maxRooms: 1 });
+  const raws = await Promise.all(
+    Array.from({ length: 20 }, () => RawClient.open(server.port)),
+  );
+  await Promise.all(
+    raws.map((raw, i) => raw.write(handshake(server.port, `/ws?room=r${i}`))),
+  );
+  const codes = await Promise.all(raws.map(async (raw) => {
+    const head = await raw.readHead();
+    if (!head.includes(" 101 ")) return 503;
+    // The one that got the room is closed by the drain below.
+    return undefined;
+  }));
+  await until(() => server.lobby.rooms.size === 1, "one room");
+  assert(codes.includes(undefined));
+  for (const raw of raws) raw[Symbol.dispose]();
+  await until(() => server.connections.size === 0, "an empty server");
+  assertEquals(server.lobby.rooms.size, 0);
+});
+
+Deno.test("a drain closes every client with 1001 and lets no one in", async () => {
+  const server = await startServer();
+  await using a = await Client.open(server.ws);
+  using raw = await RawClient.upgrade(server.port, "/ws?room=other");
+  await until(() => server.lobby.rooms.size === 2, "two rooms");
+  const drained = server.drain(5_000);
+  assertEquals((await soon(a.closed, "the close")).code, 1001);
+  assertEquals(await raw.closeCode(), 1001);
+  await soon(drained, "the drain");
+  assertEquals([server.connections.size, server.lobby.rooms.size], [0, 0]);
+});
+
+Deno.test("a drain does not wait for a stalled client beyond its deadline", async () => {
+  const server = await startServer();
+  using _raw = await RawClient.upgrade(server.port);
+  await until(() => server.lobby.rooms.size === 1, "the member");
+  await soon(server.drain(200), "the drain");
+  assertEquals(server.lobby.rooms.size, 0);
+});

@@ -1,0 +1,60 @@
+// What terminal.ts promises: addresses that work, the likeliest first. The
+// interfaces are made up; main_test.ts starts the real thing.
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { defaultOptions } from "../chat/options.ts";
+import { banner, type Interface, lanAddresses } from "../chat/terminal.ts";
+
+const ipv4 = (name: string, address: string): Interface => ({
+  name,
+  address,
+  family: "IPv4",
+});
+
+Deno.test("private addresses of real interfaces come first, bridges last", () => {
+  const addresses = lanAddresses([
+    ipv4("lo", "127.0.0.1"),
+    ipv4("docker0", "172.17.0.1"),
+    ipv4("tun0", "10.8.0.2"),
+    ipv4("eth1", "203.0.113.9"),
+    ipv4("eth0", "169.254.3.4"),
+    ipv4("wlan0", "192.168.1.20"),
+    { name: "wlan0", family: "IPv6", address: "fe80::1" },
+  ]);
+  assertEquals(addresses, [
+    "192.168.1.20",
+    "203.0.113.9",
+    "172.17.0.1",
+    "10.8.0.2",
+  ]);
+});
+
+Deno.test("a local server says how to invite others", () => {
+  const text = banner(defaultOptions(), 8000, []);
+  assertStringIncludes(text, "http://localhost:8000/");
+  assertStringIncludes(text, "--lan");
+  assertStringIncludes(text, "Ctrl-C");
+});
+
+Deno.test("an open server lists all addresses and draws one as a QR code", () => {
+  const options = defaultOptions({ lan: true, host: "0.0.0.0" });
+  const text = banner(options, 81, [
+    ipv4("br-1", "172.18.0.1"),
+    ipv4("en0", "10.1.2.3"),
+  ]);
+  const places = ["http://10.1.2.3:81/", "http://172.18.0.1:81/", "█▀▀▀▀▀▀▀█"]
+    .map((part) => text.indexOf(part));
+  assert(!places.includes(-1), text);
+  assertEquals(places, places.toSorted((a, b) => a - b));
+});
+
+Deno.test("a machine without a network is told so", () => {
+  const options = defaultOptions({ lan: true, host: "0.0.0.0" });
+  assertStringIncludes(banner(options, 81, []), "no network");
+});
+
+Deno.test("an IPv6 host is written in brackets", () => {
+  assertStringIncludes(
+    banner(defaultOptions({ host: "fd00::7" }), 81, []),
+    "http://[fd00::7]:81/",
+  );
+});

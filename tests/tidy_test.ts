@@ -1,0 +1,64 @@
+// The layers of DESIGN section 4: who may import whom, and that each file says
+// at its top what it owns. Adding a file means adding it here.
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("..", import.meta.url);
+
+/** What each file of chat/ may import from chat/. */
+const layers: Record<string, string[]> = {
+  "assets.ts": [],
+  "limits.ts": [],
+  "names.ts": [],
+  "options.ts": [],
+  "protocol.ts": [],
+  "room.ts": ["names.ts", "protocol.ts"],
+  "server.ts": [
+    "assets.ts",
+    "options.ts",
+    "protocol.ts",
+    "room.ts",
+    "session.ts",
+  ],
+  "session.ts": ["limits.ts", "protocol.ts", "room.ts"],
+  "std.d.ts": [],
+  "terminal.ts": ["options.ts"],
+};
+
+function filesIn(folder: string): string[] {
+  return [...Deno.readDirSync(new URL(folder, ROOT))]
+    .filter(({ isFile }) => isFile)
+    .map(({ name }) => name)
+    .sort();
+}
+
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+
+Deno.test("every file of chat/ has its place in the layers", () => {
+  assertEquals(filesIn("chat/"), Object.keys(layers).sort());
+});
+
+for (const [file, allowed] of Object.entries(layers)) {
+  Deno.test(`chat/${file} imports only what its layer allows`, () => {
+    const imports = [...read(`chat/${file}`).matchAll(/from "\.\/([^"]+)"/g)]
+      .map(([, name = ""]) => name);
+    assertEquals(imports.filter((name) => !allowed.includes(name)), []);
+  });
+}
+
+Deno.test("every file opens with a comment of two to five lines", () => {
+  const files = [
+    "main.ts",
+    ...filesIn("chat/").map((name) => `chat/${name}`),
+    ...filesIn("tests/").map((name) => `tests/${name}`),
+    ...filesIn("static/")
+      .filter((name) => name.endsWith(".js") && name !== "client.js")
+      .map((name) => `static/${name}`),
+  ];
+  for (const file of files) {
+    const lines = read(file).split("\n").filter((line) =>
+      line !== "// @ts-check"
+    );
+    const length = lines.findIndex((line) => !line.startsWith("//"));
+    assert(length >= 2 && length <= 5, `${file}: ${length} lines`);
+  }
+});
