@@ -6,6 +6,8 @@ socket.onmessage = ({ data }) => {
   const { sender, message } = JSON.parse(data);
   console.log(`${sender}: ${message}`);
 };
-socket.onclose = ({ code }) => process.exit(code === 1000 ? 0 : 1);
-
+socket.onclose = ({ code, reason }) => {
+  console.log(`closed: ${code} ${reason}`);
+  process.exit();
+};
 process.stdin.on("data", (line) => socket.send(String(line).trimEnd()));

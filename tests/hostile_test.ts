@@ -143,7 +143,7 @@ Deno.test("requests half sent or never sent disturb no one", async () => {
 
 Deno.test("200 clients that vanish in the middle of the handshake leave nothing", async () => {
   await using server = await startServer();
-  await using bystander = await Client.open(server.ws);
+  await using _bystander = await Client.open(server.ws);
   for (let i = 0; i < 200; i++) {
     using raw = await RawClient.open(server.port);
     await raw.write(handshake(server.port));
@@ -170,7 +170,7 @@ Deno.test("a client that stops reading leaves the room; the others miss nothing"
   await using server = await startServer({ rate: 0, sendLimit: 64 * 1024 });
   await using bystander = await Client.open(server.ws);
   await bystander.say("ready");
-  using stalled = await RawClient.upgrade(server.port);
+  using _stalled = await RawClient.upgrade(server.port);
   const [room] = server.lobby.rooms.values();
   await until(() => room?.members.size === 2, "the stalled one");
   const text = "x".repeat(3_900);

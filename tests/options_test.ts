@@ -104,3 +104,11 @@ Deno.test("the help text names every option with its default", () => {
   assertStringIncludes(help, "(8000)");
   assert(help.split("\n").every((line) => line.length <= 80), help);
 });
+
+Deno.test("the README lists the options as --help does", async () => {
+  const readme = await Deno.readTextFile(
+    new URL("../README.md", import.meta.url),
+  );
+  const rows = helpText().split("\n").filter((line) => /^ +--/.test(line));
+  for (const row of rows) assertStringIncludes(readme, row.trim());
+});

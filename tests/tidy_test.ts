@@ -49,7 +49,9 @@ Deno.test("every file opens with a comment of two to five lines", () => {
   const files = [
     "main.ts",
     ...filesIn("chat/").map((name) => `chat/${name}`),
-    ...filesIn("tests/").map((name) => `tests/${name}`),
+    ...filesIn("tests/")
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => `tests/${name}`),
     ...filesIn("static/")
       .filter((name) => name.endsWith(".js") && name !== "client.js")
       .map((name) => `static/${name}`),

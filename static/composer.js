@@ -1,0 +1,64 @@
+// @ts-check
+// Owns the box in which a message is written. It never sends by itself: it
+// asks. Invariant: the text leaves the box only when it was accepted; until
+// then no event of the connection can take it away.
+
+const SHOW_REMAINING_BELOW = 200;
+
+/**
+ * @typedef {object} Parts
+ * @property {HTMLFormElement} form
+ * @property {HTMLTextAreaElement} box
+ * @property {HTMLElement} grow around the box; style.css makes both as high as
+ *   the text that it carries
+ * @property {HTMLElement} remaining
+ */
+
+export class Composer {
+  #parts;
+  #submit;
+
+  /**
+   * @param {Parts} parts
+   * @param {(text: string) => boolean} submit returns false to refuse the text
+   */
+  constructor(parts, submit) {
+    this.#parts = parts;
+    this.#submit = submit;
+    parts.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    parts.box.addEventListener("keydown", (event) => this.#keyDown(event));
+    parts.box.addEventListener("input", () => this.#textChanged());
+    this.#textChanged();
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyDown(event) {
+    if (event.key !== "Enter" || event.shiftKey) return;
+    // This Enter picks a word from an input method. Safari reports it after
+    // the composition has ended; the old key code 229 gives it away.
+    if (event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    this.#send();
+  }
+
+  #send() {
+    const { box } = this.#parts;
+    if (box.value.trim() !== "" && this.#submit(box.value)) {
+      box.value = "";
+      this.#textChanged();
+    }
+    box.focus();
+  }
+
+  #textChanged() {
+    const { box, grow, remaining } = this.#parts;
+    grow.dataset["text"] = box.value;
+    const left = box.maxLength - box.value.length;
+    remaining.textContent = left < SHOW_REMAINING_BELOW
+      ? `${left} characters left`
+      : "";
+  }
+}

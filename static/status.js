@@ -1,0 +1,79 @@
+// @ts-check
+// Owns the words that say how the connection is. It never connects: the
+// button only asks. Invariant: exactly one state is shown at any time, and a
+// countdown runs only while the connection waits.
+
+/** @import { State } from "./connection.js" */
+
+const TICK_MS = 250;
+
+/** @type {Record<State["name"], string>} */
+const WORDS = {
+  connecting: "Connecting…",
+  open: "Connected",
+  waiting: "Reconnecting",
+  offline: "Offline: this device has no network",
+  closed: "Not connected",
+};
+
+/**
+ * @typedef {object} Parts
+ * @property {HTMLElement} page carries the state's name for style.css
+ * @property {HTMLElement} text
+ * @property {HTMLElement} countdown
+ * @property {HTMLElement} note
+ * @property {HTMLElement} tryNow
+ */
+
+export class Status {
+  #parts;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #ticker = undefined;
+
+  /**
+   * @param {Parts} parts
+   * @param {() => void} onTryNow
+   */
+  constructor(parts, onTryNow) {
+    this.#parts = parts;
+    parts.tryNow.addEventListener("click", onTryNow);
+  }
+
+  /** @param {State} state */
+  show(state) {
+    const { page, text, countdown, note, tryNow } = this.#parts;
+    clearInterval(this.#ticker);
+    countdown.textContent = "";
+    page.dataset["line"] = state.name;
+    setText(text, WORDS[state.name]);
+    if (state.name === "open") setText(note, "");
+    tryNow.hidden = state.name !== "waiting" && state.name !== "offline";
+    if (state.name === "waiting") this.#countDown(state.delayMs);
+  }
+
+  /** Says that a message was not sent, until the connection is back. */
+  explainRefusal() {
+    setText(this.#parts.note, "Not sent yet: your text is kept.");
+  }
+
+  /** @param {number} delayMs */
+  #countDown(delayMs) {
+    const end = performance.now() + delayMs;
+    const tick = () => {
+      const seconds = Math.ceil((end - performance.now()) / 1000);
+      setText(this.#parts.countdown, ` in ${Math.max(1, seconds)} s`);
+    };
+    tick();
+    this.#ticker = setInterval(tick, TICK_MS);
+  }
+}
+
+/**
+ * A screen reader speaks whatever is written anew, even the same words.
+ *
+ * @param {HTMLElement} element
+ * @param {string} text
+ */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
