@@ -1,8 +1,10 @@
-// Partyline's entry: options, page, server, signals, drain. Never handles a
+// Partyline's entry: options, page, log, server, signals, drain. Never handles a
 // request or a message itself.
 // Invariant: the process ends here, with 0 after a stop, 1 when it could not
 // start, 2 when an option was wrong, and by no client's doing.
 import { loadAssets } from "./chat/assets.ts";
+import { type Log, LogError, MemoryLog } from "./chat/log.ts";
+import { SqliteLog } from "./chat/log_sqlite.ts";
 import { helpText, OptionError, parseOptions } from "./chat/options.ts";
 import { serve } from "./chat/server.ts";
 import { banner } from "./chat/terminal.ts";
@@ -11,7 +13,9 @@ import config from "./deno.json" with { type: "json" };
 const DRAIN_DEADLINE_MS = 3_000;
 
 const options = readOptions();
-const server = start(await loadAssets(`${import.meta.dirname}/static`));
+const assets = await loadAssets(`${import.meta.dirname}/static`);
+const log = openLog();
+const server = start();
 keepAlive();
 stopOnSignal();
 if (!options.quiet) {
@@ -31,10 +35,21 @@ function readOptions() {
   }
 }
 
-function start(assets: Awaited<ReturnType<typeof loadAssets>>) {
+function openLog(): Log {
+  try {
+    return options.data === ":memory:"
+      ? new MemoryLog(options.keep)
+      : new SqliteLog(options.data, options.keep);
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error;
+    end(1, `partyline: ${error.message}`);
+  }
+}
+
+function start() {
   const { host, port } = options;
   try {
-    return serve(options, assets);
+    return serve(options, assets, log);
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       end(1, `partyline: port ${port} is in use. Choose another with --port.`);
@@ -72,6 +87,7 @@ function stopOnSignal() {
     isStopping = true;
     if (!options.quiet) console.log("Stopping. Ctrl-C again ends at once.");
     await server.drain(DRAIN_DEADLINE_MS);
+    log.close();
     Deno.exit(0);
   };
   Deno.addSignalListener("SIGINT", stop);

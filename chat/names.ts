@@ -70,3 +70,26 @@ export function makeName(
 export function isNumbered(name: string): boolean {
   return /-\d+$/.test(name);
 }
+
+/** Longest name, in characters (Unicode code points). */
+export const MAX_NAME_CHARS = 24;
+
+/**
+ * Why a name that someone chose cannot be, as a sentence, or undefined. Letters
+ * and digits of any script will do, with the marks they need.
+ */
+export function nameProblem(name: string): string | undefined {
+  const folded = name.normalize("NFKC");
+  if (
+    [...name].length > MAX_NAME_CHARS || [...folded].length > MAX_NAME_CHARS
+  ) {
+    return `A name has at most ${MAX_NAME_CHARS} characters.`;
+  }
+  const isWellFormed = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_ -]*$/u.test(folded) &&
+    !/\p{Default_Ignorable_Code_Point}|  | $/u.test(folded);
+  if (!isWellFormed) {
+    return "A name is made of letters, digits, - and _, with single spaces " +
+      "inside.";
+  }
+  return folded.toLowerCase() === "server" ? "That name is taken." : undefined;
+}

@@ -10,6 +10,8 @@ export interface Options {
   host: string;
   lan: boolean;
   allowOrigin: string[];
+  data: string;
+  keep: number;
   rate: number;
   burst: number;
   maxMessage: number;
@@ -51,6 +53,18 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     default: [],
     value: "ORIGIN,…",
     help: "other sites whose pages may connect; * for all",
+  },
+  data: {
+    default: "partyline.db",
+    value: "FILE",
+    help: "where history lives; or :memory:",
+  },
+  keep: {
+    default: 10_000,
+    value: "N",
+    help: "messages kept for each room",
+    min: 1,
+    max: 10_000_000,
   },
   rate: {
     default: 10,

@@ -1,167 +1,330 @@
-// Owns `Room` (a Set of members and its turns) and `Lobby` (all rooms, all
-// names). Never knows a member's transport, never writes to a socket.
-// Invariant: the order of a room is decided in its queue, once; every member
-// is given the same events in that order.
-import { encode, type MessageEvent } from "./protocol.ts";
-import { isNumbered, makeName } from "./names.ts";
+// Owns `Room` (a Set of members, what waits, its turns) and `Turn`. Never
+// knows a member's transport, never writes to a socket.
+// Invariant: the log decides the order, once a turn; every member is given the
+// same turns in that order, and none before it is stored.
+import type { Draft, Head, Log, ReadLimit, Stored } from "./log.ts";
+import {
+  encode,
+  encodeDraft,
+  encodeFrame,
+  type ErrorCode,
+  MAX_HISTORY,
+  type ServerEvent,
+} from "./protocol.ts";
 
-/** Someone in a room, however connected. */
+/** Someone in a room, however connected. No method may throw or wait. */
 export interface Member {
   readonly name: string;
-  /**
-   * Takes one turn's events, encoded, in order. Must not throw and must not
-   * wait: a member that cannot keep up leaves the room.
-   */
-  deliver(events: readonly string[]): void;
+  /** Takes one turn. A member that cannot keep up leaves the room. */
+  deliver(turn: Turn): void;
+  /** Takes the event of a message that it sent again. */
+  acknowledge(event: string): void;
+  /** Hears that its message was not stored, and may be after `retryAfterMs`. */
+  refuse(
+    code: ErrorCode,
+    message: string,
+    id?: string,
+    retryAfterMs?: number,
+  ): void;
+  /** Hears that the room's history was lost and begins anew. */
+  restart(): void;
 }
-
-/** Names stay unused for this long after their holder has gone. */
-export const NAME_REST_MS = 60_000;
 
 /** Messages that may wait for a turn in one room; one more is refused. */
 export const MAX_QUEUED = 10_000;
 
+/** Of events that are not messages there is at most one turn in this time. */
+export const PRESENCE_PAUSE_MS = 250;
+
+/** After a log failed, when a client may try again. */
+export const LOG_RETRY_MS = 2_000;
+
+interface Said {
+  author: Member;
+  message: string;
+  identity: string | undefined;
+  id: string | undefined;
+}
+
+type Presence = Extract<
+  ServerEvent,
+  { type: "join" | "leave" | "rename" | "typing" }
+>;
+
+interface Encoded {
+  text: string;
+  /** 0 for what is not a message. */
+  seq: number;
+  isPlain: boolean;
+}
+
+/** What happened in a room at one moment, encoded once for all members. */
+export class Turn {
+  #frame: string | undefined;
+  #presence: string | undefined;
+  #plain: string[] | undefined;
+
+  constructor(private readonly events: readonly Encoded[]) {}
+
+  /** All of it, as one frame of the full dialect. */
+  get frame(): string {
+    return this.#frame ??= encodeFrame(this.events.map(({ text }) => text));
+  }
+
+  /** All but the messages, or "" if there is nothing else. */
+  get presence(): string {
+    if (this.#presence === undefined) {
+      const texts = this.events.filter(({ seq }) => seq === 0)
+        .map(({ text }) => text);
+      this.#presence = texts.length > 0 ? encodeFrame(texts) : "";
+    }
+    return this.#presence;
+  }
+
+  /** The `seq` of the first and of the last message, if there is one. */
+  get firstSeq(): number | undefined {
+    return this.events.find(({ seq }) => seq !== 0)?.seq;
+  }
+
+  get lastSeq(): number | undefined {
+    return this.events.findLast(({ seq }) => seq !== 0)?.seq;
+  }
+
+  /** What the plain dialect knows, a frame each. */
+  get plain(): readonly string[] {
+    return this.#plain ??= this.events.filter(({ isPlain }) => isPlain)
+      .map(({ text }) => text);
+  }
+}
+
 export class Room {
   readonly members = new Set<Member>();
-  #queue: string[] = [];
-  #seq = 0;
-  #isTurnDue = false;
+  /** Everyone who is in this room or about to be. */
+  readonly guests = new Set<Member>();
+  /** What was delivered last; `epoch` is "" until `open` or the first turn. */
+  head: Head = { epoch: "", seq: 0 };
+  #queue: (Said | Presence)[] = [];
+  #isTurning = false;
+  #presenceTimer: ReturnType<typeof setTimeout> | undefined;
 
+  /** `onIdle` is called when nothing waits any more. */
   constructor(
+    readonly name: string,
+    private readonly log: Log,
     private readonly maxTurnChars: number,
     private readonly now: () => number,
+    private readonly onIdle: (room: Room) => void,
   ) {}
+
+  /** Finds out where the history stands. Rejects as the log does. */
+  async open(): Promise<void> {
+    if (this.head.epoch !== "") return;
+    const head = await this.log.head(this.name);
+    // A turn may have come first, and knows better.
+    if (this.head.epoch === "") this.head = head;
+  }
+
+  /** The events after `seq`, at most a turn's worth; as `Log.after`. */
+  after(seq: number): Promise<string[] | undefined> {
+    return this.log.after(this.name, seq, this.#limit(MAX_HISTORY));
+  }
+
+  /** The newest events below `seq`, at most `count`; as `Log.before`. */
+  before(seq: number, count: number) {
+    return this.log.before(this.name, seq, this.#limit(count));
+  }
+
+  #limit(count: number): ReadLimit {
+    return { count, chars: this.maxTurnChars };
+  }
+
+  /** Whether it may be forgotten. */
+  get isIdle(): boolean {
+    return this.guests.size === 0 && !this.#isTurning &&
+      this.#queue.length === 0;
+  }
 
   join(member: Member): void {
     this.members.add(member);
+    this.announce({
+      type: "join",
+      at: this.#time(),
+      sender: member.name,
+      count: this.members.size,
+    });
   }
 
   /** Removes a member at once and tells those who remain. Idempotent. */
   leave(member: Member): void {
-    if (!this.members.delete(member)) return;
-    this.#enqueue(encode({
-      type: "leave",
-      at: new Date(this.now()).toISOString(),
-      sender: member.name,
-      message: "Client disconnected",
-    }));
+    this.guests.delete(member);
+    if (this.members.delete(member)) {
+      this.announce({
+        type: "leave",
+        at: this.#time(),
+        sender: member.name,
+        message: "Client disconnected",
+        count: this.members.size,
+      });
+    }
+    if (this.guests.size > 0) return;
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = undefined;
+    // Nobody is left to hear of anything but what is to be stored.
+    this.#queue = this.#queue.filter(isSaid);
+  }
+
+  /** Tells the room that `member`, until now called `before`, has its name. */
+  rename(member: Member, before: string): void {
+    this.announce({
+      type: "rename",
+      at: this.#time(),
+      sender: before,
+      name: member.name,
+    });
+  }
+
+  typing(member: Member): void {
+    this.announce({ type: "typing", at: this.#time(), sender: member.name });
   }
 
   /** Queues a message for the next turn; false if too many wait already. */
-  say(member: Member, message: string): boolean {
+  say(
+    author: Member,
+    message: string,
+    identity?: string,
+    id?: string,
+  ): boolean {
     if (this.#queue.length >= MAX_QUEUED) return false;
-    const event: MessageEvent = {
-      type: "message",
-      seq: ++this.#seq,
-      at: new Date(this.now()).toISOString(),
-      sender: member.name,
-      message,
-    };
-    this.#enqueue(encode(event));
+    this.#queue.push({ author, message, identity, id });
+    this.#startTurn();
     return true;
   }
 
-  #enqueue(event: string): void {
+  /**
+   * Queues what is not stored. The first goes out at once; what follows waits
+   * for the next message or the end of the pause, so that a storm of joins is
+   * a few frames.
+   */
+  announce(event: Presence): void {
+    if (this.members.size === 0) return;
     this.#queue.push(event);
-    if (this.#isTurnDue) return;
-    this.#isTurnDue = true;
+    if (this.#presenceTimer !== undefined) return;
+    this.#presenceTimer = setTimeout(() => {
+      this.#presenceTimer = undefined;
+      if (this.#queue.length > 0) this.#startTurn();
+    }, PRESENCE_PAUSE_MS);
+    this.#startTurn();
+  }
+
+  /** At most one turn is under way; a slow log makes the next one larger. */
+  #startTurn(): void {
+    if (this.#isTurning) return;
+    this.#isTurning = true;
     // setImmediate runs after the frames that have already arrived are read,
     // so they share this turn; a timer would wait a millisecond.
     setImmediate(() => this.#turn());
   }
 
-  #turn(): void {
-    this.#isTurnDue = false;
-    const events = this.#takeTurn();
-    for (const member of this.members) member.deliver(events);
+  async #turn(): Promise<void> {
+    const batch = this.#takeBatch();
+    const stored = await this.#store(batch.filter(isSaid));
+    this.#deliver(batch, stored);
+    this.#isTurning = false;
+    const hasWaiting = this.#queue.some(isSaid) ||
+      (this.#queue.length > 0 && this.#presenceTimer === undefined);
+    if (hasWaiting) this.#startTurn();
+    else if (this.isIdle) this.onIdle(this);
   }
 
   /**
-   * Takes as many events as one turn may carry. A turn is far smaller than the
-   * send limit, or it would itself look like a slow client to `deliver`.
+   * Takes as much as one turn may carry. A turn is far smaller than the send
+   * limit, or it would itself look like a slow client.
    */
-  #takeTurn(): string[] {
+  #takeBatch(): (Said | Presence)[] {
     let chars = 0;
     let count = 0;
-    for (const event of this.#queue) {
-      chars += event.length;
+    for (const entry of this.#queue) {
+      chars += EVENT_CHARS + ("message" in entry ? entry.message.length : 0);
       if (count > 0 && chars > this.maxTurnChars) break;
       count++;
     }
-    const events = this.#queue.splice(0, count);
-    if (this.#queue.length > 0) {
-      this.#isTurnDue = true;
-      setImmediate(() => this.#turn());
+    return this.#queue.splice(0, count);
+  }
+
+  /** Stores all or nothing; what could not be stored is told to its authors. */
+  async #store(said: Said[]): Promise<Map<Said, Stored>> {
+    if (said.length === 0) return new Map();
+    const nowMs = this.now();
+    const at = new Date(nowMs).toISOString();
+    try {
+      const drafts = said.map((entry) => draftOf(entry, at));
+      const { epoch, stored } = await this.log.append(this.name, drafts, nowMs);
+      if (this.head.epoch !== epoch) this.#restart(epoch);
+      return new Map(said.map((entry, i) => [entry, stored[i] as Stored]));
+    } catch (error) {
+      console.error(`partyline: a turn was not stored: ${error}`);
+      for (const { author, id } of said) {
+        author.refuse(
+          "log_unavailable",
+          "The server cannot store messages now: this one was not sent.",
+          id,
+          LOG_RETRY_MS,
+        );
+      }
+      return new Map();
     }
-    return events;
+  }
+
+  #restart(epoch: string): void {
+    const wasKnown = this.head.epoch !== "";
+    this.head = { epoch, seq: 0 };
+    if (wasKnown) { for (const member of this.members) member.restart(); }
+  }
+
+  #deliver(batch: (Said | Presence)[], stored: Map<Said, Stored>): void {
+    const events: Encoded[] = [];
+    for (const entry of batch) {
+      if (!isSaid(entry)) {
+        const isPlain = entry.type === "leave";
+        events.push({ text: encode(entry), seq: 0, isPlain });
+        continue;
+      }
+      const result = stored.get(entry);
+      if (result === undefined) continue;
+      if (result.isRepeat) {
+        entry.author.acknowledge(result.event);
+        continue;
+      }
+      this.head.seq = result.seq;
+      events.push({ text: result.event, seq: result.seq, isPlain: true });
+    }
+    if (events.length === 0) return;
+    const turn = new Turn(events);
+    for (const member of this.members) member.deliver(turn);
+  }
+
+  #time(): string {
+    return new Date(this.now()).toISOString();
   }
 }
 
-export interface LobbyLimits {
-  maxRooms: number;
-  /** Characters of events that one turn may carry. */
-  maxTurnChars: number;
+/** About what an event takes beside its message. */
+const EVENT_CHARS = 150;
+
+function isSaid(entry: Said | Presence): entry is Said {
+  return "author" in entry;
 }
 
-/** All rooms and all names of one server. */
-export class Lobby {
-  readonly rooms = new Map<string, Room>();
-  readonly #names = new Set<string>();
-  /** Names that are free again at the time given, soonest first. */
-  readonly #resting = new Map<string, number>();
-  #numbered = 0;
-
-  constructor(
-    private readonly limits: LobbyLimits,
-    private readonly now: () => number,
-    private readonly random: () => number,
-  ) {}
-
-  /** Whether `roomName` exists or there is space for one more room. */
-  hasSpaceFor(roomName: string): boolean {
-    return this.rooms.has(roomName) || this.rooms.size < this.limits.maxRooms;
-  }
-
-  /** The room of that name, made if need be; undefined if there are too many. */
-  room(roomName: string): Room | undefined {
-    if (!this.hasSpaceFor(roomName)) return undefined;
-    let room = this.rooms.get(roomName);
-    if (room === undefined) {
-      room = new Room(this.limits.maxTurnChars, this.now);
-      this.rooms.set(roomName, room);
-    }
-    return room;
-  }
-
-  /** Takes a member out of its room, and forgets the room if it is empty. */
-  leave(roomName: string, member: Member): void {
-    const room = this.rooms.get(roomName);
-    room?.leave(member);
-    if (room?.members.size === 0) this.rooms.delete(roomName);
-  }
-
-  /** A name that nobody has, nor had within the last `NAME_REST_MS`. */
-  claimName(): string {
-    this.#endRests();
-    const name = makeName(
-      (name) => this.#names.has(name) || this.#resting.has(name),
-      this.random,
-      () => ++this.#numbered,
-    );
-    this.#names.add(name);
-    return name;
-  }
-
-  releaseName(name: string): void {
-    this.#names.delete(name);
-    // Numbered names never come again; so at most every pair of words rests.
-    if (!isNumbered(name)) this.#resting.set(name, this.now() + NAME_REST_MS);
-  }
-
-  #endRests(): void {
-    for (const [name, freeAtMs] of this.#resting) {
-      if (freeAtMs > this.now()) break;
-      this.#resting.delete(name);
-    }
-  }
+function draftOf({ author, message, identity, id }: Said, at: string): Draft {
+  const text = encodeDraft({
+    at,
+    sender: author.name,
+    message,
+    ...(id !== undefined && { id }),
+  });
+  return {
+    text,
+    ...(identity !== undefined && { identity }),
+    ...(id !== undefined && { id }),
+  };
 }

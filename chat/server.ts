@@ -4,9 +4,12 @@
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
 import type { Options } from "./options.ts";
-import { CloseCode, parseRoom } from "./protocol.ts";
-import { Lobby } from "./room.ts";
-import { Session } from "./session.ts";
+import type { Log } from "./log.ts";
+import { Lobby } from "./lobby.ts";
+import { CloseCode, parseRoom, SUBPROTOCOL } from "./protocol.ts";
+import type { Session } from "./session.ts";
+import { PlainSession } from "./session_plain.ts";
+import { V1Session } from "./session_v1.ts";
 
 /** What comes from outside; a test may bring its own. */
 export interface World {
@@ -42,11 +45,13 @@ const securityHeaders = Object.entries({
 export function serve(
   options: Options,
   assets: Assets,
+  log: Log,
   world: World = { now: Date.now, random: Math.random },
 ): Server {
   // A quarter, so that a turn alone never makes a member look slow.
   const lobby = new Lobby(
     { maxRooms: options.maxRooms, maxTurnChars: options.sendLimit / 4 },
+    log,
     world.now,
     world.random,
   );
@@ -88,8 +93,13 @@ export function serve(
           "The server's operator can allow it with --allow-origin.",
       );
     }
-    if (request.headers.has("sec-websocket-protocol")) {
-      return sentence(400, "This server speaks no subprotocol: offer none.");
+    const offers = request.headers.get("sec-websocket-protocol");
+    const isV1 = offers?.split(/\s*,\s*/).includes(SUBPROTOCOL) ?? false;
+    if (offers !== null && !isV1) {
+      return sentence(
+        400,
+        `The only subprotocol here is ${SUBPROTOCOL}: offer that, or none.`,
+      );
     }
     const refusal = whyNoSpace(roomName);
     if (refusal !== undefined) {
@@ -99,8 +109,12 @@ export function serve(
     }
     const { socket, response } = Deno.upgradeWebSocket(request, {
       idleTimeout: options.idleTimeout,
+      ...(isV1 && { protocol: SUBPROTOCOL }),
     });
-    const session = new Session(socket, lobby, roomName, options, world.now);
+    const at = { lobby, roomName, limits: options, now: world.now };
+    const session = isV1
+      ? new V1Session(socket, at)
+      : new PlainSession(socket, at);
     const isGone = new Promise<void>((resolve) => {
       socket.addEventListener("close", () => resolve());
     });

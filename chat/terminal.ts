@@ -51,7 +51,13 @@ export function banner(
   if (isLocal) {
     lines.push("  Invite  start with --lan to let others on your network in");
   }
-  lines.push("  Stop    Ctrl-C", "");
+  lines.push(
+    options.data === ":memory:"
+      ? "  History is forgotten at the end"
+      : `  History ${options.data}`,
+    "  Stop    Ctrl-C",
+    "",
+  );
   const [best] = others;
   if (best !== undefined) lines.push(renderUnicodeCompact(url(best, port)), "");
   return lines.join("\n");

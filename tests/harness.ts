@@ -2,7 +2,15 @@
 // can be awaited, a raw TCP client for bad frames, a deadline. Asserts nothing.
 // Invariant: all that is opened here is disposable, so a test leaks nothing.
 import { type Assets, loadAssets } from "../chat/assets.ts";
+import { MemoryLog } from "../chat/log.ts";
+import { SqliteLog } from "../chat/log_sqlite.ts";
 import { defaultOptions, type Options } from "../chat/options.ts";
+import {
+  type Hello,
+  type Request,
+  SUBPROTOCOL,
+  type WelcomeEvent,
+} from "../chat/protocol.ts";
 import { serve, type Server, type World } from "../chat/server.ts";
 
 export const STATIC = new URL("../static", import.meta.url).pathname;
@@ -55,7 +63,11 @@ export async function startServer(
   world: Partial<World> = {},
 ): Promise<TestServer> {
   assets ??= await loadAssets(STATIC);
-  const server = serve(defaultOptions({ port: 0, ...changes }), assets, {
+  const options = defaultOptions({ port: 0, data: ":memory:", ...changes });
+  const log = options.data === ":memory:"
+    ? new MemoryLog(options.keep)
+    : new SqliteLog(options.data, options.keep);
+  const server = serve(options, assets, log, {
     now: Date.now,
     random: Math.random,
     ...world,
@@ -66,7 +78,10 @@ export async function startServer(
     port,
     http: `http://127.0.0.1:${port}`,
     ws: `ws://127.0.0.1:${port}/ws`,
-    [Symbol.asyncDispose]: () => server.drain(2_000),
+    async [Symbol.asyncDispose]() {
+      await server.drain(2_000);
+      log.close();
+    },
   };
 }
 
@@ -99,7 +114,10 @@ export class Client implements AsyncDisposable {
   readonly closed: Promise<CloseEvent>;
 
   private constructor(readonly socket: WebSocket) {
-    socket.onmessage = ({ data }) => this.#events.put(JSON.parse(data));
+    // A frame of the full dialect holds several events.
+    socket.onmessage = ({ data }) => {
+      for (const event of [JSON.parse(data)].flat()) this.#events.put(event);
+    };
     this.closed = new Promise((resolve) => socket.onclose = resolve);
   }
 
@@ -117,8 +135,29 @@ export class Client implements AsyncDisposable {
     return client;
   }
 
+  /** Opens a connection of the full dialect and says hello. */
+  static async join(url: string, hello: Partial<Hello> = {}) {
+    const client = await Client.open(url, { protocols: [SUBPROTOCOL] });
+    client.request({ type: "hello", ...hello });
+    const welcome: WelcomeEvent = await client.nextOf("welcome");
+    return Object.assign(client, { welcome });
+  }
+
   send(text: string): void {
     this.socket.send(text);
+  }
+
+  request(request: Request): void {
+    this.send(JSON.stringify(request));
+  }
+
+  /** The next messages, up to the one that says `text`, all else passed over. */
+  async messagesUpTo(text: string): Promise<WireEvent[]> {
+    const messages = [];
+    while (messages.at(-1)?.message !== text) {
+      messages.push(await this.nextOf("message"));
+    }
+    return messages;
   }
 
   next(): Promise<WireEvent> {
@@ -205,9 +244,13 @@ export class RawClient implements Disposable {
   }
 
   /** Opens a connection and makes it a WebSocket. */
-  static async upgrade(port: number, path = "/ws"): Promise<RawClient> {
+  static async upgrade(
+    port: number,
+    path = "/ws",
+    headers: Record<string, string> = {},
+  ): Promise<RawClient> {
     const client = await RawClient.open(port);
-    await client.write(handshake(port, path));
+    await client.write(handshake(port, path, headers));
     const head = await client.readHead();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
     return client;

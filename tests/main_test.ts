@@ -15,7 +15,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 function command(...args: string[]): Deno.Command {
   const [, ...start] = config.tasks.start.replaceAll("'", "").split(" ");
   return new Deno.Command(Deno.execPath(), {
-    args: [...start, ...args],
+    args: [...start, "--data", ":memory:", ...args],
     cwd: ROOT,
     stdout: "piped",
     stderr: "piped",

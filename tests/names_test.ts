@@ -1,7 +1,7 @@
 // What names.ts promises: friendly, two words, never one that is taken. Draws
 // are passed in where one name must come out.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { makeName } from "../chat/names.ts";
+import { makeName, nameProblem } from "../chat/names.ts";
 
 const noNumber = () => {
   throw new Error("no number is needed");
@@ -36,3 +36,43 @@ Deno.test("the longest name has at most 24 characters", () => {
   assert(longest <= 24, `${longest} characters`);
   assertEquals(names.filter((name) => name === "server"), []);
 });
+
+for (
+  const name of [
+    "Ada",
+    "Ada L",
+    "a-b_c",
+    "Ωmega 7",
+    "李雷",
+    "हिन्दी",
+    "x".repeat(24),
+  ]
+) {
+  Deno.test(`"${name}" can be chosen as a name`, () => {
+    assertEquals(nameProblem(name), undefined);
+  });
+}
+
+for (
+  const name of [
+    "",
+    " ",
+    " Ada",
+    "Ada ",
+    "Ada  L",
+    "<b>",
+    "a\nb",
+    "a\u200bb",
+    "\u3164",
+    "🦦",
+    "x".repeat(25),
+    "\u0301",
+    "server",
+    "SERVER",
+    "ｓerver",
+  ]
+) {
+  Deno.test(`${JSON.stringify(name)} cannot be chosen as a name`, () => {
+    assertMatch(nameProblem(name) ?? "", /^[A-Z].*\.$/);
+  });
+}

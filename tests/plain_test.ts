@@ -53,6 +53,7 @@ Deno.test("a disconnection is announced to those who remain", async () => {
     type: "leave",
     sender,
     message: "Client disconnected",
+    count: 1,
   });
   assert(at);
 });

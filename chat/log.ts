@@ -1,0 +1,357 @@
+// Owns the `Log` contract and `MemoryLog`, which keeps nothing on disk. Never
+// decides who may speak and never sends.
+// Invariant: one contract suite (tests/log_test.ts) passes on every log.
+import { Buffer } from "node:buffer";
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { encodeMessage } from "./protocol.ts";
+
+/** A message that wants to be stored, encoded up to its `seq`. */
+export interface Draft {
+  text: string;
+  /** The identity that sends it, and its own id for it, if it gave one. */
+  identity?: string;
+  id?: string;
+}
+
+/** What became of one draft. */
+export interface Stored {
+  seq: number;
+  /** The encoded event. */
+  event: string;
+  /** It was stored before; this is what was stored then. */
+  isRepeat: boolean;
+}
+
+export interface Head {
+  /** Names the life of a room's history. */
+  epoch: string;
+  /** Of the newest message; 0 if there is none. */
+  seq: number;
+}
+
+/** How much to read at once. At least one event is returned if there is one. */
+export interface ReadLimit {
+  count: number;
+  chars: number;
+}
+
+/** Someone who comes back with a key. */
+export interface Identity {
+  id: string;
+  name: string;
+}
+
+/**
+ * The memory of a server: each room's messages, and who holds which name.
+ *
+ * Order. `append` gives the drafts of one call consecutive `seq`, from one
+ * above the newest, in their order. It is atomic: if it rejects, nothing of
+ * the call was stored and nobody will ever read any of it; the next call may
+ * succeed. A room has at most one append under way; the caller sees to it.
+ *
+ * Repeats. The newest `REMEMBERED_IDS` pairs of room and `id` of each identity
+ * are remembered, as durably as the messages. A draft whose pair is remembered
+ * is not stored again; also not if both are in one call.
+ *
+ * Keeping. At least the newest `keep` messages of a room can be read; older
+ * ones cannot, though they may be deleted later.
+ *
+ * Epoch. A room's `epoch` stays the same for as long as its `seq` counts on.
+ * When history is lost the room begins again at 1, with another epoch.
+ *
+ * Forgetting. `forget` drops the rooms and identities that nobody used for
+ * `FORGET_AFTER_MS`; so does a log that has too many, the oldest first.
+ *
+ * Every method may reject with a `LogError`, whose message is a sentence for
+ * the operator.
+ */
+export interface Log {
+  head(room: string): Promise<Head>;
+  append(
+    room: string,
+    drafts: readonly Draft[],
+    nowMs: number,
+  ): Promise<{ epoch: string; stored: Stored[] }>;
+  /**
+   * The events that follow `seq`, the oldest first. Undefined if they are no
+   * longer all there, or if `seq` is one that the room has not reached.
+   */
+  after(
+    room: string,
+    seq: number,
+    limit: ReadLimit,
+  ): Promise<string[] | undefined>;
+  /** The newest events below `seq`, the oldest first, and if there are more. */
+  before(
+    room: string,
+    seq: number,
+    limit: ReadLimit,
+  ): Promise<{ events: string[]; more: boolean }>;
+  /** The identity whose key this is, and marks it as used. */
+  identify(key: string, nowMs: number): Promise<Identity | undefined>;
+  /** A new identity with its key; undefined if another one has the name. */
+  register(
+    name: string,
+    nowMs: number,
+  ): Promise<Identity & { key: string } | undefined>;
+  /** Gives an identity another name; false if another one has it. */
+  rename(identity: string, name: string): Promise<boolean>;
+  /** Whether an identity has this name, present or not. */
+  isReserved(name: string): Promise<boolean>;
+  forget(nowMs: number): Promise<void>;
+  close(): void;
+}
+
+export class LogError extends Error {
+  override name = "LogError";
+}
+
+/** Ids remembered for each identity. */
+export const REMEMBERED_IDS = 64;
+export const FORGET_AFTER_MS = 30 * 24 * 60 * 60 * 1000;
+export const MAX_IDENTITIES = 100_000;
+/** Rooms whose history is kept, with or without anyone in them. */
+export const MAX_ROOMS_KEPT = 10_000;
+
+/**
+ * What makes two names the same: neither case nor the width of look-alikes
+ * counts (Unicode NFKC, then case folded).
+ */
+export function foldName(name: string): string {
+  return name.normalize("NFKC").replace(/\s+/g, " ").toUpperCase()
+    .toLowerCase();
+}
+
+export const newEpoch = () => randomBytes(6).toString("base64url");
+
+// A key is `id.secret`: looked up by its id, so that the secret, of which only
+// a hash is stored, can be compared in constant time.
+
+export function newKey(): { id: string; secret: string; key: string } {
+  const id = randomBytes(9).toString("base64url");
+  const secret = randomBytes(18).toString("base64url");
+  return { id, secret, key: `${id}.${secret}` };
+}
+
+export function splitKey(key: string): { id: string; secret: string } {
+  const [id = "", secret = ""] = key.split(".", 2);
+  return { id, secret };
+}
+
+export function hashSecret(secret: string): Buffer {
+  return createHash("sha256").update(secret).digest();
+}
+
+export function matches(secret: string, hash: Uint8Array): boolean {
+  return timingSafeEqual(hashSecret(secret), hash);
+}
+
+/** As many of `events`, taken from the end given, as the limit allows. */
+export function cut(
+  events: readonly string[],
+  limit: ReadLimit,
+  from: "start" | "end",
+): string[] {
+  let chars = 0;
+  let count = 0;
+  while (count < events.length && count < limit.count) {
+    chars += events.at(from === "start" ? count : -1 - count)?.length ?? 0;
+    if (count > 0 && chars > limit.chars) break;
+    count++;
+  }
+  return from === "start"
+    ? events.slice(0, count)
+    : events.slice(events.length - count);
+}
+
+/** The pairs of room and id that an identity used last, with their `seq`. */
+export class Recent {
+  readonly #seqs: Map<string, number>;
+
+  constructor(entries: [string, number][] = []) {
+    this.#seqs = new Map(entries);
+  }
+
+  find(room: string, id: string): number | undefined {
+    return this.#seqs.get(`${room} ${id}`);
+  }
+
+  remember(room: string, id: string, seq: number): void {
+    this.#seqs.set(`${room} ${id}`, seq);
+    if (this.#seqs.size <= REMEMBERED_IDS) return;
+    for (const oldest of this.#seqs.keys()) {
+      this.#seqs.delete(oldest);
+      return;
+    }
+  }
+
+  get entries(): [string, number][] {
+    return [...this.#seqs];
+  }
+}
+
+interface MemoryRoom {
+  epoch: string;
+  /** The `seq` before that of `events[0]`. */
+  floor: number;
+  events: string[];
+  usedAtMs: number;
+}
+
+interface MemoryIdentity {
+  name: string;
+  hash: Uint8Array;
+  recent: Recent;
+  usedAtMs: number;
+}
+
+/** The contract in memory: all is gone when the process ends. */
+export class MemoryLog implements Log {
+  // Both in the order of their last use, the longest unused first.
+  readonly #rooms = new Map<string, MemoryRoom>();
+  readonly #identities = new Map<string, MemoryIdentity>();
+  /** Identities by folded name. */
+  readonly #names = new Map<string, string>();
+  /** That of every room in which nothing was said yet. */
+  #epoch = newEpoch();
+
+  /** Keeps the newest `keep` messages of each room. */
+  constructor(private readonly keep: number) {}
+
+  head(name: string): Promise<Head> {
+    const { epoch, floor, events } = this.#room(name);
+    return Promise.resolve({ epoch, seq: floor + events.length });
+  }
+
+  append(name: string, drafts: readonly Draft[], nowMs: number) {
+    const room = this.#room(name);
+    room.usedAtMs = nowMs;
+    use(this.#rooms, name, room);
+    for (const oldest of this.#rooms.keys()) {
+      if (this.#rooms.size <= MAX_ROOMS_KEPT) break;
+      this.#forgetRoom(oldest);
+    }
+    const stored = drafts.map((draft) => this.#store(name, room, draft));
+    this.#prune(room);
+    return Promise.resolve({ epoch: room.epoch, stored });
+  }
+
+  #store(roomName: string, room: MemoryRoom, draft: Draft): Stored {
+    const { text, identity = "", id } = draft;
+    const recent = this.#identities.get(identity)?.recent;
+    const before = id === undefined ? undefined : recent?.find(roomName, id);
+    if (before !== undefined) {
+      const event = room.events[before - room.floor - 1] ??
+        encodeMessage(before, text);
+      return { seq: before, event, isRepeat: true };
+    }
+    const seq = room.floor + room.events.length + 1;
+    const event = encodeMessage(seq, text);
+    room.events.push(event);
+    if (id !== undefined) recent?.remember(roomName, id, seq);
+    return { seq, event, isRepeat: false };
+  }
+
+  /** Now and then, since cutting an array moves all that is left of it. */
+  #prune(room: MemoryRoom): void {
+    const surplus = room.events.length - this.keep;
+    if (surplus <= this.keep / 10) return;
+    room.events.splice(0, surplus);
+    room.floor += surplus;
+  }
+
+  after(name: string, seq: number, limit: ReadLimit) {
+    const { floor, events } = this.#room(name);
+    const start = Math.max(0, events.length - this.keep);
+    const from = seq - floor;
+    return Promise.resolve(
+      from < start || from > events.length
+        ? undefined
+        : cut(events.slice(from, from + limit.count), limit, "start"),
+    );
+  }
+
+  before(name: string, seq: number, limit: ReadLimit) {
+    const { floor, events } = this.#room(name);
+    const start = Math.max(0, events.length - this.keep);
+    const end = Math.max(start, Math.min(events.length, seq - floor - 1));
+    const found = cut(events.slice(start, end), limit, "end");
+    const more = found.length < end - start;
+    return Promise.resolve({ events: found, more });
+  }
+
+  identify(key: string, nowMs: number) {
+    const { id, secret } = splitKey(key);
+    const identity = this.#identities.get(id);
+    if (!identity || !matches(secret, identity.hash)) {
+      return Promise.resolve(undefined);
+    }
+    identity.usedAtMs = nowMs;
+    use(this.#identities, id, identity);
+    return Promise.resolve({ id, name: identity.name });
+  }
+
+  register(name: string, nowMs: number) {
+    if (this.#names.has(foldName(name))) return Promise.resolve(undefined);
+    for (const id of this.#identities.keys()) {
+      if (this.#identities.size < MAX_IDENTITIES) break;
+      this.#forgetIdentity(id);
+    }
+    const { id, secret, key } = newKey();
+    const hash = hashSecret(secret);
+    const recent = new Recent();
+    this.#identities.set(id, { name, hash, recent, usedAtMs: nowMs });
+    this.#names.set(foldName(name), id);
+    return Promise.resolve({ id, name, key });
+  }
+
+  rename(id: string, name: string) {
+    const identity = this.#identities.get(id);
+    const holder = this.#names.get(foldName(name)) ?? id;
+    if (!identity || holder !== id) return Promise.resolve(false);
+    this.#names.delete(foldName(identity.name));
+    this.#names.set(foldName(name), id);
+    identity.name = name;
+    return Promise.resolve(true);
+  }
+
+  isReserved(name: string) {
+    return Promise.resolve(this.#names.has(foldName(name)));
+  }
+
+  forget(nowMs: number) {
+    const oldestMs = nowMs - FORGET_AFTER_MS;
+    for (const [name, { usedAtMs }] of this.#rooms) {
+      if (usedAtMs <= oldestMs) this.#forgetRoom(name);
+    }
+    for (const [id, { usedAtMs }] of this.#identities) {
+      if (usedAtMs <= oldestMs) this.#forgetIdentity(id);
+    }
+    return Promise.resolve();
+  }
+
+  close(): void {}
+
+  #room(name: string): MemoryRoom {
+    return this.#rooms.get(name) ??
+      { epoch: this.#epoch, floor: 0, events: [], usedAtMs: 0 };
+  }
+
+  #forgetRoom(name: string): void {
+    this.#rooms.delete(name);
+    // It begins again at 1, which must not pass for its old life.
+    this.#epoch = newEpoch();
+  }
+
+  #forgetIdentity(id: string): void {
+    const name = this.#identities.get(id)?.name;
+    if (name !== undefined) this.#names.delete(foldName(name));
+    this.#identities.delete(id);
+  }
+}
+
+/** Moves an entry to the end, where the last used are. */
+function use<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+}

@@ -1,0 +1,483 @@
+// Owns the `Log` contract on one SQLite file. Never knows a room's members.
+// A turn is one row: its events, a line each, under the `seq` of the last.
+// Invariant: one call is one transaction. A killed process loses nothing that
+// was appended; a power cut may take the last moments, never part of a turn.
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { encodeMessage } from "./protocol.ts";
+import {
+  cut,
+  type Draft,
+  foldName,
+  FORGET_AFTER_MS,
+  hashSecret,
+  type Head,
+  type Log,
+  LogError,
+  matches,
+  MAX_IDENTITIES,
+  MAX_ROOMS_KEPT,
+  newEpoch,
+  newKey,
+  type ReadLimit,
+  Recent,
+  splitKey,
+  type Stored,
+} from "./log.ts";
+
+const SCHEMA_VERSION = 1;
+
+const SCHEMA = `
+  CREATE TABLE log (epoch TEXT NOT NULL);
+  CREATE TABLE room (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    floor INTEGER NOT NULL,
+    used_at INTEGER NOT NULL
+  );
+  CREATE TABLE turn (
+    room INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    events TEXT NOT NULL,
+    PRIMARY KEY (room, last_seq)
+  ) WITHOUT ROWID;
+  CREATE TABLE identity (
+    id TEXT PRIMARY KEY,
+    hash BLOB NOT NULL,
+    name TEXT NOT NULL,
+    folded TEXT NOT NULL UNIQUE,
+    recent TEXT NOT NULL,
+    used_at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX identity_used_at ON identity (used_at);
+  CREATE INDEX room_used_at ON room (used_at);
+`;
+
+/** Identities whose remembered ids are held in memory, not only on disk. */
+const MAX_RECENT_IN_MEMORY = 10_000;
+
+interface RoomRow {
+  id: number;
+  epoch: string;
+  seq: number;
+  /** The newest `seq` that was deleted. */
+  floor: number;
+}
+
+interface TurnRow {
+  last_seq: number;
+  events: string;
+}
+
+export class SqliteLog implements Log {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+  /** What the file says, so that a busy identity need not be read each turn. */
+  readonly #recent = new Map<string, Recent>();
+  /** That of every room without a row. */
+  #epoch: string;
+
+  /**
+   * Opens or makes the file and keeps the newest `keep` messages of each room.
+   * Throws a `LogError` if the file cannot be used or another server uses it.
+   */
+  constructor(private readonly path: string, private readonly keep: number) {
+    try {
+      this.#db = new DatabaseSync(path);
+    } catch (error) {
+      throw this.#explain(error);
+    }
+    try {
+      // Exclusive, so that a second server on the file is noticed; NORMAL, so
+      // that a turn waits for the system's memory and not for the disk.
+      this.#db.exec(`
+        PRAGMA locking_mode = EXCLUSIVE;
+        PRAGMA journal_mode = WAL;
+        PRAGMA synchronous = NORMAL;
+      `);
+      this.#epoch = this.#transaction(() => this.#migrate());
+    } catch (error) {
+      this.#db.close();
+      throw error instanceof LogError ? error : this.#explain(error);
+    }
+  }
+
+  /** Brings the file to this program's schema; returns its epoch. */
+  #migrate(): string {
+    const version = this.#get("PRAGMA user_version")?.user_version;
+    if (version === 0) this.#create();
+    else if (version !== SCHEMA_VERSION) {
+      throw new LogError(
+        `${this.path} was written by a newer Partyline (its version is ` +
+          `${version}, this program knows ${SCHEMA_VERSION}).`,
+      );
+    }
+    return this.#get("SELECT epoch FROM log")?.epoch as string;
+  }
+
+  #create(): void {
+    const tables = this.#get("SELECT count(*) AS count FROM sqlite_schema");
+    if (tables?.count !== 0) {
+      throw new LogError(`${this.path} is a database of another program.`);
+    }
+    this.#db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
+    this.#run("INSERT INTO log VALUES (?)", newEpoch());
+  }
+
+  head(room: string): Promise<Head> {
+    return this.#attempt(() => {
+      const { epoch, seq } = this.#room(room);
+      return { epoch, seq };
+    });
+  }
+
+  append(roomName: string, drafts: readonly Draft[], nowMs: number) {
+    return this.#attempt(() =>
+      this.#transaction(() => this.#append(roomName, drafts, nowMs))
+    );
+  }
+
+  #append(roomName: string, drafts: readonly Draft[], nowMs: number) {
+    const room = this.#makeRoom(roomName, nowMs);
+    const touched = new Map<string, Recent>();
+    const fresh: string[] = [];
+    const stored = drafts.map((draft): Stored => {
+      const recent = this.#recentOf(draft);
+      const before = recent?.find(roomName, draft.id ?? "");
+      if (before !== undefined) {
+        // One that this very call stores is not in the file yet.
+        const event = fresh[before - room.seq - 1] ??
+          this.#event(room, before) ?? encodeMessage(before, draft.text);
+        return { seq: before, event, isRepeat: true };
+      }
+      const seq = room.seq + fresh.length + 1;
+      const event = encodeMessage(seq, draft.text);
+      fresh.push(event);
+      if (recent !== undefined) {
+        recent.remember(roomName, draft.id ?? "", seq);
+        touched.set(draft.identity ?? "", recent);
+      }
+      return { seq, event, isRepeat: false };
+    });
+    if (fresh.length > 0) this.#write(room, fresh, touched, nowMs);
+    return { epoch: room.epoch, stored };
+  }
+
+  #write(
+    room: RoomRow,
+    events: string[],
+    touched: Map<string, Recent>,
+    nowMs: number,
+  ): void {
+    const seq = room.seq + events.length;
+    this.#run(
+      "INSERT INTO turn VALUES (?, ?, ?)",
+      room.id,
+      seq,
+      events.join("\n"),
+    );
+    this.#run(
+      "UPDATE room SET seq = ?, used_at = ? WHERE id = ?",
+      seq,
+      nowMs,
+      room.id,
+    );
+    for (const [identity, recent] of touched) {
+      this.#run(
+        "UPDATE identity SET recent = ?, used_at = ? WHERE id = ?",
+        JSON.stringify(recent.entries),
+        nowMs,
+        identity,
+      );
+    }
+    this.#prune(room, seq);
+  }
+
+  /** Now and then, for it costs more than a turn. */
+  #prune(room: RoomRow, seq: number): void {
+    const cutAt = seq - this.keep;
+    if (cutAt - room.floor <= this.keep / 10) return;
+    // A turn that reaches over the cut stays until the next time.
+    const last = this.#get(
+      "SELECT max(last_seq) AS seq FROM turn WHERE room = ? AND last_seq <= ?",
+      room.id,
+      cutAt,
+    )?.seq;
+    if (typeof last !== "number") return;
+    this.#run(
+      "DELETE FROM turn WHERE room = ? AND last_seq <= ?",
+      room.id,
+      last,
+    );
+    this.#run("UPDATE room SET floor = ? WHERE id = ?", last, room.id);
+  }
+
+  after(roomName: string, seq: number, limit: ReadLimit) {
+    return this.#attempt(() => {
+      const room = this.#room(roomName);
+      if (seq < this.#floor(room) || seq > room.seq) return undefined;
+      const rows = this.#iterate(
+        "SELECT last_seq, events FROM turn WHERE room = ? AND last_seq > ? " +
+          "ORDER BY last_seq",
+        room.id,
+        seq,
+      );
+      const found: string[] = [];
+      let chars = 0;
+      for (const row of rows) {
+        const events = eventsOf(row, seq, Infinity);
+        found.push(...events);
+        for (const event of events) chars += event.length;
+        if (found.length >= limit.count || chars >= limit.chars) break;
+      }
+      return cut(found, limit, "start");
+    });
+  }
+
+  before(roomName: string, seq: number, limit: ReadLimit) {
+    return this.#attempt(() => {
+      const room = this.#room(roomName);
+      const floor = this.#floor(room);
+      // The turn that holds `seq` ends at or above it, so begin there.
+      const rows = this.#iterate(
+        "SELECT last_seq, events FROM turn WHERE room = ? AND last_seq <= " +
+          "coalesce((SELECT min(last_seq) FROM turn WHERE room = ?1 " +
+          "AND last_seq >= ?2), ?2) ORDER BY last_seq DESC",
+        room.id,
+        seq,
+      );
+      const pages: string[][] = [];
+      let count = 0;
+      let chars = 0;
+      for (const row of rows) {
+        const events = eventsOf(row, floor, seq);
+        pages.push(events);
+        count += events.length;
+        for (const event of events) chars += event.length;
+        if (count >= limit.count || chars >= limit.chars) break;
+        if (row.last_seq <= floor) break;
+      }
+      const found = pages.reverse().flat();
+      const events = cut(found, limit, "end");
+      const newest = Math.min(seq - 1, room.seq);
+      return { events, more: newest - events.length > floor };
+    });
+  }
+
+  identify(key: string, nowMs: number) {
+    return this.#attempt(() => {
+      const { id, secret } = splitKey(key);
+      const row = this.#get("SELECT hash, name FROM identity WHERE id = ?", id);
+      if (!row || !matches(secret, row.hash as Uint8Array)) return undefined;
+      this.#run("UPDATE identity SET used_at = ? WHERE id = ?", nowMs, id);
+      return { id, name: row.name as string };
+    });
+  }
+
+  register(name: string, nowMs: number) {
+    return this.#attempt(() => {
+      if (this.#holder(name) !== undefined) return undefined;
+      const { id, secret, key } = newKey();
+      this.#run(
+        "INSERT INTO identity VALUES (?, ?, ?, ?, '[]', ?)",
+        id,
+        hashSecret(secret),
+        name,
+        foldName(name),
+        nowMs,
+      );
+      return { id, name, key };
+    });
+  }
+
+  rename(id: string, name: string) {
+    return this.#attempt(() => {
+      if ((this.#holder(name) ?? id) !== id) return false;
+      this.#run(
+        "UPDATE identity SET name = ?, folded = ? WHERE id = ?",
+        name,
+        foldName(name),
+        id,
+      );
+      return true;
+    });
+  }
+
+  isReserved(name: string) {
+    return this.#attempt(() => this.#holder(name) !== undefined);
+  }
+
+  forget(nowMs: number) {
+    return this.#attempt(() =>
+      this.#transaction(() => {
+        const oldestMs = nowMs - FORGET_AFTER_MS;
+        const hasForgotten = this.#forgetRooms(
+          "SELECT id FROM room WHERE used_at <= ? UNION SELECT id FROM " +
+            "(SELECT id FROM room ORDER BY used_at DESC LIMIT -1 OFFSET ?)",
+          oldestMs,
+          MAX_ROOMS_KEPT,
+        );
+        // Such a room begins again at 1, which must not pass for its old life.
+        if (hasForgotten) {
+          this.#epoch = newEpoch();
+          this.#run("UPDATE log SET epoch = ?", this.#epoch);
+        }
+        this.#run(
+          "DELETE FROM identity WHERE used_at <= ? OR id IN (SELECT id FROM " +
+            "identity ORDER BY used_at DESC LIMIT -1 OFFSET ?)",
+          oldestMs,
+          MAX_IDENTITIES,
+        );
+        this.#recent.clear();
+      })
+    );
+  }
+
+  #forgetRooms(select: string, ...values: number[]): boolean {
+    const rooms = this.#prepare(select).all(...values) as { id: number }[];
+    for (const { id } of rooms) {
+      this.#run("DELETE FROM turn WHERE room = ?", id);
+      this.#run("DELETE FROM room WHERE id = ?", id);
+    }
+    return rooms.length > 0;
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+
+  /** A room in which nothing was said yet has no row. */
+  #room(name: string): RoomRow {
+    const row = this.#get(
+      "SELECT id, epoch, seq, floor FROM room WHERE name = ?",
+      name,
+    ) as RoomRow | undefined;
+    return row ?? { id: 0, epoch: this.#epoch, seq: 0, floor: 0 };
+  }
+
+  #makeRoom(name: string, nowMs: number): RoomRow {
+    const room = this.#room(name);
+    if (room.id !== 0) return room;
+    const made = this.#get(
+      "INSERT INTO room (name, epoch, seq, floor, used_at) " +
+        "VALUES (?, ?, 0, 0, ?) RETURNING id",
+      name,
+      room.epoch,
+      nowMs,
+    );
+    return { ...room, id: made?.id as number };
+  }
+
+  /** The `seq` before the oldest message that may still be read. */
+  #floor(room: RoomRow): number {
+    return Math.max(room.floor, room.seq - this.keep);
+  }
+
+  #holder(name: string): string | undefined {
+    const row = this.#get(
+      "SELECT id FROM identity WHERE folded = ?",
+      foldName(name),
+    );
+    return row?.id as string | undefined;
+  }
+
+  #event(room: RoomRow, seq: number): string | undefined {
+    const row = this.#get(
+      "SELECT last_seq, events FROM turn WHERE room = ? AND last_seq >= ? " +
+        "ORDER BY last_seq LIMIT 1",
+      room.id,
+      seq,
+    ) as TurnRow | undefined;
+    return row && eventsOf(row, seq - 1, seq + 1)[0];
+  }
+
+  #recentOf({ identity, id }: Draft): Recent | undefined {
+    if (identity === undefined || id === undefined) return undefined;
+    const known = this.#recent.get(identity);
+    if (known) return known;
+    const row = this.#get("SELECT recent FROM identity WHERE id = ?", identity);
+    if (!row) return undefined;
+    if (this.#recent.size >= MAX_RECENT_IN_MEMORY) this.#recent.clear();
+    const recent = new Recent(JSON.parse(row.recent as string));
+    this.#recent.set(identity, recent);
+    return recent;
+  }
+
+  // deno-lint-ignore require-await -- a throw becomes a rejection
+  async #attempt<T>(body: () => T): Promise<T> {
+    try {
+      return body();
+    } catch (error) {
+      throw this.#explain(error);
+    }
+  }
+
+  #transaction<T>(body: () => T): T {
+    this.#run("BEGIN IMMEDIATE");
+    try {
+      const result = body();
+      this.#run("COMMIT");
+      return result;
+    } catch (error) {
+      // What was remembered in memory is not in the file now.
+      this.#recent.clear();
+      if (this.#db.isTransaction) this.#run("ROLLBACK");
+      throw error;
+    }
+  }
+
+  #explain(error: unknown): LogError {
+    const { message } = error as Error;
+    const because = Object.entries(reasons)
+      .find(([part]) => message.includes(part))?.[1];
+    return new LogError(`${this.path} ${because ?? `failed: ${message}`}.`);
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #run(sql: string, ...values: Value[]): void {
+    this.#prepare(sql).run(...values);
+  }
+
+  #get(sql: string, ...values: Value[]): Row | undefined {
+    return this.#prepare(sql).get(...values) as Row | undefined;
+  }
+
+  #iterate(sql: string, ...values: Value[]): Iterable<TurnRow> {
+    return this.#prepare(sql).iterate(...values) as Iterable<TurnRow>;
+  }
+}
+
+type Value = string | number | Uint8Array;
+type Row = Record<string, unknown>;
+
+/** SQLite's words, and what they mean to an operator. */
+const reasons: Record<string, string> = {
+  "is locked": "is in use by another server: give each its own --data",
+  "not a database": "is not a database: move it away or choose another --data",
+  "disk is full": "cannot grow: the disk is full",
+  "disk I/O error": "cannot be read or written: the disk fails, is " +
+    "full or is read-only",
+  "readonly": "may not be written: it or its folder is read-only",
+  "unable to open": "cannot be opened: is there such a folder, and may this " +
+    "program write to it?",
+  "malformed": "is damaged: move it away or choose another --data",
+};
+
+/** The events of a turn whose `seq` is above `after` and below `below`. */
+function eventsOf(row: TurnRow, after: number, below: number): string[] {
+  const events = row.events.split("\n");
+  const first = row.last_seq - events.length + 1;
+  return events.slice(
+    Math.max(0, after + 1 - first),
+    Math.max(0, below - first),
+  );
+}

@@ -1,0 +1,303 @@
+// Owns the dialect `partyline.v1`: hello, identity, catching up, requests.
+// Never shows a message before all those that came before it.
+// Invariant: `#position` is the newest message the client was sent; a live
+// message is passed on only when it is the next one.
+import { NameError } from "./lobby.ts";
+import type { Identity } from "./log.ts";
+import {
+  CloseCode,
+  DEFAULT_HISTORY,
+  encode,
+  encodeFrame,
+  encodeHistory,
+  type ErrorCode,
+  type ErrorEvent,
+  type Hello,
+  MAX_LISTED_MEMBERS,
+  parseRequest,
+  type Request,
+  SERVER_NAME,
+  type ServerEvent,
+  type WelcomeEvent,
+} from "./protocol.ts";
+import { LOG_RETRY_MS, type Room, type Turn } from "./room.ts";
+import { Session, type Surroundings } from "./session.ts";
+import { nameProblem } from "./names.ts";
+
+/** How long a client may take to say hello. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** How often to look whether a client has read what it catches up on. */
+const CATCH_UP_PAUSE_MS = 20;
+
+/** How long a client that catches up may read nothing at all. */
+const CATCH_UP_TIMEOUT_MS = 30_000;
+
+const LOG_FAILED = "The server's log cannot be used now. Try again.";
+
+type State = "silent" | "joining" | "catching up" | "live";
+
+export class V1Session extends Session {
+  #state: State = "silent";
+  #identity: Identity | undefined;
+  #position = 0;
+  readonly #requests = this.newBucket();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #endPause = () => {};
+
+  constructor(socket: WebSocket, at: Surroundings) {
+    super(socket, at);
+    this.#timer = setTimeout(
+      () => this.close(CloseCode.protocolError, "no hello in time"),
+      HELLO_TIMEOUT_MS,
+    );
+  }
+
+  get name(): string {
+    return this.#identity?.name ?? "";
+  }
+
+  /** A newer connection came with this one's key. */
+  giveWay(): void {
+    this.close(CloseCode.takenOver, "continued on another connection");
+  }
+
+  deliver(turn: Turn): void {
+    const isNext = turn.firstSeq === undefined ||
+      turn.firstSeq === this.#position + 1;
+    if (this.#state === "live" && isNext) {
+      this.#position = turn.lastSeq ?? this.#position;
+      return this.send(turn.frame);
+    }
+    if (turn.presence !== "") this.send(turn.presence);
+    if (this.#state === "live") this.guard(() => this.#catchUp());
+  }
+
+  acknowledge(event: string): void {
+    this.send(encodeFrame([event]));
+  }
+
+  restart(): void {
+    this.close(CloseCode.tryAgainLater, "the room's history was lost");
+  }
+
+  /** Nothing happens before the client says hello. */
+  protected open(): void {}
+
+  protected read(text: string): void | Promise<void> {
+    const request = parseRequest(text);
+    if (request === undefined) {
+      return this.close(CloseCode.protocolError, "send JSON objects");
+    }
+    if (request.type === "malformed") {
+      return this.refuse("invalid", request.message, request.id);
+    }
+    if (this.#state === "silent") {
+      if (request.type === "hello") return this.#hello(request);
+      return this.close(CloseCode.protocolError, "say hello first");
+    }
+    if (this.#state === "joining" || request.type === "hello") {
+      const message = "Say hello once, then wait for the welcome.";
+      const id = request.type === "message" ? request.id : undefined;
+      return this.refuse("invalid", message, id);
+    }
+    if (request.type === "message") {
+      return this.say(request.message, this.#identity?.id, request.id);
+    }
+    const waitMs = this.#requests.take(this.at.now());
+    if (waitMs > 0) return this.refuseRate(waitMs);
+    return this.#answer(request);
+  }
+
+  protected complain(
+    code: ErrorCode,
+    message: string,
+    id?: string,
+    retryAfterMs?: number,
+  ): void {
+    const event: ErrorEvent = {
+      type: "error",
+      sender: SERVER_NAME,
+      code,
+      message,
+    };
+    if (id !== undefined) event.id = id;
+    if (retryAfterMs !== undefined) event.retryAfter = retryAfterMs;
+    this.#tell(event);
+  }
+
+  protected release(): void {
+    clearTimeout(this.#timer);
+    this.#endPause();
+    if (this.#identity) this.at.lobby.release(this.#identity, this);
+  }
+
+  #tell(event: ServerEvent): void {
+    this.send(encodeFrame([encode(event)]));
+  }
+
+  async #hello(hello: Hello): Promise<void> {
+    this.#state = "joining";
+    clearTimeout(this.#timer);
+    const { room } = this;
+    if (room === undefined) return;
+    try {
+      const { identity, key } = await this.#identify(hello);
+      await room.open();
+      const { events, recovered, position } = await this.#missed(room, hello);
+      if (this.hasEnded) return;
+      // From here to the end of the frame nothing can come between.
+      this.#position = position;
+      this.#state = "catching up";
+      room.join(this);
+      const welcome = this.#welcome(room, key, recovered);
+      this.send(encodeFrame([encode(welcome), ...events]));
+      this.#tellOfWish(hello.name, identity);
+      await this.#catchUp();
+    } catch (error) {
+      console.error(`partyline: a hello failed: ${error}`);
+      this.complain("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
+      this.close(CloseCode.tryAgainLater, "the log cannot be used");
+    }
+  }
+
+  /** Finds the identity of the key, or makes one. */
+  async #identify({ key, name }: Hello) {
+    const { lobby } = this.at;
+    const known = key && await lobby.reclaim(key, this);
+    const wish = name === undefined || nameProblem(name) ? undefined : name;
+    const identity = known
+      ? { ...known, key }
+      : await lobby.register(wish, this);
+    this.#identity = identity;
+    // The end came while the log was asked, and released nothing.
+    if (this.hasEnded) lobby.release(identity, this);
+    return { identity, key: identity.key };
+  }
+
+  /** Says why a new identity did not get the name it wished for. */
+  #tellOfWish(wish: string | undefined, { name }: Identity): void {
+    if (wish === undefined || wish === name) return;
+    const problem = nameProblem(wish);
+    if (problem !== undefined) this.complain("name_invalid", problem);
+    else this.complain("name_taken", `"${wish}" is taken.`);
+  }
+
+  /** The first events for a client, and where it stands after them. */
+  async #missed(room: Room, { since, history = DEFAULT_HISTORY }: Hello) {
+    const { epoch, seq } = room.head;
+    if (since?.epoch === epoch) {
+      const events = await room.after(since.seq);
+      if (events !== undefined) {
+        // What is stored but not delivered yet will come with its turn.
+        const reached = Math.max(0, room.head.seq - since.seq);
+        const known = events.slice(0, reached);
+        const position = since.seq + known.length;
+        return { events: known, recovered: true, position };
+      }
+    }
+    const { events } = await room.before(seq + 1, history);
+    return { events, recovered: since ? false : null, position: seq };
+  }
+
+  #welcome(room: Room, key: string, recovered: boolean | null): WelcomeEvent {
+    const { maxMessage, maxFrame, rate, burst } = this.at.limits;
+    const members = [this.name];
+    for (const { name } of room.members) {
+      if (members.length >= MAX_LISTED_MEMBERS) break;
+      if (name !== this.name) members.push(name);
+    }
+    return {
+      type: "welcome",
+      sender: this.name,
+      key,
+      room: room.name,
+      ...room.head,
+      recovered,
+      members,
+      count: room.members.size,
+      limits: { message: maxMessage, frame: maxFrame, rate, burst },
+    };
+  }
+
+  /** Sends what the client has not seen, page by page, until it is live. */
+  async #catchUp(): Promise<void> {
+    this.#state = "catching up";
+    const { room } = this;
+    while (room !== undefined && !this.hasEnded) {
+      // Looking and going live are one step, so no turn is lost in between.
+      const missing = room.head.seq - this.#position;
+      if (missing <= 0) {
+        this.#state = "live";
+        return;
+      }
+      await this.#untilRead();
+      const page = await room.after(this.#position);
+      if (page === undefined) {
+        return this.close(CloseCode.tryAgainLater, "history moved on");
+      }
+      const events = page.slice(0, missing);
+      this.#position += events.length;
+      this.send(encodeFrame(events));
+    }
+  }
+
+  /** Waits until most of what was sent has left this machine's memory. */
+  async #untilRead(): Promise<void> {
+    const { sendLimit } = this.at.limits;
+    const giveUpAtMs = performance.now() + CATCH_UP_TIMEOUT_MS;
+    while (!this.hasEnded && this.socket.bufferedAmount > sendLimit / 4) {
+      if (performance.now() > giveUpAtMs) {
+        return this.close(CloseCode.tryAgainLater, "reading too slowly");
+      }
+      await new Promise<void>((resolve) => {
+        this.#timer = setTimeout(resolve, CATCH_UP_PAUSE_MS);
+        this.#endPause = resolve;
+      });
+    }
+  }
+
+  /** Does what is asked; what cannot be done is told, not thrown. */
+  async #answer(
+    request: Exclude<Request, { type: "hello" | "message" }>,
+  ): Promise<void> {
+    const { room } = this;
+    if (room === undefined) return;
+    try {
+      switch (request.type) {
+        case "typing":
+          return room.typing(this);
+        case "ping":
+          return this.#tell({ ...request, type: "pong" });
+        case "rename":
+          return await this.#rename(room, request.name);
+        case "history":
+          return await this.#tellHistory(room, request);
+      }
+    } catch (error) {
+      if (error instanceof NameError) {
+        return this.refuse(error.code, error.message);
+      }
+      console.error(`partyline: a ${request.type} failed: ${error}`);
+      this.refuse("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
+    }
+  }
+
+  async #rename(room: Room, name: string): Promise<void> {
+    if (this.#identity === undefined) return;
+    const before = this.name;
+    await this.at.lobby.rename(this.#identity, name, this);
+    if (!this.hasEnded && before !== name) room.rename(this, before);
+  }
+
+  async #tellHistory(
+    room: Room,
+    { before, count }: { before: number; count?: number },
+  ): Promise<void> {
+    const { events, more } = await room.before(
+      before,
+      count ?? DEFAULT_HISTORY,
+    );
+    this.send(encodeFrame([encodeHistory(before, events, more)]));
+  }
+}

@@ -1,0 +1,442 @@
+// The dialect `partyline.v1` (DESIGN 3.2) over real sockets: hello, recovery,
+// exactly once, identity, presence, history, and what is refused.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { SUBPROTOCOL } from "../chat/protocol.ts";
+import { HELLO_TIMEOUT_MS } from "../chat/session_v1.ts";
+import {
+  Client,
+  frame,
+  Opcode,
+  RawClient,
+  soon,
+  startServer,
+  until,
+} from "./harness.ts";
+
+const texts = (events: { message: string }[]) =>
+  events.map(({ message }) => message);
+const seqs = (events: { seq: number }[]) => events.map(({ seq }) => seq);
+const numbers = (from: number, to: number) =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i);
+
+/** Sends numbered messages and waits for the last one's echo. */
+async function fill(client: Client, from: number, to: number) {
+  for (const n of numbers(from, to)) {
+    client.request({ type: "message", message: `${n}`, id: `${n}` });
+  }
+  await client.messagesUpTo(`${to}`);
+}
+
+Deno.test("hello is answered with welcome", async () => {
+  await using server = await startServer({ rate: 7, maxMessage: 99 });
+  await using a = await Client.join(`${server.ws}?room=physics`);
+  assertEquals(a.socket.protocol, SUBPROTOCOL);
+  const { sender, key, epoch, ...rest } = a.welcome;
+  assertMatch(sender, /^[a-z]+-[a-z]+$/);
+  assertMatch(key, /^[\w-]+\.[\w-]{22,}$/);
+  assertMatch(epoch, /./);
+  assertEquals(rest, {
+    type: "welcome",
+    room: "physics",
+    seq: 0,
+    recovered: null,
+    members: [sender],
+    count: 1,
+    limits: { message: 99, frame: 65536, rate: 7, burst: 20 },
+  });
+});
+
+Deno.test("a message comes back to its sender with its id, and to both dialects", async () => {
+  await using server = await startServer();
+  await using plain = await Client.open(server.ws);
+  await plain.say("ready");
+  await using a = await Client.join(server.ws);
+  await using b = await Client.join(server.ws);
+  a.request({ type: "message", message: "hi", id: "my-1" });
+  const event = (await b.messagesUpTo("hi")).at(-1);
+  assertEquals([event.seq, event.sender, event.id], [
+    2,
+    a.welcome.sender,
+    "my-1",
+  ]);
+  assertEquals((await a.messagesUpTo("hi")).at(-1), event);
+  assertEquals(await plain.next(), event);
+  await plain.say("hello");
+  assertEquals((await a.nextOf("message")).message, "hello");
+});
+
+Deno.test("messages of one moment come as one frame", async () => {
+  await using server = await startServer({ rate: 0 });
+  using raw = await RawClient.upgrade(server.port);
+  await using a = await Client.join(server.ws);
+  let frames = 0;
+  a.socket.addEventListener("message", () => frames++);
+  const burst = numbers(1, 50).map((n) => [...frame(Opcode.text, `${n}`)]);
+  await raw.write(Uint8Array.from(burst.flat()));
+  const heard = await a.messagesUpTo("50");
+  assertEquals(seqs(heard), numbers(1, 50));
+  assert(frames < 50, `${frames} frames`);
+});
+
+Deno.test("joining shows the newest 50 messages, or as many as asked for", async () => {
+  await using server = await startServer({ rate: 0 });
+  await using a = await Client.join(server.ws);
+  await fill(a, 1, 60);
+  for (
+    const [history, first] of [[undefined, 11], [3, 58], [200, 1]] as const
+  ) {
+    await using b = await Client.join(
+      server.ws,
+      history === undefined ? {} : { history },
+    );
+    assertEquals(b.welcome.seq, 60);
+    assertEquals(seqs(await b.messagesUpTo("60")), numbers(first, 60));
+  }
+  await using c = await Client.join(server.ws, { history: 0 });
+  await fill(a, 61, 61);
+  assertEquals(seqs(await c.messagesUpTo("61")), [61]);
+});
+
+Deno.test("a client that returns gets what it missed, then what is live, once", async () => {
+  await using server = await startServer({ rate: 0 });
+  await using a = await Client.join(server.ws);
+  await fill(a, 1, 10);
+  let since;
+  {
+    await using b = await Client.join(server.ws);
+    since = { epoch: b.welcome.epoch, seq: 4 };
+  }
+  await fill(a, 11, 700);
+  const back = Client.join(server.ws, { since });
+  await fill(a, 701, 800);
+  await using b = await back;
+  assertEquals(b.welcome.recovered, true);
+  await fill(a, 801, 810);
+  assertEquals(seqs(await b.messagesUpTo("810")), numbers(5, 810));
+});
+
+Deno.test("a client that had seen nothing yet recovers too", async () => {
+  await using server = await startServer({ rate: 0 });
+  let since;
+  {
+    await using a = await Client.join(`${server.ws}?room=new`);
+    since = { epoch: a.welcome.epoch, seq: a.welcome.seq };
+  }
+  await using b = await Client.join(`${server.ws}?room=new`);
+  await fill(b, 1, 3);
+  await using a = await Client.join(`${server.ws}?room=new`, { since });
+  assertEquals(a.welcome.recovered, true);
+  assertEquals(seqs(await a.messagesUpTo("3")), [1, 2, 3]);
+});
+
+Deno.test("history that is gone is told, and the newest is sent instead", async () => {
+  await using server = await startServer({ rate: 0, keep: 20 });
+  await using a = await Client.join(server.ws);
+  await fill(a, 1, 100);
+  const { epoch } = a.welcome;
+  for (
+    const since of [
+      { epoch, seq: 79 },
+      { epoch, seq: 101 },
+      { epoch: "another", seq: 99 },
+    ]
+  ) {
+    await using b = await Client.join(server.ws, { since, history: 5 });
+    assertEquals(b.welcome.recovered, false);
+    assertEquals(seqs(await b.messagesUpTo("100")), numbers(96, 100));
+  }
+  await using c = await Client.join(server.ws, { since: { epoch, seq: 80 } });
+  assertEquals(c.welcome.recovered, true);
+  assertEquals(seqs(await c.messagesUpTo("100")), numbers(81, 100));
+});
+
+Deno.test("a long absence is caught up page by page, without overfilling the socket", async () => {
+  const sendLimit = 64 * 1024;
+  await using server = await startServer({ rate: 0, sendLimit });
+  await using a = await Client.join(server.ws);
+  const text = "x".repeat(3_000);
+  for (let i = 0; i < 300; i += 10) {
+    for (let j = 0; j < 10; j++) {
+      a.request({ type: "message", message: text, id: `${i + j}` });
+    }
+    for (let j = 0; j < 10; j++) await a.nextOf("message");
+  }
+  const { epoch } = a.welcome;
+  await using b = await Client.join(server.ws, { since: { epoch, seq: 0 } });
+  const heard = [];
+  while (heard.length < 300) heard.push(await b.nextOf("message"));
+  assertEquals(seqs(heard), numbers(1, 300));
+});
+
+Deno.test("an id sent again after a reconnect is stored once and answered", async () => {
+  await using server = await startServer();
+  await using watcher = await Client.join(server.ws);
+  let key;
+  {
+    await using a = await Client.join(server.ws);
+    ({ key } = a.welcome);
+    a.request({ type: "message", message: "once", id: "x" });
+    await watcher.messagesUpTo("once");
+  }
+  await using a = await Client.join(server.ws, { key, history: 0 });
+  a.request({ type: "message", message: "once", id: "x" });
+  const { seq, id } = (await a.messagesUpTo("once")).at(-1);
+  assertEquals([seq, id], [1, "x"]);
+  a.request({ type: "message", message: "end", id: "y" });
+  assertEquals(texts(await watcher.messagesUpTo("end")), ["end"]);
+});
+
+Deno.test("a key brings back the name, also after the server was started anew", async () => {
+  const folder = await Deno.makeTempDir();
+  const data = `${folder}/test.db`;
+  let before;
+  {
+    await using server = await startServer({ data });
+    await using a = await Client.join(server.ws, { name: "Ada" });
+    before = a.welcome;
+    await fill(a, 1, 3);
+  }
+  {
+    await using server = await startServer({ data });
+    await using a = await Client.join(server.ws, {
+      key: before.key,
+      since: { epoch: before.epoch, seq: 1 },
+    });
+    assertEquals([a.welcome.sender, a.welcome.recovered], ["Ada", true]);
+    assertEquals(seqs(await a.messagesUpTo("3")), [2, 3]);
+    a.request({ type: "message", message: "3", id: "3" });
+    assertEquals((await a.nextOf("message")).seq, 3);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("a newer connection with the same key takes over with 4002", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws, { name: "Ada" });
+  await using b = await Client.join(server.ws, { key: a.welcome.key });
+  const { code, reason } = await soon(a.closed, "the close");
+  assertEquals(code, 4002);
+  assertMatch(reason, /another connection/);
+  assertEquals([b.welcome.sender, b.welcome.count], ["Ada", 1]);
+  b.request({ type: "message", message: "still me", id: "1" });
+  assertEquals((await b.messagesUpTo("still me")).at(-1).sender, "Ada");
+});
+
+Deno.test("a name that is wished for and taken or invalid is told, with another name given", async () => {
+  await using server = await startServer();
+  await using _a = await Client.join(server.ws, { name: "Ada" });
+  for (
+    const [name, code] of [["ADA", "name_taken"], [
+      "<b>",
+      "name_invalid",
+    ]] as const
+  ) {
+    await using b = await Client.join(server.ws, { name });
+    assertMatch(b.welcome.sender, /^[a-z]+-[a-z]+$/);
+    assertEquals((await b.nextOf("error")).code, code);
+  }
+});
+
+Deno.test("rename is told to all, and refused with a reason", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  await using b = await Client.join(server.ws, { name: "Eve" });
+  a.request({ type: "rename", name: "Ada" });
+  const { at: _, ...event } = await b.nextOf("rename");
+  assertEquals(event, {
+    type: "rename",
+    sender: a.welcome.sender,
+    name: "Ada",
+  });
+  assertEquals((await a.nextOf("rename")).name, "Ada");
+  a.request({ type: "rename", name: "eve" });
+  assertEquals((await a.nextOf("error")).code, "name_taken");
+  a.request({ type: "rename", name: " " });
+  assertEquals((await a.nextOf("error")).code, "name_invalid");
+  a.request({ type: "message", message: "hi", id: "1" });
+  assertEquals((await b.messagesUpTo("hi")).at(-1).sender, "Ada");
+});
+
+Deno.test("members see who joins, leaves and types", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  let name;
+  {
+    await using b = await Client.join(server.ws);
+    name = b.welcome.sender;
+    assertEquals(
+      b.welcome.members.toSorted(),
+      [a.welcome.sender, name].toSorted(),
+    );
+    let join = await a.nextOf("join");
+    while (join.sender !== name) join = await a.nextOf("join");
+    assertEquals(join.count, 2);
+    b.request({ type: "typing" });
+    assertEquals((await a.nextOf("typing")).sender, name);
+  }
+  const leave = await a.nextOf("leave");
+  assertEquals(
+    [leave.sender, leave.message, leave.count],
+    [name, "Client disconnected", 1],
+  );
+});
+
+Deno.test("of a large room, 200 names and the count are told", async () => {
+  await using server = await startServer();
+  const plain = await Promise.all(
+    Array.from({ length: 250 }, () => Client.open(server.ws)),
+  );
+  const room = server.lobby.rooms.get("lobby");
+  await until(() => room?.members.size === 250, "everyone");
+  await using a = await Client.join(server.ws);
+  assertEquals([a.welcome.members.length, a.welcome.count], [200, 251]);
+  assert(a.welcome.members.includes(a.welcome.sender));
+  await Promise.all(plain.map((client) => client[Symbol.asyncDispose]()));
+});
+
+Deno.test("older messages are given on request", async () => {
+  await using server = await startServer({ rate: 0 });
+  await using a = await Client.join(server.ws);
+  await fill(a, 1, 30);
+  await using b = await Client.join(server.ws, { history: 5 });
+  b.request({ type: "history", before: 26, count: 20 });
+  const { before, more, messages } = await b.nextOf("history");
+  assertEquals([before, more, seqs(messages)], [26, true, numbers(6, 25)]);
+  b.request({ type: "history", before: 6 });
+  const last = await b.nextOf("history");
+  assertEquals([last.more, seqs(last.messages)], [false, numbers(1, 5)]);
+});
+
+Deno.test("ping is answered with its id", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  a.request({ type: "ping", id: "7" });
+  assertEquals(await a.nextOf("pong"), { type: "pong", id: "7" });
+  a.request({ type: "ping" });
+  assertEquals(await a.nextOf("pong"), { type: "pong" });
+});
+
+for (
+  const [what, text] of [
+    ["no type", "{}"],
+    ["an unknown type", '{"type":"shout"}'],
+    ["a message without id", '{"type":"message","message":"x"}'],
+    ["a message that is no string", '{"type":"message","message":7,"id":"1"}'],
+    [
+      "an id that is too long",
+      `{"type":"message","message":"x","id":"${"x".repeat(65)}"}`,
+    ],
+    ["an empty id", '{"type":"message","message":"x","id":""}'],
+    ["a name that is no string", '{"type":"rename","name":{}}'],
+    ["a negative seq", '{"type":"history","before":-1}'],
+    ["too much history", '{"type":"history","before":1,"count":201}'],
+    ["a second hello", '{"type":"hello"}'],
+    ["a ping with a number for an id", '{"type":"ping","id":1}'],
+  ] as const
+) {
+  Deno.test(`${what} gets an error that says so, and the client stays`, async () => {
+    await using server = await startServer();
+    await using a = await Client.join(server.ws);
+    a.send(text);
+    const { code, sender, message } = await a.nextOf("error");
+    assertEquals([code, sender], ["invalid", "server"]);
+    assertMatch(message, /^[A-Z].*\.$/);
+    a.request({ type: "ping" });
+    await a.nextOf("pong");
+  });
+}
+
+for (
+  const [what, text] of [
+    ["what is not JSON", "hello"],
+    ["JSON that is no object", "[1]"],
+    ["a request before hello", '{"type":"ping"}'],
+  ] as const
+) {
+  Deno.test(`${what} closes with 1002`, async () => {
+    await using server = await startServer();
+    await using a = await Client.open(server.ws, { protocols: [SUBPROTOCOL] });
+    a.send(text);
+    assertEquals((await soon(a.closed, "the close")).code, 1002);
+  });
+}
+
+for (
+  const [what, text] of [
+    ["since", '{"type":"hello","since":{"epoch":1}}'],
+    ["since", '{"type":"hello","since":null}'],
+    ["history", '{"type":"hello","history":1.5}'],
+    ["key", '{"type":"hello","key":{}}'],
+    ["name", '{"type":"hello","name":[]}'],
+  ] as const
+) {
+  Deno.test(`a hello with a bad ${what}, ${text}, may be said again`, async () => {
+    await using server = await startServer();
+    await using a = await Client.open(server.ws, { protocols: [SUBPROTOCOL] });
+    a.send(text);
+    assertEquals((await a.nextOf("error")).code, "invalid");
+    a.send('{"type":"hello"}');
+    await a.nextOf("welcome");
+  });
+}
+
+Deno.test("silence instead of hello closes with 1002 in time", async () => {
+  await using server = await startServer();
+  const clock = FakeTimers.install({
+    toFake: ["setTimeout", "clearTimeout"],
+    shouldClearNativeTimers: true,
+  });
+  try {
+    using raw = await RawClient.upgrade(server.port, "/ws", {
+      "Sec-WebSocket-Protocol": SUBPROTOCOL,
+    });
+    clock.tick(HELLO_TIMEOUT_MS);
+    assertEquals(await raw.closeCode(), 1002);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("a message that is too long is refused with its id", async () => {
+  await using server = await startServer({ maxMessage: 5 });
+  await using a = await Client.join(server.ws);
+  a.request({ type: "message", message: "123456", id: "9" });
+  const { code, id } = await a.nextOf("error");
+  assertEquals([code, id], ["too_long", "9"]);
+});
+
+Deno.test("too many messages or requests are refused with the time to wait", async () => {
+  let nowMs = 0;
+  await using server = await startServer({ burst: 2 }, { now: () => nowMs });
+  await using a = await Client.join(server.ws);
+  for (const id of ["1", "2", "3"]) {
+    a.request({ type: "message", message: id, id });
+  }
+  const { code, id, retryAfter } = await a.nextOf("error");
+  assertEquals([code, id, retryAfter], ["rate_limited", "3", 100]);
+  nowMs += 100;
+  a.request({ type: "message", message: "3", id: "3" });
+  assertEquals(texts(await a.messagesUpTo("3")).at(-1), "3");
+  for (let i = 0; i < 3; i++) a.request({ type: "history", before: 1 });
+  assertEquals((await a.nextOf("error")).code, "rate_limited");
+});
+
+Deno.test("50 refusals in a row close with 1008", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  for (let i = 0; i < 50; i++) a.send("{}");
+  assertEquals((await soon(a.closed, "the close")).code, 1008);
+});
+
+Deno.test("what comes after a bad client is gone: no name, no room, no identity in use", async () => {
+  await using server = await startServer();
+  for (let i = 0; i < 50; i++) {
+    using raw = await RawClient.upgrade(server.port, "/ws", {
+      "Sec-WebSocket-Protocol": SUBPROTOCOL,
+    });
+    await raw.write(frame(Opcode.text, '{"type":"hello"}'));
+  }
+  await until(() => server.connections.size === 0, "an empty server");
+  await until(() => server.lobby.rooms.size === 0, "no room");
+});
