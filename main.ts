@@ -11,6 +11,7 @@ import { banner } from "./chat/terminal.ts";
 import config from "./deno.json" with { type: "json" };
 
 const DRAIN_DEADLINE_MS = 3_000;
+const FORGET_EVERY_MS = 60 * 60 * 1000;
 
 const options = readOptions();
 const assets = await loadAssets(`${import.meta.dirname}/static`);
@@ -18,6 +19,7 @@ const log = openLog();
 const server = start();
 keepAlive();
 stopOnSignal();
+forgetNowAndThen();
 if (!options.quiet) {
   const interfaces = options.host === "0.0.0.0" ? Deno.networkInterfaces() : [];
   console.log(banner(options, server.address.port, interfaces));
@@ -94,6 +96,16 @@ function stopOnSignal() {
   // Windows has no SIGTERM; its console sends SIGBREAK when it is closed.
   const other = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
   Deno.addSignalListener(other, stop);
+}
+
+/** What nobody used for long leaves the log. */
+function forgetNowAndThen() {
+  const forget = () =>
+    log.forget(Date.now()).catch((error) => {
+      console.error(`partyline: nothing was forgotten: ${error}`);
+    });
+  forget();
+  setInterval(forget, FORGET_EVERY_MS);
 }
 
 function end(code: number, text: string): never {

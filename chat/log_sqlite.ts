@@ -50,12 +50,19 @@ const SCHEMA = `
     recent TEXT NOT NULL,
     used_at INTEGER NOT NULL
   ) WITHOUT ROWID;
+  CREATE TABLE journal (ids TEXT NOT NULL);
   CREATE INDEX identity_used_at ON identity (used_at);
   CREATE INDEX room_used_at ON room (used_at);
 `;
 
-/** Identities whose remembered ids are held in memory, not only on disk. */
-const MAX_RECENT_IN_MEMORY = 10_000;
+/**
+ * Turns after which the ids they brought move from the journal, one row a turn,
+ * to their identities, one row each.
+ */
+const JOURNAL_TURNS = 256;
+
+/** One message's place in the memory of ids. */
+type Remembered = [identity: string, room: string, id: string, seq: number];
 
 interface RoomRow {
   id: number;
@@ -73,8 +80,10 @@ interface TurnRow {
 export class SqliteLog implements Log {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  /** What the file says, so that a busy identity need not be read each turn. */
+  /** Of those who spoke since the journal was empty; it has what is new. */
   readonly #recent = new Map<string, Recent>();
+  #journalTurns = 0;
+  #isRecentStale = true;
   /** That of every room without a row. */
   #epoch: string;
 
@@ -139,12 +148,14 @@ export class SqliteLog implements Log {
   }
 
   #append(roomName: string, drafts: readonly Draft[], nowMs: number) {
+    if (this.#isRecentStale) this.#readJournal();
     const room = this.#makeRoom(roomName, nowMs);
-    const touched = new Map<string, Recent>();
+    const remembered: Remembered[] = [];
     const fresh: string[] = [];
     const stored = drafts.map((draft): Stored => {
-      const recent = this.#recentOf(draft);
-      const before = recent?.find(roomName, draft.id ?? "");
+      const { identity = "", id = "" } = draft;
+      const recent = id === "" ? undefined : this.#recentOf(identity);
+      const before = recent?.find(roomName, id);
       if (before !== undefined) {
         // One that this very call stores is not in the file yet.
         const event = fresh[before - room.seq - 1] ??
@@ -155,19 +166,19 @@ export class SqliteLog implements Log {
       const event = encodeMessage(seq, draft.text);
       fresh.push(event);
       if (recent !== undefined) {
-        recent.remember(roomName, draft.id ?? "", seq);
-        touched.set(draft.identity ?? "", recent);
+        recent.remember(roomName, id, seq);
+        remembered.push([identity, roomName, id, seq]);
       }
       return { seq, event, isRepeat: false };
     });
-    if (fresh.length > 0) this.#write(room, fresh, touched, nowMs);
+    if (fresh.length > 0) this.#write(room, fresh, remembered, nowMs);
     return { epoch: room.epoch, stored };
   }
 
   #write(
     room: RoomRow,
     events: string[],
-    touched: Map<string, Recent>,
+    remembered: Remembered[],
     nowMs: number,
   ): void {
     const seq = room.seq + events.length;
@@ -183,7 +194,18 @@ export class SqliteLog implements Log {
       nowMs,
       room.id,
     );
-    for (const [identity, recent] of touched) {
+    if (remembered.length > 0) this.#journal(remembered, nowMs);
+    this.#prune(room, seq);
+  }
+
+  #journal(remembered: Remembered[], nowMs: number): void {
+    this.#run("INSERT INTO journal VALUES (?)", JSON.stringify(remembered));
+    this.#journalTurns++;
+    if (this.#journalTurns >= JOURNAL_TURNS) this.#emptyJournal(nowMs);
+  }
+
+  #emptyJournal(nowMs: number): void {
+    for (const [identity, recent] of this.#recent) {
       this.#run(
         "UPDATE identity SET recent = ?, used_at = ? WHERE id = ?",
         JSON.stringify(recent.entries),
@@ -191,7 +213,22 @@ export class SqliteLog implements Log {
         identity,
       );
     }
-    this.#prune(room, seq);
+    this.#run("DELETE FROM journal");
+    this.#recent.clear();
+    this.#journalTurns = 0;
+  }
+
+  /** Brings `#recent` to what the file says. */
+  #readJournal(): void {
+    const rows = this.#prepare("SELECT ids FROM journal ORDER BY rowid").all();
+    this.#recent.clear();
+    this.#journalTurns = rows.length;
+    this.#isRecentStale = false;
+    for (const { ids } of rows as { ids: string }[]) {
+      for (const [identity, room, id, seq] of JSON.parse(ids) as Remembered[]) {
+        this.#recentOf(identity)?.remember(room, id, seq);
+      }
+    }
   }
 
   /** Now and then, for it costs more than a turn. */
@@ -329,7 +366,7 @@ export class SqliteLog implements Log {
           oldestMs,
           MAX_IDENTITIES,
         );
-        this.#recent.clear();
+        this.#isRecentStale = true;
       })
     );
   }
@@ -392,13 +429,11 @@ export class SqliteLog implements Log {
     return row && eventsOf(row, seq - 1, seq + 1)[0];
   }
 
-  #recentOf({ identity, id }: Draft): Recent | undefined {
-    if (identity === undefined || id === undefined) return undefined;
+  #recentOf(identity: string): Recent | undefined {
     const known = this.#recent.get(identity);
     if (known) return known;
     const row = this.#get("SELECT recent FROM identity WHERE id = ?", identity);
     if (!row) return undefined;
-    if (this.#recent.size >= MAX_RECENT_IN_MEMORY) this.#recent.clear();
     const recent = new Recent(JSON.parse(row.recent as string));
     this.#recent.set(identity, recent);
     return recent;
@@ -420,9 +455,9 @@ export class SqliteLog implements Log {
       this.#run("COMMIT");
       return result;
     } catch (error) {
-      // What was remembered in memory is not in the file now.
-      this.#recent.clear();
       if (this.#db.isTransaction) this.#run("ROLLBACK");
+      // What was remembered in memory may not be in the file now.
+      this.#isRecentStale = true;
       throw error;
     }
   }

@@ -267,6 +267,29 @@ Deno.test("SqliteLog: all is there again after a restart", () =>
     log.close();
   }));
 
+Deno.test("SqliteLog: ids are remembered over many turns and restarts", () =>
+  withFile(async (path) => {
+    let log = new SqliteLog(path, 10_000);
+    const me = (await log.register("me", 0))?.id;
+    const you = (await log.register("you", 0))?.id;
+    await log.append("a", [draft("early", you, "early")], 0);
+    for (const n of numbers(1, 600)) {
+      await log.append("a", [draft(`${n}`, me, `${n}`)], 0);
+      if (n % 150 > 0) continue;
+      log.close();
+      log = new SqliteLog(path, 10_000);
+    }
+    const repeats = numbers(600 - REMEMBERED_IDS + 1, 600)
+      .map((n) => draft(`${n}`, me, `${n}`));
+    const { stored } = await log.append("a", [
+      draft("early", you, "early"),
+      ...repeats,
+    ], 0);
+    assertEquals(stored.filter(({ isRepeat }) => !isRepeat), []);
+    assertEquals((await log.head("a")).seq, 601);
+    log.close();
+  }));
+
 Deno.test("SqliteLog: the key is not in the file", () =>
   withFile(async (path) => {
     const log = new SqliteLog(path, 100);

@@ -1,0 +1,88 @@
+// Owns the table that people read: its columns, medians and ratios.
+// Never measures. Invariant: a ratio is taken within a round, then its median
+// over the rounds; what could not be measured is a dash, never a zero.
+import type { Figures, Shape } from "./load.ts";
+
+/** Deliveries per second of server CPU; NaN where no CPU time is known. */
+function perCpuSecond({ deliveries, serverCpuMs }: Figures): number {
+  return serverCpuMs === null ? NaN : deliveries * 1000 / serverCpuMs;
+}
+
+/** The upper one of two middles; NaN for an empty list. */
+function median(values: number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+}
+
+const COLUMNS = [
+  "clients",
+  "senders",
+  "in flight",
+  "server".padEnd(15),
+  "deliveries/CPU s",
+  "ratio".padStart(8),
+  "lowest..highest",
+  "server core",
+  "load core",
+  "p50 ms",
+  "p99 ms",
+];
+
+function printRow(cells: string[]): void {
+  const padded = cells.map((cell, i) => cell.padStart(COLUMNS[i]!.length));
+  console.log(padded.join("  "));
+}
+
+/** A cell; what could not be measured is a dash. */
+function cell(value: number, digits: number): string {
+  return Number.isFinite(value) ? value.toFixed(digits) : "-";
+}
+
+/** How a server did to its rival, round by round. */
+function ratioCells(
+  rounds: Figures[],
+  rival: string | undefined,
+  rivals: Figures[] | undefined,
+): string[] {
+  if (rivals === undefined) return ["-", "-"];
+  const ratios = rivals.map((it, i) =>
+    perCpuSecond(rounds[i]!) / perCpuSecond(it)
+  );
+  const [low, high] = [Math.min(...ratios), Math.max(...ratios)];
+  return [
+    `${cell(median(ratios), 2)} ${rival}`,
+    `${cell(low, 2)}..${cell(high, 2)}`,
+  ];
+}
+
+/** Medians over the rounds. */
+function figureCells(rounds: Figures[]): string[] {
+  const middle = (value: (round: Figures) => number, digits: number) =>
+    cell(median(rounds.map(value)), digits);
+  return [
+    middle((it) => (it.serverCpuMs ?? NaN) / it.windowMs, 2),
+    middle((it) => (it.loadCpuMs ?? NaN) / it.windowMs, 2),
+    middle((it) => it.p50Ms, 1),
+    middle((it) => it.p99Ms, 1),
+  ];
+}
+
+export function printHead(): void {
+  printRow(COLUMNS);
+}
+
+/** One row; `rivals` are the rounds of the server that it is held to. */
+export function printServer(
+  { clients, senders, inFlight }: Shape,
+  name: string,
+  rounds: Figures[],
+  rival: string | undefined,
+  rivals: Figures[] | undefined,
+): void {
+  printRow([
+    ...[clients, senders, inFlight].map(String),
+    name,
+    cell(median(rounds.map(perCpuSecond)), 0),
+    ...ratioCells(rounds, rival, rivals),
+    ...figureCells(rounds),
+  ]);
+}
