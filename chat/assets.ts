@@ -11,6 +11,7 @@ const contentTypes: Record<string, string> = {
   ".css": "text/css; charset=utf-8",
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
+  ".json": "application/json; charset=utf-8",
   ".py": "text/plain; charset=utf-8",
   ".svg": "image/svg+xml",
 };

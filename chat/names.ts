@@ -86,7 +86,7 @@ export function nameProblem(name: string): string | undefined {
     return `A name has at most ${MAX_NAME_CHARS} characters.`;
   }
   const isWellFormed = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_ -]*$/u.test(folded) &&
-    !/\p{Default_Ignorable_Code_Point}|  | $/u.test(folded);
+    !/\p{Default_Ignorable_Code_Point}| {2}| $/u.test(folded);
   if (!isWellFormed) {
     return "A name is made of letters, digits, - and _, with single spaces " +
       "inside.";

@@ -105,6 +105,7 @@ export class Room {
   head: Head = { epoch: "", seq: 0 };
   #queue: (Said | Presence)[] = [];
   #isTurning = false;
+  #isLogFailing = false;
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `onIdle` is called when nothing waits any more. */
@@ -259,10 +260,14 @@ export class Room {
     try {
       const drafts = said.map((entry) => draftOf(entry, at));
       const { epoch, stored } = await this.log.append(this.name, drafts, nowMs);
+      this.#isLogFailing = false;
       if (this.head.epoch !== epoch) this.#restart(epoch);
       return new Map(said.map((entry, i) => [entry, stored[i] as Stored]));
     } catch (error) {
-      console.error(`partyline: a turn was not stored: ${error}`);
+      if (!this.#isLogFailing) {
+        console.error(`partyline: nothing can be stored: ${error}`);
+      }
+      this.#isLogFailing = true;
       for (const { author, id } of said) {
         author.refuse(
           "log_unavailable",

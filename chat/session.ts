@@ -131,7 +131,7 @@ export abstract class Session implements Member {
   protected refuseRate(waitMs: number, id?: string): void {
     this.refuse(
       "rate_limited",
-      `Too fast: this was not sent. Wait ${waitMs} ms; ` +
+      `Too fast: this was not sent. Wait ${(waitMs / 1000).toFixed(1)} s; ` +
         `${this.at.limits.rate} messages per second are allowed.`,
       id,
       waitMs,

@@ -105,8 +105,9 @@ export class V1Session extends Session {
       return this.say(request.message, this.#identity?.id, request.id);
     }
     const waitMs = this.#requests.take(this.at.now());
-    if (waitMs > 0) return this.refuseRate(waitMs);
-    return this.#answer(request);
+    if (waitMs === 0) return this.#answer(request);
+    // Nobody misses a sign of typing.
+    if (request.type !== "typing") this.refuseRate(waitMs);
   }
 
   protected complain(
@@ -142,7 +143,7 @@ export class V1Session extends Session {
     const { room } = this;
     if (room === undefined) return;
     try {
-      const { identity, key } = await this.#identify(hello);
+      const { identity, key, isNew } = await this.#identify(hello);
       await room.open();
       const { events, recovered, position } = await this.#missed(room, hello);
       if (this.hasEnded) return;
@@ -152,7 +153,7 @@ export class V1Session extends Session {
       room.join(this);
       const welcome = this.#welcome(room, key, recovered);
       this.send(encodeFrame([encode(welcome), ...events]));
-      this.#tellOfWish(hello.name, identity);
+      if (isNew) this.#tellOfWish(hello.name, identity);
       await this.#catchUp();
     } catch (error) {
       console.error(`partyline: a hello failed: ${error}`);
@@ -172,7 +173,7 @@ export class V1Session extends Session {
     this.#identity = identity;
     // The end came while the log was asked, and released nothing.
     if (this.hasEnded) lobby.release(identity, this);
-    return { identity, key: identity.key };
+    return { identity, key: identity.key, isNew: !known };
   }
 
   /** Says why a new identity did not get the name it wished for. */

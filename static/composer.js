@@ -17,21 +17,53 @@ const SHOW_REMAINING_BELOW = 200;
 export class Composer {
   #parts;
   #submit;
+  #onWrite;
 
   /**
    * @param {Parts} parts
    * @param {(text: string) => boolean} submit returns false to refuse the text
+   * @param {() => void} onWrite someone wrote in the box
    */
-  constructor(parts, submit) {
+  constructor(parts, submit, onWrite) {
     this.#parts = parts;
     this.#submit = submit;
+    this.#onWrite = onWrite;
     parts.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
     });
     parts.box.addEventListener("keydown", (event) => this.#keyDown(event));
-    parts.box.addEventListener("input", () => this.#textChanged());
+    parts.box.addEventListener("input", () => {
+      this.#textChanged();
+      if (this.#hasText) this.#onWrite();
+    });
     this.#textChanged();
+  }
+
+  /** @param {number} maxLength in UTF-16 units, so never above the server's */
+  setMaxLength(maxLength) {
+    this.#parts.box.maxLength = maxLength;
+    this.#textChanged();
+  }
+
+  /**
+   * Puts a text that could not be sent back, before what is in the box now.
+   *
+   * @param {string} text
+   */
+  putBack(text) {
+    const { box } = this.#parts;
+    box.value = this.#hasText ? `${text}\n${box.value}` : text;
+    this.#textChanged();
+    box.focus();
+  }
+
+  focus() {
+    this.#parts.box.focus();
+  }
+
+  get #hasText() {
+    return this.#parts.box.value.trim() !== "";
   }
 
   /** @param {KeyboardEvent} event */
@@ -46,7 +78,7 @@ export class Composer {
 
   #send() {
     const { box } = this.#parts;
-    if (box.value.trim() !== "" && this.#submit(box.value)) {
+    if (this.#hasText && this.#submit(box.value)) {
       box.value = "";
       this.#textChanged();
     }

@@ -1,8 +1,12 @@
 // @ts-check
 // Owns one WebSocket and the wish to have it open: when it is lost, another
-// is opened, until close(). It never touches the page or reads a frame.
-// Invariant: at most one socket and one timer at a time; what an older socket
-// still says is not heard.
+// is opened, until the server says for good that it is not wanted. It never
+// touches the page or reads a frame. Invariant: at most one socket and one
+// timer at a time; what an older socket still says is not heard.
+
+import { CloseCode, SUBPROTOCOL } from "./protocol.js";
+
+/** @import { Timer } from "./heartbeat.js" */
 
 const BASE_DELAY_MS = 500;
 const MAX_DELAY_MS = 15_000;
@@ -17,10 +21,18 @@ const OPEN = 1;
  * `waiting`: the next attempt starts `delayMs` after this was reported.
  * `offline`: the system says that there is no network; attempts go on quietly,
  * because a server on this very computer can be reached all the same.
+ * `removed`, `takenOver`: the server hung up, and only open() tries again.
  *
- * @typedef {{ name: "connecting" | "open" | "offline" | "closed" }
+ * @typedef {"removed" | "takenOver"} Ending
+ * @typedef {{ name: "connecting" | "open" | "offline" | Ending }
  *   | { name: "waiting", delayMs: number }} State
  */
+
+/** @type {Map<number, Ending>} */
+const ENDINGS = new Map([
+  [CloseCode.removed, "removed"],
+  [CloseCode.takenOver, "takenOver"],
+]);
 
 /**
  * @typedef {object} Handlers
@@ -39,8 +51,6 @@ const OPEN = 1;
  *   } addEventListener
  */
 
-/** @typedef {ReturnType<typeof setTimeout>} Timer */
-
 /**
  * What a test may put in the place of the real thing.
  *
@@ -54,7 +64,7 @@ const OPEN = 1;
 
 /** @type {Surroundings} */
 const realSurroundings = {
-  createSocket: (url) => new WebSocket(url),
+  createSocket: (url) => new WebSocket(url, SUBPROTOCOL),
   now: () => performance.now(),
   random: () => Math.random(),
   setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
@@ -82,6 +92,7 @@ export class Connection {
   /** @type {Timer | undefined} */
   #timer = undefined;
   #attempt = 0;
+  #isWanted = false;
   #networkUp = true;
   /** @type {number | null} */
   #openedAt = null;
@@ -105,7 +116,18 @@ export class Connection {
 
   /** Opens the line now, instead of waiting, unless it is open or opening. */
   open() {
+    this.#isWanted = true;
     if (this.#socket === null) this.#connect();
+  }
+
+  /** As open(), but leaves a line alone that the server ended. */
+  wake() {
+    if (this.#isWanted) this.open();
+  }
+
+  /** Drops the line, which is of no use any more, and opens another soon. */
+  restart() {
+    if (this.#isWanted) this.#retryLater();
   }
 
   /**
@@ -123,20 +145,14 @@ export class Connection {
   networkIsUp() {
     this.#networkUp = true;
     // An attempt made through the network of before will not succeed.
-    if (!this.isOpen) this.#connect();
+    if (this.#isWanted && !this.isOpen) this.#connect();
   }
 
   /** Tell it when the system has lost its network. */
   networkIsDown() {
     this.#networkUp = false;
     // TCP would not notice for minutes; what we send would go nowhere.
-    this.#retryLater();
-  }
-
-  /** Ends it. Only open() brings it back. */
-  close() {
-    this.#drop();
-    this.#report({ name: "closed" });
+    this.restart();
   }
 
   #connect() {
@@ -158,9 +174,18 @@ export class Connection {
       if (isCurrent()) this.#handlers.onFrame(event.data);
     });
     // An "error" is always followed by a "close".
-    socket.addEventListener("close", () => {
-      if (isCurrent()) this.#retryLater();
+    socket.addEventListener("close", ({ code }) => {
+      if (isCurrent()) this.#closed(code);
     });
+  }
+
+  /** @param {number} code */
+  #closed(code) {
+    const ending = ENDINGS.get(code);
+    if (ending === undefined) return this.#retryLater();
+    this.#isWanted = false;
+    this.#drop();
+    this.#report({ name: ending });
   }
 
   #opened() {

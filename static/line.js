@@ -3,17 +3,31 @@
 // into the page. Invariant: what people wrote goes in as text, never as
 // markup, and never into a class name or an attribute that has a meaning.
 
-/** @import { ChatEvent } from "./protocol.js" */
+/** @import { Leave, Message, Rename, ServerError } from "./protocol.js" */
+/** @import { Entry as Unsent } from "./outbox.js" */
 
 /**
- * A line is an event from the server, or a note by the page itself.
+ * A note is written by the page itself.
  *
- * @typedef {ChatEvent | { type: "note", message: string, at: Date }} Entry
+ * @typedef {{ type: "note", message: string, at: Date }} Note
+ */
+
+/**
+ * What becomes a line. `isOld`: said before we came; no voice reads it aloud.
+ *
+ * @typedef {(Message & { isMine: boolean, isOld: boolean })
+ *   | Leave | Rename | ServerError | Note} Entry
  */
 
 // As many as style.css has .tone-N classes.
 const TONES = 8;
 const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+});
+const dayAndClock = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
   hour: "2-digit",
   minute: "2-digit",
 });
@@ -28,13 +42,30 @@ const dateAndClock = new Intl.DateTimeFormat(undefined, {
  * @param {Entry} entry
  */
 export function createLine(entry) {
-  const line = document.createElement("li");
-  line.className = `line ${entry.type}`;
-  if (entry.type !== "note") line.append(createSender(entry), " ");
-  if (entry.type === "message") line.classList.add(toneOf(entry.sender));
-  line.append(createText(entry.message), " ");
+  const line = createItem(entry.type);
+  if (entry.type !== "note") line.append(createSender(entry.sender), " ");
+  if (entry.type === "message") markMessage(line, entry);
+  if (entry.type === "rename") line.append(createRename(entry.name), " ");
+  else line.append(createText(entry.message), " ");
   if (entry.type === "error") line.append(createAside("only you see this"));
   line.append(createTime(entry.at));
+  return line;
+}
+
+/**
+ * The list item for a message of ours that is not stored yet.
+ *
+ * @param {Unsent} unsent
+ * @param {string} ownName
+ */
+export function createUnsentLine({ text, problem, isRefused }, ownName) {
+  const line = createItem(isRefused ? "message refused" : "message pending");
+  line.append(createSender(ownName), " ", createText(text), " ");
+  if (!isRefused) line.append(createState("sending…"));
+  if (problem !== null) {
+    const outlook = isRefused ? "" : " The page tries again.";
+    line.append(createAside(problem + outlook));
+  }
   return line;
 }
 
@@ -52,12 +83,35 @@ export function toneOf(name) {
   return `tone-${hash % TONES}`;
 }
 
-/** @param {ChatEvent} event */
-function createSender(event) {
+/**
+ * @param {HTMLElement} line
+ * @param {Extract<Entry, { type: "message" }>} message
+ */
+function markMessage(line, { sender, seq, isMine, isOld }) {
+  line.classList.add(toneOf(sender));
+  line.dataset["seq"] = String(seq);
+  if (isOld) line.ariaLive = "off";
+  if (!isMine) return;
+  line.classList.add("mine");
+  const you = document.createElement("span");
+  you.className = "for-voices";
+  you.textContent = "(you)";
+  line.append(you, " ");
+}
+
+/** @param {string} className */
+function createItem(className) {
+  const item = document.createElement("li");
+  item.className = `line ${className}`;
+  return item;
+}
+
+/** @param {string} name */
+function createSender(name) {
   const sender = document.createElement("b");
   sender.className = "sender";
   sender.dir = "auto";
-  sender.textContent = event.sender;
+  sender.textContent = name;
   return sender;
 }
 
@@ -70,6 +124,25 @@ function createText(message) {
   return text;
 }
 
+/** @param {string} newName */
+function createRename(newName) {
+  const text = document.createElement("span");
+  const name = document.createElement("b");
+  text.className = "text";
+  name.dir = "auto";
+  name.textContent = newName;
+  text.append("is now called ", name);
+  return text;
+}
+
+/** @param {string} words */
+function createState(words) {
+  const state = document.createElement("small");
+  state.className = "state";
+  state.textContent = words;
+  return state;
+}
+
 /** @param {string} words */
 function createAside(words) {
   const aside = document.createElement("small");
@@ -80,9 +153,10 @@ function createAside(words) {
 
 /** @param {Date} at */
 function createTime(at) {
+  const isToday = at.toDateString() === new Date().toDateString();
   const time = document.createElement("time");
   time.dateTime = at.toISOString();
   time.title = dateAndClock.format(at);
-  time.textContent = clock.format(at);
+  time.textContent = (isToday ? clock : dayAndClock).format(at);
   return time;
 }

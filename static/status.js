@@ -5,15 +5,26 @@
 
 /** @import { State } from "./connection.js" */
 
+/** @typedef {State | { name: "closed" }} Shown closed: there is no line */
+
 const TICK_MS = 250;
 
-/** @type {Record<State["name"], string>} */
+/** @type {Record<Shown["name"], string>} */
 const WORDS = {
   connecting: "Connecting…",
   open: "Connected",
   waiting: "Reconnecting",
   offline: "Offline: this device has no network",
   closed: "Not connected",
+  takenOver: "Not connected: you went on in another tab",
+  removed: "Not connected: you were removed from this room",
+};
+
+/** @type {Partial<Record<Shown["name"], string>>} */
+const BUTTON_WORDS = {
+  waiting: "Try now",
+  offline: "Try now",
+  takenOver: "Use here",
 };
 
 /**
@@ -39,7 +50,7 @@ export class Status {
     parts.tryNow.addEventListener("click", onTryNow);
   }
 
-  /** @param {State} state */
+  /** @param {Shown} state */
   show(state) {
     const { page, text, countdown, note, tryNow } = this.#parts;
     clearInterval(this.#ticker);
@@ -47,13 +58,19 @@ export class Status {
     page.dataset["line"] = state.name;
     setText(text, WORDS[state.name]);
     if (state.name === "open") setText(note, "");
-    tryNow.hidden = state.name !== "waiting" && state.name !== "offline";
+    const buttonWords = BUTTON_WORDS[state.name];
+    tryNow.hidden = buttonWords === undefined;
+    tryNow.textContent = buttonWords ?? "";
     if (state.name === "waiting") this.#countDown(state.delayMs);
   }
 
-  /** Says that a message was not sent, until the connection is back. */
-  explainRefusal() {
-    setText(this.#parts.note, "Not sent yet: your text is kept.");
+  /**
+   * Says one more thing, until the line is up the next time.
+   *
+   * @param {string} words
+   */
+  note(words) {
+    setText(this.#parts.note, words);
   }
 
   /** @param {number} delayMs */

@@ -1,47 +1,96 @@
 // @ts-check
-// Owns the list of lines and where its reader is in it. It never decides what
-// a line says. Invariant: a reader at the bottom stays at the bottom, a reader
-// further up is never moved, and the list never holds more than maxLines.
+// Owns the list of lines: a window on the room's history, and whether it
+// reaches the newest message. It never decides what a line says and never asks
+// for more. Invariant: never more than maxLines; its messages follow each
+// other without a hole that the history does not have; past the bound, the
+// end that the reader is far from is cut.
 
 /** @import { Entry } from "./line.js" */
+/** @import { Entry as Unsent } from "./outbox.js" */
+/** @import { UnsentLines } from "./unsent.js" */
 import { createLine } from "./line.js";
+import { Reader } from "./reader.js";
 
 const MAX_LINES = 2_000;
-// Browsers round scroll positions when the page is zoomed.
-const BOTTOM_SLACK_PX = 4;
 
 /**
  * @typedef {object} Parts
  * @property {HTMLElement} scroller
  * @property {HTMLElement} list
- * @property {HTMLElement} hint shown as long as there is no line
+ * @property {UnsentLines} unsent
+ * @property {HTMLElement} hint shown in a room without lines
+ * @property {HTMLElement} beginning what there is to say above the first line
  * @property {HTMLElement} newMessages the button that leads to the bottom
  */
 
 export class Transcript {
   #parts;
+  #onLook;
   #maxLines;
-  // Remembered, not measured: when the window shrinks, a reader who was at
-  // the bottom no longer is, but wants to be.
-  #isFollowing = true;
-  // Where the view was when last looked at: less than that is a move up.
-  #lastTop = 0;
-  #owedPx = 0;
+  #reader;
   #newCount = 0;
+  #isReady = false;
   #updateIsPlanned = false;
   /** @type {Entry[]} */
-  #pending = [];
+  #queue = [];
+  #queueHasHole = false;
+  /** @type {{ entries: readonly Unsent[], ownName: string }} */
+  #unsent = { entries: [], ownName: "" };
 
   /**
    * @param {Parts} parts
+   * @param {() => void} onLook the view changed: `wants` may have, too
    * @param {number} maxLines
    */
-  constructor(parts, maxLines = MAX_LINES) {
+  constructor(parts, onLook, maxLines = MAX_LINES) {
     this.#parts = parts;
+    this.#onLook = onLook;
     this.#maxLines = maxLines;
-    parts.scroller.addEventListener("scroll", () => this.#readerMoved());
-    parts.newMessages.addEventListener("click", () => this.#goToBottom());
+    this.#reader = new Reader(parts.scroller, () => this.#readerMoved());
+    parts.newMessages.addEventListener("click", () => {
+      this.follow();
+      // The button is gone; without this the keyboard would start at the top.
+      parts.scroller.focus({ preventScroll: true });
+    });
     new ResizeObserver(() => this.#planUpdate()).observe(parts.scroller);
+  }
+
+  /** False while the newest lines are cut off. */
+  get reachesEnd() {
+    return this.#reader.canFollow;
+  }
+
+  /** @returns {number | null} */
+  get oldestSeq() {
+    return seqOf(this.#parts.list.querySelector("[data-seq]"));
+  }
+
+  /** @returns {number | null} */
+  get newestSeq() {
+    let line = this.#parts.list.lastElementChild;
+    while (line !== null && seqOf(line) === null) {
+      line = line.previousElementSibling;
+    }
+    return seqOf(line);
+  }
+
+  /**
+   * What the reader will soon need that is not here.
+   *
+   * @returns {"older" | "newer" | "newest" | null}
+   */
+  get wants() {
+    if (this.#queue.length > 0) return null;
+    const { isFollowing, isNearBottom, isNearTop } = this.#reader;
+    if (!this.reachesEnd && isFollowing) return "newest";
+    if (!this.reachesEnd && isNearBottom) return "newer";
+    return isNearTop ? "older" : null;
+  }
+
+  /** From here on an empty list means that the room is quiet. */
+  ready() {
+    this.#isReady = true;
+    this.#planUpdate();
   }
 
   /**
@@ -51,11 +100,80 @@ export class Transcript {
    */
   append(entries) {
     if (entries.length === 0) return;
-    this.#pending.push(...entries);
+    if (!this.#reader.isFollowing || !this.reachesEnd) this.#countNew(entries);
+    if (this.reachesEnd) this.#queue.push(...entries);
     // A hidden tab gets no pictures, but goes on receiving.
-    const surplus = this.#pending.length - this.#maxLines;
-    if (surplus > 0) this.#pending.splice(0, surplus);
+    const surplus = this.#queue.length - this.#maxLines;
+    if (surplus > 0) {
+      this.#queue.splice(0, surplus);
+      this.#queueHasHole = true;
+    }
     this.#planUpdate();
+  }
+
+  /**
+   * Adds older lines before all others.
+   *
+   * @param {Entry[]} entries
+   */
+  prepend(entries) {
+    const { list } = this.#parts;
+    this.#reader.keepPlace(list.firstElementChild, () => {
+      list.prepend(...entries.map(createLine));
+    });
+    this.#cutSurplus();
+    this.#planUpdate();
+  }
+
+  /**
+   * Adds lines at the end of a list whose end was cut off.
+   *
+   * @param {Entry[]} entries
+   * @param {boolean} reachesEnd whether the list is whole again
+   */
+  extend(entries, reachesEnd) {
+    this.#parts.list.append(...entries.map(createLine));
+    this.#reader.canFollow = reachesEnd;
+    this.#cutSurplus();
+    if (this.#reader.isFollowing) this.#reader.follow();
+    this.#planUpdate();
+  }
+
+  /** Takes all lines away. */
+  clear() {
+    this.#queue = [];
+    this.#reader.canFollow = true;
+    this.#newCount = 0;
+    this.#parts.list.replaceChildren();
+    this.follow();
+  }
+
+  /** Goes to the newest line and stays there. */
+  follow() {
+    this.#reader.follow();
+    this.#planUpdate();
+  }
+
+  /**
+   * Shows our messages that are not stored yet, below all others.
+   *
+   * @param {readonly Unsent[]} entries
+   * @param {string} ownName
+   */
+  showUnsent(entries, ownName) {
+    this.#unsent = { entries, ownName };
+    this.#planUpdate();
+  }
+
+  /** @param {string} words "" if the first line is not where it begins */
+  showBeginning(words) {
+    const { beginning, list } = this.#parts;
+    const text = list.childElementCount > 0 ? words : "";
+    if (beginning.textContent === text) return;
+    this.#reader.keepPlace(list.firstElementChild, () => {
+      beginning.textContent = text;
+      beginning.hidden = text === "";
+    });
   }
 
   /** Once per picture, however many lines came: measuring costs a layout. */
@@ -64,88 +182,65 @@ export class Transcript {
     this.#updateIsPlanned = true;
     requestAnimationFrame(() => {
       this.#updateIsPlanned = false;
-      this.#update(this.#pending.splice(0));
+      this.#update(this.#queue.splice(0));
     });
   }
 
   /** @param {Entry[]} entries */
   #update(entries) {
-    if (entries.length > 0) this.#parts.hint.hidden = true;
-    this.#parts.list.append(...entries.map(createLine));
-    this.#dropOldest();
-    if (this.#isFollowing) this.#scrollToBottom();
-    else this.#countNew(entries);
+    const { hint, list, unsent } = this.#parts;
+    if (this.#queueHasHole) list.replaceChildren();
+    this.#queueHasHole = false;
+    list.append(...entries.map(createLine));
+    unsent.show(this.#unsent.entries, this.#unsent.ownName);
+    const isEmpty = list.childElementCount + this.#unsent.entries.length === 0;
+    hint.hidden = !isEmpty || !this.#isReady;
+    this.#cutSurplus();
+    if (this.#reader.isFollowing) this.#reader.follow();
+    this.#showNewCount();
+    this.#onLook();
   }
 
-  #dropOldest() {
+  #cutSurplus() {
     const { list } = this.#parts;
     const surplus = list.childElementCount - this.#maxLines;
     if (surplus <= 0) return;
-    const firstKept = /** @type {HTMLElement} */ (list.children[surplus]);
-    const before = this.#isFollowing ? 0 : topOf(firstKept);
-    for (let i = 0; i < surplus; i++) list.firstElementChild?.remove();
-    if (!this.#isFollowing) this.#scrollBy(topOf(firstKept) - before);
-  }
-
-  /**
-   * Browsers round scroll positions. What is lost is added the next time, or
-   * the text would creep away under the reader.
-   *
-   * @param {number} deltaPx
-   */
-  #scrollBy(deltaPx) {
-    const { scroller } = this.#parts;
-    const wanted = scroller.scrollTop + deltaPx + this.#owedPx;
-    scroller.scrollTop = wanted;
-    this.#owedPx = Math.max(-1, Math.min(1, wanted - scroller.scrollTop));
-    this.#lastTop = scroller.scrollTop;
+    if (this.#reader.isInUpperPart) {
+      for (let i = 0; i < surplus; i++) list.lastElementChild?.remove();
+      this.#reader.canFollow = false;
+      return;
+    }
+    this.#reader.keepPlace(list.lastElementChild, () => {
+      for (let i = 0; i < surplus; i++) list.firstElementChild?.remove();
+    });
   }
 
   /** @param {Entry[]} entries */
   #countNew(entries) {
-    this.#newCount += entries.filter(({ type }) => type === "message").length;
-    this.#showNewCount();
+    this.#newCount +=
+      entries.filter((entry) => entry.type === "message" && !entry.isMine)
+        .length;
+  }
+
+  #readerMoved() {
+    if (this.#reader.isFollowing) this.#showNewCount();
+    this.#onLook();
   }
 
   #showNewCount() {
     const { newMessages } = this.#parts;
+    if (this.#reader.isFollowing) this.#newCount = 0;
     const noun = this.#newCount === 1 ? "message" : "messages";
-    newMessages.textContent = `${this.#newCount} new ${noun} ↓`;
-    newMessages.hidden = this.#newCount === 0;
-  }
-
-  #readerMoved() {
-    const { scrollTop, scrollHeight, clientHeight } = this.#parts.scroller;
-    const below = scrollHeight - clientHeight - scrollTop;
-    // A scroll is told of late: not being at the bottom may only mean that
-    // lines came since. Only who moved up has stopped following.
-    if (below <= BOTTOM_SLACK_PX) this.#reachedBottom();
-    else if (scrollTop < this.#lastTop) this.#isFollowing = false;
-    this.#lastTop = scrollTop;
-  }
-
-  #reachedBottom() {
-    this.#isFollowing = true;
-    if (this.#newCount === 0) return;
-    this.#newCount = 0;
-    this.#showNewCount();
-  }
-
-  #goToBottom() {
-    this.#reachedBottom();
-    this.#scrollToBottom();
-    // The button is gone; without this the keyboard would start at the top.
-    this.#parts.scroller.focus({ preventScroll: true });
-  }
-
-  #scrollToBottom() {
-    const { scroller } = this.#parts;
-    scroller.scrollTop = scroller.scrollHeight;
-    this.#lastTop = scroller.scrollTop;
+    newMessages.textContent = this.#newCount > 0
+      ? `${this.#newCount} new ${noun} ↓`
+      : "Newest messages ↓";
+    const isAtEnd = this.#newCount === 0 && this.reachesEnd;
+    newMessages.hidden = isAtEnd || this.#reader.isFollowing;
   }
 }
 
-/** @param {HTMLElement} element */
-function topOf(element) {
-  return element.getBoundingClientRect().top;
+/** @param {Element | null} line */
+function seqOf(line) {
+  const seq = line instanceof HTMLElement ? line.dataset["seq"] : undefined;
+  return seq === undefined ? null : Number(seq);
 }

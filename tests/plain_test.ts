@@ -122,7 +122,7 @@ Deno.test("a client that is too fast is told so, alone, and may go on later", as
   a.send("3");
   const refusal = await a.next();
   assertEquals([refusal.type, refusal.sender], ["error", "server"]);
-  assertMatch(refusal.message, /Too fast.*100 ms/);
+  assertMatch(refusal.message, /Too fast.*0.1 s/);
   nowMs += 100;
   await a.say("4");
   const heard = [await b.next(), await b.next(), await b.next()];

@@ -1,0 +1,86 @@
+// @ts-check
+// Owns which element of index.html is which part of what. It never does what
+// the parts do. Invariant: a page that lacks an element fails here, when it is
+// loaded, and not later, when somebody needs it.
+
+import { Composer } from "./composer.js";
+import { byId } from "./dom.js";
+import { NameForm } from "./name_form.js";
+import { People } from "./people.js";
+import { Status } from "./status.js";
+import { Transcript } from "./transcript.js";
+import { UnsentLines } from "./unsent.js";
+
+/** @import { Members } from "./members.js" */
+
+/**
+ * @param {UnsentLines} unsent
+ * @param {() => void} onLook
+ */
+export function createTranscript(unsent, onLook) {
+  return new Transcript({
+    scroller: byId("transcript", HTMLElement),
+    list: byId("lines", HTMLElement),
+    unsent,
+    hint: byId("hint", HTMLElement),
+    beginning: byId("beginning", HTMLElement),
+    newMessages: byId("new-messages", HTMLButtonElement),
+  }, onLook);
+}
+
+/**
+ * @param {(id: string) => void} onTakeBack
+ * @param {(id: string) => void} onDiscard
+ */
+export function createUnsentLines(onTakeBack, onDiscard) {
+  const list = byId("unsent", HTMLElement);
+  return new UnsentLines(list, onTakeBack, onDiscard);
+}
+
+/** @param {() => void} onTryNow */
+export function createStatus(onTryNow) {
+  return new Status({
+    page: document.body,
+    text: byId("status-text", HTMLElement),
+    countdown: byId("status-countdown", HTMLElement),
+    note: byId("status-note", HTMLElement),
+    tryNow: byId("try-now", HTMLButtonElement),
+  }, onTryNow);
+}
+
+/**
+ * @param {(text: string) => boolean} say
+ * @param {() => void} onWrite
+ */
+export function createComposer(say, onWrite) {
+  return new Composer(
+    {
+      form: byId("composer", HTMLFormElement),
+      box: byId("message", HTMLTextAreaElement),
+      grow: byId("grow", HTMLElement),
+      remaining: byId("remaining", HTMLElement),
+    },
+    say,
+    onWrite,
+  );
+}
+
+/** @param {Members} members */
+export function createPeople(members) {
+  return new People({
+    panel: byId("people", HTMLElement),
+    button: byId("people-button", HTMLElement),
+    buttonCount: byId("people-count", HTMLElement),
+    heading: byId("people-heading", HTMLElement),
+    list: byId("people-list", HTMLElement),
+  }, members);
+}
+
+/** @param {(name: string) => boolean} rename */
+export function createNameForm(rename) {
+  return new NameForm({
+    form: byId("name-form", HTMLFormElement),
+    input: byId("name-input", HTMLInputElement),
+    note: byId("name-note", HTMLElement),
+  }, rename);
+}

@@ -1,0 +1,124 @@
+// @ts-check
+// Owns where the reader is: at the bottom and following, or somewhere above.
+// It never adds or removes a line. Invariant: who follows stays at the bottom,
+// and who reads above is never moved, whatever comes or goes around the text.
+
+// Browsers round scroll positions when the page is zoomed.
+const BOTTOM_SLACK_PX = 4;
+// In heights of the view: early enough that the next page is there in time.
+const NEAR_VIEWS = 2;
+const UPPER_PART = 1 / 3;
+
+export class Reader {
+  #scroller;
+  #onMove;
+  // Remembered, not measured: when the window shrinks, a reader who was at
+  // the bottom no longer is, but wants to be.
+  #isFollowing = true;
+  // Where the view was when last looked at: less than that is a move up.
+  #lastTop = 0;
+  #owedPx = 0;
+  // Of the view when last looked at.
+  #size = "";
+  /** Whether the bottom is where new lines come. */
+  canFollow = true;
+
+  /**
+   * @param {HTMLElement} scroller
+   * @param {() => void} onMove
+   */
+  constructor(scroller, onMove) {
+    this.#scroller = scroller;
+    this.#onMove = onMove;
+    scroller.addEventListener("scroll", () => this.#moved());
+  }
+
+  get isFollowing() {
+    return this.#isFollowing;
+  }
+
+  /** Who follows looks up only if there is nothing to scroll. */
+  get isNearTop() {
+    const { scrollTop, clientHeight } = this.#scroller;
+    return scrollTop < (this.#isFollowing ? 1 : clientHeight * NEAR_VIEWS);
+  }
+
+  get isNearBottom() {
+    return this.#belowPx < this.#scroller.clientHeight * NEAR_VIEWS;
+  }
+
+  /** True if more is lost to the reader by cutting the top than the bottom. */
+  get isInUpperPart() {
+    const { scrollTop, scrollHeight } = this.#scroller;
+    return !this.#isFollowing && scrollTop < scrollHeight * UPPER_PART;
+  }
+
+  /** Goes to the bottom and stays there. */
+  follow() {
+    this.#isFollowing = true;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#lastTop = this.#scroller.scrollTop;
+    this.#size = this.#sizeNow;
+  }
+
+  /**
+   * Makes a change in such a way that the reader does not notice.
+   *
+   * @param {Element | null} anchor an element that the change leaves alone
+   * @param {() => void} change
+   */
+  keepPlace(anchor, change) {
+    if (this.#isFollowing || anchor === null) {
+      change();
+      if (this.#isFollowing) this.follow();
+      return;
+    }
+    const before = topOf(anchor);
+    change();
+    this.#scrollBy(topOf(anchor) - before);
+  }
+
+  get #sizeNow() {
+    const { clientWidth, clientHeight } = this.#scroller;
+    return `${clientWidth} ${clientHeight}`;
+  }
+
+  get #belowPx() {
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    return scrollHeight - clientHeight - scrollTop;
+  }
+
+  /**
+   * Browsers round scroll positions. What is lost is added the next time, or
+   * the text would creep away under the reader.
+   *
+   * @param {number} deltaPx
+   */
+  #scrollBy(deltaPx) {
+    const scroller = this.#scroller;
+    const wanted = scroller.scrollTop + deltaPx + this.#owedPx;
+    scroller.scrollTop = wanted;
+    this.#owedPx = Math.max(-1, Math.min(1, wanted - scroller.scrollTop));
+    this.#lastTop = scroller.scrollTop;
+  }
+
+  #moved() {
+    const { scrollTop } = this.#scroller;
+    const isResized = this.#size !== this.#sizeNow;
+    // A scroll is told of late: not being at the bottom may only mean that
+    // lines came since. Only who moved up has stopped following, unless it
+    // was the window that moved, being made larger or smaller.
+    if (this.#belowPx > BOTTOM_SLACK_PX) {
+      const isUp = scrollTop < this.#lastTop;
+      if (isUp && !isResized) this.#isFollowing = false;
+    } else if (this.canFollow) this.#isFollowing = true;
+    this.#lastTop = scrollTop;
+    this.#size = this.#sizeNow;
+    this.#onMove();
+  }
+}
+
+/** @param {Element} element */
+function topOf(element) {
+  return element.getBoundingClientRect().top;
+}

@@ -1,0 +1,238 @@
+// @ts-check
+// Owns the wiring of a room's parts: which of them hears of what. It never
+// does the parts' work. Invariant: what comes takes one way, connection →
+// session → parts; what goes takes one way back, parts → session → connection.
+
+import { socketUrl } from "./address.js";
+import { Backlog } from "./backlog.js";
+import { Connection } from "./connection.js";
+import { byId } from "./dom.js";
+import * as elements from "./elements.js";
+import { Heartbeat } from "./heartbeat.js";
+import { Members } from "./members.js";
+import { Outbox } from "./outbox.js";
+import { maxLength } from "./protocol.js";
+import { Session } from "./session.js";
+import { sharedMemory, tabMemory } from "./storage.js";
+import { Title } from "./title.js";
+import { Typing } from "./typing.js";
+
+/** @import { State } from "./connection.js" */
+/** @import { Message, ServerError, ServerEvent } from "./protocol.js" */
+/** @import { Welcome } from "./protocol.js" */
+
+/**
+ * Joins a room, for as long as the page is open.
+ *
+ * @param {string} room
+ */
+export function join(room) {
+  const url = socketUrl(document.baseURI, room);
+  const roomName = byId("room-name", HTMLElement);
+  roomName.textContent = room;
+  roomName.title = room;
+  byId("socket-address", HTMLElement).textContent = url;
+  const tab = tabMemory();
+
+  const connection = new Connection(url, { onState, onFrame });
+  const session = new Session(
+    {
+      send: (text) => connection.send(text),
+      restart: () => connection.restart(),
+    },
+    { onEvent, onStored: (id) => outbox.stored(id), onMissed, onNewLife },
+    { tab, wishes: sharedMemory() },
+  );
+  const heartbeat = new Heartbeat(
+    () => session.request({ type: "ping" }),
+    () => connection.restart(),
+  );
+  const outbox = new Outbox(room, tab, {
+    send: ({ id, text }) =>
+      session.request({ type: "message", id, message: text }),
+    onChange: showUnsent,
+  });
+
+  const title = new Title(`${room} · Partyline`);
+  const status = elements.createStatus(() => connection.open());
+  const composer = elements.createComposer(say, () => typing.wrote());
+  const unsentLines = elements.createUnsentLines(takeBack, discard);
+  const transcript = elements.createTranscript(
+    unsentLines,
+    () => backlog.check(),
+  );
+  const backlog = new Backlog(
+    transcript,
+    session,
+    (message) => entryFor(message, true),
+  );
+  const members = new Members();
+  const people = elements.createPeople(members);
+  const nameForm = elements.createNameForm((name) =>
+    session.request({ type: "rename", name })
+  );
+  const typingLine = byId("typing", HTMLElement);
+  const typing = new Typing(
+    () => session.request({ type: "typing" }),
+    (words) => {
+      typingLine.textContent = words;
+    },
+  );
+  let hasBeenHere = false;
+
+  /** @param {State} state */
+  function onState(state) {
+    if (state.name === "open") {
+      // The status says so only when the server has answered.
+      session.greet();
+      return heartbeat.start();
+    }
+    status.show(state);
+    session.end();
+    heartbeat.stop();
+    outbox.lineDown();
+    backlog.forget();
+    nameForm.lineDown();
+    typing.clear();
+  }
+
+  /** @param {unknown} data */
+  function onFrame(data) {
+    heartbeat.heard();
+    session.receive(data);
+    if (session.isCaughtUp) outbox.lineUp();
+  }
+
+  /**
+   * @param {ServerEvent} event
+   * @param {boolean} isOld
+   */
+  function onEvent(event, isOld) {
+    switch (event.type) {
+      case "welcome":
+        return welcome(event);
+      case "message":
+        return showMessage(event, isOld);
+      case "history":
+        return backlog.answered(event);
+      case "error":
+        return showError(event);
+      case "typing":
+        if (event.sender !== session.name) typing.started(event.sender);
+        return;
+      case "rename":
+        if (event.name === session.name) nameForm.show(session.name);
+        typing.stopped(event.sender);
+        transcript.append([event]);
+        break;
+      case "leave":
+        typing.stopped(event.sender);
+        transcript.append([event]);
+        break;
+      case "pong":
+        return;
+    }
+    members.hear(event);
+    people.show(session.name);
+  }
+
+  /** @param {Welcome} event */
+  function welcome(event) {
+    members.hear(event);
+    people.show(session.name);
+    nameForm.show(session.name);
+    composer.setMaxLength(maxLength(event.limits));
+    transcript.ready();
+    status.show({ name: "open" });
+    if (hasBeenHere) note("Reconnected");
+    hasBeenHere = true;
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isOld
+   */
+  function showMessage(message, isOld) {
+    typing.stopped(message.sender);
+    transcript.append([entryFor(message, isOld)]);
+    if (!isOld) title.addUnread(1);
+  }
+
+  /** @param {ServerError} error */
+  function showError(error) {
+    const { code, message, retryAfter } = error;
+    if (!session.isWelcome) return status.note(message);
+    if (outbox.refused(error)) {
+      if (retryAfter === null) status.note("A message was not sent.");
+      return;
+    }
+    if (backlog.refused(code, retryAfter)) return;
+    if (nameForm.refused(message)) return;
+    // That we type, or wished for a name, is not worth an error.
+    if (code === "rate_limited" || code.startsWith("name_")) return;
+    transcript.append([error]);
+  }
+
+  function onMissed() {
+    note("Some messages were missed");
+  }
+
+  function onNewLife() {
+    transcript.clear();
+    backlog.startAnew();
+    note("The earlier messages are gone: the line begins anew");
+  }
+
+  /** @param {string} text */
+  function say(text) {
+    const isTaken = outbox.add(text);
+    if (isTaken) transcript.follow();
+    status.note(
+      isTaken ? "" : "Not sent yet: too many wait. Your text is kept.",
+    );
+    return isTaken;
+  }
+
+  /** @param {string} id */
+  function takeBack(id) {
+    composer.putBack(outbox.takeBack(id) ?? "");
+    status.note("");
+  }
+
+  /** @param {string} id */
+  function discard(id) {
+    outbox.takeBack(id);
+    composer.focus();
+    status.note("");
+  }
+
+  function showUnsent() {
+    transcript.showUnsent(outbox.entries, session.name ?? "you");
+  }
+
+  /** @param {string} message */
+  function note(message) {
+    transcript.append([{ type: "note", message, at: new Date() }]);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isOld
+   */
+  function entryFor(message, isOld) {
+    return { ...message, isOld, isMine: message.sender === session.name };
+  }
+
+  addEventListener("online", () => {
+    connection.networkIsUp();
+    heartbeat.check();
+  });
+  addEventListener("offline", () => connection.networkIsDown());
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    connection.wake();
+    heartbeat.check();
+  });
+  showUnsent();
+  connection.open();
+}
