@@ -172,17 +172,17 @@ export class Recent {
     this.#seqs = new Map(entries);
   }
 
-  find(room: string, id: string): number | undefined {
-    return this.#seqs.get(`${room} ${id}`);
-  }
-
-  remember(room: string, id: string, seq: number): void {
-    this.#seqs.set(`${room} ${id}`, seq);
-    if (this.#seqs.size <= REMEMBERED_IDS) return;
-    for (const oldest of this.#seqs.keys()) {
+  /** The `seq` that goes with the pair: `seq`, unless it is known already. */
+  remember(room: string, id: string, seq: number): number {
+    const pair = `${room} ${id}`;
+    const known = this.#seqs.get(pair);
+    if (known !== undefined) return known;
+    this.#seqs.set(pair, seq);
+    if (this.#seqs.size > REMEMBERED_IDS) {
+      const [oldest = ""] = this.#seqs.keys();
       this.#seqs.delete(oldest);
-      return;
     }
+    return seq;
   }
 
   get entries(): [string, number][] {
@@ -238,17 +238,16 @@ export class MemoryLog implements Log {
 
   #store(roomName: string, room: MemoryRoom, draft: Draft): Stored {
     const { text, identity = "", id } = draft;
-    const recent = this.#identities.get(identity)?.recent;
-    const before = id === undefined ? undefined : recent?.find(roomName, id);
-    if (before !== undefined) {
-      const event = room.events[before - room.floor - 1] ??
-        encodeMessage(before, text);
-      return { seq: before, event, isRepeat: true };
+    const next = room.floor + room.events.length + 1;
+    const seq = id === undefined ? next : this.#identities.get(identity)?.recent
+      .remember(roomName, id, next) ?? next;
+    if (seq !== next) {
+      const event = room.events[seq - room.floor - 1] ??
+        encodeMessage(seq, text);
+      return { seq, event, isRepeat: true };
     }
-    const seq = room.floor + room.events.length + 1;
     const event = encodeMessage(seq, text);
     room.events.push(event);
-    if (id !== undefined) recent?.remember(roomName, id, seq);
     return { seq, event, isRepeat: false };
   }
 

@@ -32,13 +32,12 @@ const SCHEMA = `
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     epoch TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    floor INTEGER NOT NULL,
-    used_at INTEGER NOT NULL
+    floor INTEGER NOT NULL
   );
   CREATE TABLE turn (
     room INTEGER NOT NULL,
     last_seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
     events TEXT NOT NULL,
     PRIMARY KEY (room, last_seq)
   ) WITHOUT ROWID;
@@ -51,8 +50,6 @@ const SCHEMA = `
     used_at INTEGER NOT NULL
   ) WITHOUT ROWID;
   CREATE TABLE journal (ids TEXT NOT NULL);
-  CREATE INDEX identity_used_at ON identity (used_at);
-  CREATE INDEX room_used_at ON room (used_at);
 `;
 
 /**
@@ -149,26 +146,23 @@ export class SqliteLog implements Log {
 
   #append(roomName: string, drafts: readonly Draft[], nowMs: number) {
     if (this.#isRecentStale) this.#readJournal();
-    const room = this.#makeRoom(roomName, nowMs);
+    const room = this.#makeRoom(roomName);
     const remembered: Remembered[] = [];
     const fresh: string[] = [];
     const stored = drafts.map((draft): Stored => {
       const { identity = "", id = "" } = draft;
+      const next = room.seq + fresh.length + 1;
       const recent = id === "" ? undefined : this.#recentOf(identity);
-      const before = recent?.find(roomName, id);
-      if (before !== undefined) {
+      const seq = recent?.remember(roomName, id, next) ?? next;
+      if (seq !== next) {
         // One that this very call stores is not in the file yet.
-        const event = fresh[before - room.seq - 1] ??
-          this.#event(room, before) ?? encodeMessage(before, draft.text);
-        return { seq: before, event, isRepeat: true };
+        const event = fresh[seq - room.seq - 1] ?? this.#event(room, seq) ??
+          encodeMessage(seq, draft.text);
+        return { seq, event, isRepeat: true };
       }
-      const seq = room.seq + fresh.length + 1;
+      if (recent) remembered.push([identity, roomName, id, seq]);
       const event = encodeMessage(seq, draft.text);
       fresh.push(event);
-      if (recent !== undefined) {
-        recent.remember(roomName, id, seq);
-        remembered.push([identity, roomName, id, seq]);
-      }
       return { seq, event, isRepeat: false };
     });
     if (fresh.length > 0) this.#write(room, fresh, remembered, nowMs);
@@ -183,16 +177,11 @@ export class SqliteLog implements Log {
   ): void {
     const seq = room.seq + events.length;
     this.#run(
-      "INSERT INTO turn VALUES (?, ?, ?)",
+      "INSERT INTO turn VALUES (?, ?, ?, ?)",
       room.id,
-      seq,
-      events.join("\n"),
-    );
-    this.#run(
-      "UPDATE room SET seq = ?, used_at = ? WHERE id = ?",
       seq,
       nowMs,
-      room.id,
+      events.join("\n"),
     );
     if (remembered.length > 0) this.#journal(remembered, nowMs);
     this.#prune(room, seq);
@@ -350,8 +339,9 @@ export class SqliteLog implements Log {
       this.#transaction(() => {
         const oldestMs = nowMs - FORGET_AFTER_MS;
         const hasForgotten = this.#forgetRooms(
-          "SELECT id FROM room WHERE used_at <= ? UNION SELECT id FROM " +
-            "(SELECT id FROM room ORDER BY used_at DESC LIMIT -1 OFFSET ?)",
+          "SELECT room AS id FROM turn GROUP BY room HAVING max(at) <= ? " +
+            "UNION SELECT id FROM (SELECT room AS id FROM turn GROUP BY room " +
+            "ORDER BY max(at) DESC LIMIT -1 OFFSET ?)",
           oldestMs,
           MAX_ROOMS_KEPT,
         );
@@ -387,21 +377,20 @@ export class SqliteLog implements Log {
   /** A room in which nothing was said yet has no row. */
   #room(name: string): RoomRow {
     const row = this.#get(
-      "SELECT id, epoch, seq, floor FROM room WHERE name = ?",
+      "SELECT id, epoch, floor, coalesce((SELECT max(last_seq) FROM turn " +
+        "WHERE room = id), 0) AS seq FROM room WHERE name = ?",
       name,
     ) as RoomRow | undefined;
     return row ?? { id: 0, epoch: this.#epoch, seq: 0, floor: 0 };
   }
 
-  #makeRoom(name: string, nowMs: number): RoomRow {
+  #makeRoom(name: string): RoomRow {
     const room = this.#room(name);
     if (room.id !== 0) return room;
     const made = this.#get(
-      "INSERT INTO room (name, epoch, seq, floor, used_at) " +
-        "VALUES (?, ?, 0, 0, ?) RETURNING id",
+      "INSERT INTO room (name, epoch, floor) VALUES (?, ?, 0) RETURNING id",
       name,
       room.epoch,
-      nowMs,
     );
     return { ...room, id: made?.id as number };
   }

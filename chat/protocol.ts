@@ -12,7 +12,7 @@ export const SERVER_NAME = "server";
 
 export const DEFAULT_ROOM = "lobby";
 
-/** Longest `id` of a message, in UTF-16 units. */
+/** Longest `id` of a message, in characters (Unicode code points). */
 export const MAX_ID_CHARS = 64;
 /** How many messages a client may ask for at once. */
 export const MAX_HISTORY = 200;
@@ -310,7 +310,8 @@ function malformed(rule: string, id?: string): Malformed {
 }
 
 function isId(id: unknown): id is string {
-  return typeof id === "string" && id.length > 0 && id.length <= MAX_ID_CHARS;
+  return typeof id === "string" && id !== "" &&
+    !exceedsChars(id, MAX_ID_CHARS);
 }
 
 function isCount(

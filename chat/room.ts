@@ -2,6 +2,7 @@
 // knows a member's transport, never writes to a socket.
 // Invariant: the log decides the order, once a turn; every member is given the
 // same turns in that order, and none before it is stored.
+import { setImmediate } from "node:timers";
 import type { Draft, Head, Log, ReadLimit, Stored } from "./log.ts";
 import {
   encode,
@@ -17,8 +18,8 @@ export interface Member {
   readonly name: string;
   /** Takes one turn. A member that cannot keep up leaves the room. */
   deliver(turn: Turn): void;
-  /** Takes the event of a message that it sent again. */
-  acknowledge(event: string): void;
+  /** Takes the event of a message that it sent again, with its `seq`. */
+  acknowledge(event: string, seq: number): void;
   /** Hears that its message was not stored, and may be after `retryAfterMs`. */
   refuse(
     code: ErrorCode,
@@ -252,9 +253,12 @@ export class Room {
     return this.#queue.splice(0, count);
   }
 
-  /** Stores all or nothing; what could not be stored is told to its authors. */
-  async #store(said: Said[]): Promise<Map<Said, Stored>> {
-    if (said.length === 0) return new Map();
+  /**
+   * Stores all or nothing, and returns what became of each. What could not be
+   * stored is told to its authors.
+   */
+  async #store(said: Said[]): Promise<readonly Stored[]> {
+    if (said.length === 0) return [];
     const nowMs = this.now();
     const at = new Date(nowMs).toISOString();
     try {
@@ -262,7 +266,7 @@ export class Room {
       const { epoch, stored } = await this.log.append(this.name, drafts, nowMs);
       this.#isLogFailing = false;
       if (this.head.epoch !== epoch) this.#restart(epoch);
-      return new Map(said.map((entry, i) => [entry, stored[i] as Stored]));
+      return stored;
     } catch (error) {
       if (!this.#isLogFailing) {
         console.error(`partyline: nothing can be stored: ${error}`);
@@ -276,7 +280,7 @@ export class Room {
           LOG_RETRY_MS,
         );
       }
-      return new Map();
+      return [];
     }
   }
 
@@ -286,22 +290,25 @@ export class Room {
     if (wasKnown) { for (const member of this.members) member.restart(); }
   }
 
-  #deliver(batch: (Said | Presence)[], stored: Map<Said, Stored>): void {
+  /** `stored` has one entry for each message of the batch, or none at all. */
+  #deliver(batch: (Said | Presence)[], stored: readonly Stored[]): void {
     const events: Encoded[] = [];
+    let at = 0;
     for (const entry of batch) {
       if (!isSaid(entry)) {
         const isPlain = entry.type === "leave";
         events.push({ text: encode(entry), seq: 0, isPlain });
         continue;
       }
-      const result = stored.get(entry);
+      const result = stored[at++];
       if (result === undefined) continue;
-      if (result.isRepeat) {
-        entry.author.acknowledge(result.event);
+      const { event, seq, isRepeat } = result;
+      if (isRepeat) {
+        entry.author.acknowledge(event, seq);
         continue;
       }
-      this.head.seq = result.seq;
-      events.push({ text: result.event, seq: result.seq, isPlain: true });
+      this.head.seq = seq;
+      events.push({ text: event, seq, isPlain: true });
     }
     if (events.length === 0) return;
     const turn = new Turn(events);
@@ -321,15 +328,9 @@ function isSaid(entry: Said | Presence): entry is Said {
 }
 
 function draftOf({ author, message, identity, id }: Said, at: string): Draft {
-  const text = encodeDraft({
-    at,
-    sender: author.name,
-    message,
-    ...(id !== undefined && { id }),
-  });
-  return {
-    text,
-    ...(identity !== undefined && { identity }),
-    ...(id !== undefined && { id }),
-  };
+  const sender = author.name;
+  if (identity === undefined || id === undefined) {
+    return { text: encodeDraft({ at, sender, message }) };
+  }
+  return { text: encodeDraft({ at, sender, message, id }), identity, id };
 }

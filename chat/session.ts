@@ -64,7 +64,7 @@ export abstract class Session implements Member {
   /** Gives back what `open` took. */
   protected abstract release(): void;
   abstract deliver(turn: Turn): void;
-  abstract acknowledge(event: string): void;
+  abstract acknowledge(event: string, seq: number): void;
   abstract restart(): void;
   protected abstract complain(
     code: ErrorCode,

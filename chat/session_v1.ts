@@ -73,8 +73,9 @@ export class V1Session extends Session {
     if (this.#state === "live") this.guard(() => this.#catchUp());
   }
 
-  acknowledge(event: string): void {
-    this.send(encodeFrame([event]));
+  acknowledge(event: string, seq: number): void {
+    // Who has not come so far yet gets it when catching up.
+    if (seq <= this.#position) this.send(encodeFrame([event]));
   }
 
   restart(): void {
@@ -151,7 +152,8 @@ export class V1Session extends Session {
       this.#position = position;
       this.#state = "catching up";
       room.join(this);
-      const welcome = this.#welcome(room, key, recovered);
+      const seq = recovered ? room.head.seq : position;
+      const welcome = this.#welcome(room, seq, key, recovered);
       this.send(encodeFrame([encode(welcome), ...events]));
       if (isNew) this.#tellOfWish(hello.name, identity);
       await this.#catchUp();
@@ -201,7 +203,12 @@ export class V1Session extends Session {
     return { events, recovered: since ? false : null, position: seq };
   }
 
-  #welcome(room: Room, key: string, recovered: boolean | null): WelcomeEvent {
+  #welcome(
+    room: Room,
+    seq: number,
+    key: string,
+    recovered: boolean | null,
+  ): WelcomeEvent {
     const { maxMessage, maxFrame, rate, burst } = this.at.limits;
     const members = [this.name];
     for (const { name } of room.members) {
@@ -213,7 +220,8 @@ export class V1Session extends Session {
       sender: this.name,
       key,
       room: room.name,
-      ...room.head,
+      epoch: room.head.epoch,
+      seq,
       recovered,
       members,
       count: room.members.size,

@@ -1,5 +1,6 @@
 // What lobby.ts promises: rooms that come and go, and names that one person
 // has at a time. No socket is involved.
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { Lobby, NAME_REST_MS, NameError } from "../chat/lobby.ts";
 import { MemoryLog } from "../chat/log.ts";

@@ -1,5 +1,6 @@
 // What room.ts promises: one order for all, turns, and nothing seen that is not
 // stored. Members are plain objects here; sockets come in other tests.
+import { setImmediate } from "node:timers";
 import { assert, assertEquals } from "@std/assert";
 import { type Log, MemoryLog } from "../chat/log.ts";
 import type { ErrorCode } from "../chat/protocol.ts";

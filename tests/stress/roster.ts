@@ -1,0 +1,47 @@
+// Owns who is in a room as one client sees it: what the welcome says, changed
+// by the events after it. Never asks. Invariant: a name stands in it once,
+// without regard to case or width.
+import type {
+  JoinEvent,
+  LeaveEvent,
+  WelcomeEvent,
+} from "../../chat/protocol.ts";
+
+/** What makes two names the same for a person (DESIGN 7); not the server's. */
+export function foldName(name: string): string {
+  return name.normalize("NFKC").toLowerCase();
+}
+
+export class Roster {
+  readonly #names = new Map<string, string>();
+
+  get names(): string[] {
+    return [...this.#names.values()];
+  }
+
+  /** Starts anew; returns what is wrong with the list. */
+  begin({ members, count, sender }: WelcomeEvent): string | undefined {
+    this.#names.clear();
+    for (const name of members) this.#names.set(foldName(name), name);
+    if (this.#names.size !== members.length) {
+      return `two have one name: ${members}`;
+    }
+    if (!members.includes(sender)) return `"${sender}" is not in ${members}`;
+    // The server lists a name that equals the client's own only once.
+    if (members.length !== count) return `${count} are here: ${members}`;
+  }
+
+  /**
+   * Takes a join or a leave. One that happened before the welcome may come
+   * after it, but the last event about a name says what is true.
+   */
+  change({ type, sender }: JoinEvent | LeaveEvent): void {
+    if (type === "join") this.#names.set(foldName(sender), sender);
+    else this.#names.delete(foldName(sender));
+  }
+
+  rename(before: string, name: string): void {
+    this.#names.delete(foldName(before));
+    this.#names.set(foldName(name), name);
+  }
+}

@@ -1,0 +1,160 @@
+// Owns what must hold when a run has come to rest: the log against what clients
+// were shown, names and rooms against who is here. Never changes what it checks.
+// Invariant: it reads the log as any client can, through a connection of its
+// own that did not see it grow.
+import type { MessageEvent } from "../../chat/protocol.ts";
+import { Client, type WireEvent } from "../harness.ts";
+import { type RoomRecord, ROOMS } from "./ledger.ts";
+import type { PlainGuest } from "./plain_guest.ts";
+import { foldName } from "./roster.ts";
+import type { V1Guest } from "./v1_guest.ts";
+import { DEADLINE_MS, type World } from "./world.ts";
+
+export interface Guests {
+  v1: V1Guest[];
+  plain: PlainGuest[];
+}
+
+/** Everything, in the order in which it is needed: the last part empties it. */
+export async function judge(world: World, guests: Guests): Promise<void> {
+  const present = guests.v1.filter(({ hasLeft }) => !hasLeft);
+  for (const room of world.ledger.rooms) {
+    await checkLog(world, room, present.filter((guest) => guest.room === room));
+  }
+  for (const guest of guests.v1) checkV1Messages(guest);
+  for (const guest of guests.plain) checkPlainMessages(guest);
+  await checkRosters(world, present);
+  for (const guest of present) guest.leave();
+  for (const guest of [...guests.v1, ...guests.plain]) await guest.gone();
+  for (const name of ROOMS) await checkEmpty(world, name);
+}
+
+/** The log is what everybody was shown, and everybody was shown all of it. */
+async function checkLog(world: World, room: RoomRecord, present: V1Guest[]) {
+  const url = `ws://127.0.0.1:${world.program.port}/ws?room=${room.name}`;
+  const log = await readForwards(url, room);
+  for (const [i, event] of log.entries()) {
+    if (event.seq !== i + 1) throw new Error(`${room.name}: no seq ${i + 1}`);
+    room.see(event);
+  }
+  const lost = room.entries.slice(log.length + 1).find((entry) => entry);
+  if (lost !== undefined) {
+    throw new Error(`${room.name}: seq ${lost.seq} was shown and is lost`);
+  }
+  const pages = await readBackwards(url, log.length);
+  if (JSON.stringify(pages) !== JSON.stringify(log)) {
+    throw new Error(`${room.name}: history and recovery differ`);
+  }
+  for (const guest of present) await guest.reach(log.length);
+  const beyond = present.find(({ last }) => last > log.length);
+  if (beyond) throw new Error(beyond.about(`shown more than the log holds`));
+  checkOrder(room);
+  world.tally.stored += log.length;
+  world.tally.shown += room.shown;
+}
+
+/** As a client does that lost everything but the epoch. */
+async function readForwards(url: string, room: RoomRecord) {
+  const since = { epoch: room.epoch ?? "", seq: 0 };
+  await using reader = await Client.join(url, { since });
+  const { recovered, seq } = reader.welcome;
+  // A room in which nobody spoke the full dialect has no epoch that is known.
+  if (room.epoch !== undefined && recovered !== true) {
+    throw new Error(`${room.name}: the epoch ${room.epoch} is gone`);
+  }
+  const events: MessageEvent[] = [];
+  while (events.length < seq) events.push(await reader.nextOf("message"));
+  return events;
+}
+
+/** As a client does that scrolls up to the beginning. */
+async function readBackwards(url: string, seq: number) {
+  await using reader = await Client.join(url, { history: 0 });
+  const pages: MessageEvent[][] = [];
+  for (let before = seq + 1; before > 1;) {
+    reader.request({ type: "history", before, count: 200 });
+    const { messages }: WireEvent = await reader.nextOf("history");
+    if (messages.length === 0) throw new Error(`no history before ${before}`);
+    pages.push(messages);
+    before = messages[0].seq;
+  }
+  return pages.reverse().flat();
+}
+
+/** Messages of one author stand in the order in which they were sent. */
+function checkOrder(room: RoomRecord): void {
+  const newest = new Map<number, number>();
+  for (const entry of room.entries) {
+    if (entry === undefined) continue;
+    const before = newest.get(entry.author) ?? 0;
+    if (entry.n <= before) {
+      throw new Error(
+        `${room.name}: client ${entry.author}'s message ${entry.n} stands ` +
+          `after ${before}, at seq ${entry.seq}`,
+      );
+    }
+    newest.set(entry.author, entry.n);
+  }
+}
+
+/** What was acknowledged is stored; who stayed has all stored, with its id. */
+function checkV1Messages(guest: V1Guest): void {
+  const { number, room, sent, acknowledged, hasLeft } = guest;
+  for (let n = 1; n <= sent; n++) {
+    const seq = room.place({ author: number, n });
+    const wasTold = acknowledged.get(n);
+    if (wasTold !== undefined ? seq !== wasTold : !hasLeft) {
+      throw new Error(
+        guest.about(`message ${n}, acknowledged at ${wasTold}, is at ${seq}`),
+      );
+    }
+    const entry = seq === undefined ? undefined : room.entries[seq];
+    if (entry && (entry.id !== `${n}` || !guest.names.has(entry.sender))) {
+      throw new Error(
+        guest.about(`message ${n} is ${entry.id} of "${entry.sender}"`),
+      );
+    }
+  }
+}
+
+function checkPlainMessages(guest: PlainGuest): void {
+  for (const [n, seq] of guest.shown) {
+    const place = guest.room.place({ author: guest.number, n });
+    if (place !== seq) {
+      throw new Error(guest.about(`message ${n} was at ${seq}, is ${place}`));
+    }
+  }
+}
+
+/** Every client knows exactly who is here, and no two have one name. */
+async function checkRosters(world: World, present: V1Guest[]): Promise<void> {
+  const folded = new Set(present.map(({ name = "" }) => foldName(name)));
+  if (folded.size !== present.length) {
+    throw new Error(`two have one name: ${present.map(({ name }) => name)}`);
+  }
+  for (const guest of present) {
+    const names = () =>
+      present.filter(({ room }) => room === guest.room)
+        .map(({ name }) => name).sort().join();
+    const shown = () => guest.roster.names.sort().join();
+    await world.until(
+      () => names() === shown(),
+      () => guest.about(`${names()} are here, it knows of ${shown()}`),
+    );
+  }
+}
+
+/** Whoever comes into a room that all have left is alone in it. */
+async function checkEmpty(world: World, room: string): Promise<void> {
+  const url = `ws://127.0.0.1:${world.program.port}/ws?room=${room}`;
+  const giveUpAtMs = performance.now() + DEADLINE_MS;
+  while (true) {
+    await using client = await Client.join(url, { history: 0 });
+    const { sender, members, count } = client.welcome;
+    if (count === 1 && members.join() === sender) return;
+    // The server may not have noticed yet that the last ones hung up.
+    if (performance.now() > giveUpAtMs) {
+      throw new Error(`${room}: ghosts among ${count}: ${members}`);
+    }
+  }
+}

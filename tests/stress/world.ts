@@ -1,0 +1,104 @@
+// Owns what the clients of a run share: the program, the ledger, the tally,
+// the end, the first fault. Never acts by itself.
+// Invariant: after a fault every wait ends, so that nothing outlives the run.
+import { Ledger } from "./ledger.ts";
+import { Program } from "./program.ts";
+
+/** Longest time in which anything that must happen has to happen. */
+export const DEADLINE_MS = 20_000;
+
+const POLL_MS = 5;
+
+/** How often what happened; a run that never saw a kill proves nothing. */
+export class Tally {
+  clients = 0;
+  connections = 0;
+  kills = 0;
+  stops = 0;
+  drops = 0;
+  closes = 0;
+  takeovers = 0;
+  stalls = 0;
+  /** Closed with 1013. */
+  evictions = 0;
+  /** Ended by the server without a close frame that arrived. */
+  cutOffs = 0;
+  leavers = 0;
+  sent = 0;
+  acknowledged = 0;
+  resent = 0;
+  repeatsAnswered = 0;
+  recoveries = 0;
+  renames = 0;
+  refusedNames = 0;
+  pages = 0;
+  stored = 0;
+  shown = 0;
+}
+
+export class World {
+  readonly ledger = new Ledger();
+  readonly tally = new Tally();
+  readonly program: Program;
+  /** Clients do nothing new any more and come to rest. */
+  isOver = false;
+  fault: Error | undefined;
+  #clients = 0;
+  readonly #wakers = new Set<() => void>();
+
+  constructor(readonly seed: number, port: number, data: string) {
+    const fail = (what: string) => this.fail(new Error(what));
+    this.program = new Program(port, data, fail);
+  }
+
+  nextNumber(): number {
+    this.tally.clients++;
+    return ++this.#clients;
+  }
+
+  fail(fault: Error): void {
+    this.fault ??= fault;
+    this.end();
+  }
+
+  end(): void {
+    this.isOver = true;
+    for (const wake of this.#wakers) wake();
+  }
+
+  /** Runs what is called from outside; what it throws is the run's fault. */
+  guard(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  /** A client's idle time, cut short by the end of the run. */
+  async pause(ms: number): Promise<void> {
+    if (this.isOver) ms = Math.min(ms, POLL_MS);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#wakers.add(resolve);
+    await promise;
+    this.#wakers.delete(resolve);
+    clearTimeout(timer);
+  }
+
+  /** Waits until `condition` holds. Throws at the deadline and after a fault. */
+  async until(
+    condition: () => boolean,
+    what: () => string,
+    deadlineMs = DEADLINE_MS,
+  ): Promise<void> {
+    const giveUpAtMs = performance.now() + deadlineMs;
+    while (!condition()) {
+      if (this.fault) throw this.fault;
+      if (performance.now() > giveUpAtMs) {
+        throw new Error(`waited ${deadlineMs} ms in vain: ${what()}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+  }
+}
