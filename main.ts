@@ -39,9 +39,9 @@ function readOptions() {
 
 function openLog(): Log {
   try {
-    return options.data === ":memory:"
-      ? new MemoryLog(options.keep)
-      : new SqliteLog(options.data, options.keep);
+    const { data, keep } = options;
+    if (data === ":memory:") return new MemoryLog(keep);
+    return new SqliteLog(data, keep, Date.now() - Deno.osUptime() * 1000);
   } catch (error) {
     if (!(error instanceof LogError)) throw error;
     end(1, `partyline: ${error.message}`);

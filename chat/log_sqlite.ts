@@ -27,7 +27,11 @@ import {
 const SCHEMA_VERSION = 1;
 
 const SCHEMA = `
-  CREATE TABLE log (epoch TEXT NOT NULL);
+  CREATE TABLE log (
+    epoch TEXT NOT NULL,
+    opened_at INTEGER NOT NULL,
+    is_closed INTEGER NOT NULL
+  );
   CREATE TABLE room (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
@@ -86,9 +90,14 @@ export class SqliteLog implements Log {
 
   /**
    * Opens or makes the file and keeps the newest `keep` messages of each room.
+   * `bootedAtMs` is when this machine was started.
    * Throws a `LogError` if the file cannot be used or another server uses it.
    */
-  constructor(private readonly path: string, private readonly keep: number) {
+  constructor(
+    private readonly path: string,
+    private readonly keep: number,
+    bootedAtMs: number,
+  ) {
     try {
       this.#db = new DatabaseSync(path);
     } catch (error) {
@@ -102,15 +111,18 @@ export class SqliteLog implements Log {
         PRAGMA journal_mode = WAL;
         PRAGMA synchronous = NORMAL;
       `);
-      this.#epoch = this.#transaction(() => this.#migrate());
+      this.#epoch = this.#transaction(() => {
+        this.#migrate();
+        return this.#begin(bootedAtMs);
+      });
     } catch (error) {
       this.#db.close();
       throw error instanceof LogError ? error : this.#explain(error);
     }
   }
 
-  /** Brings the file to this program's schema; returns its epoch. */
-  #migrate(): string {
+  /** Brings the file to this program's schema. */
+  #migrate(): void {
     const version = this.#get("PRAGMA user_version")?.user_version;
     if (version === 0) this.#create();
     else if (version !== SCHEMA_VERSION) {
@@ -119,7 +131,24 @@ export class SqliteLog implements Log {
           `${version}, this program knows ${SCHEMA_VERSION}).`,
       );
     }
-    return this.#get("SELECT epoch FROM log")?.epoch as string;
+  }
+
+  /**
+   * Marks the file as open and returns its epoch: another one for all rooms if
+   * the machine went down under the last server, for then the newest messages
+   * may be missing, and their `seq` would be given to others.
+   */
+  #begin(bootedAtMs: number): string {
+    const last = this.#get("SELECT epoch, opened_at, is_closed FROM log");
+    const wasCut = last?.is_closed === 0 && Number(last.opened_at) < bootedAtMs;
+    const epoch = wasCut ? newEpoch() : last?.epoch as string;
+    if (wasCut) this.#run("UPDATE room SET epoch = ?", epoch);
+    this.#run(
+      "UPDATE log SET epoch = ?, opened_at = ?, is_closed = 0",
+      epoch,
+      Date.now(),
+    );
+    return epoch;
   }
 
   #create(): void {
@@ -128,7 +157,7 @@ export class SqliteLog implements Log {
       throw new LogError(`${this.path} is a database of another program.`);
     }
     this.#db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION};`);
-    this.#run("INSERT INTO log VALUES (?)", newEpoch());
+    this.#run("INSERT INTO log VALUES (?, 0, 1)", newEpoch());
   }
 
   head(room: string): Promise<Head> {
@@ -371,6 +400,11 @@ export class SqliteLog implements Log {
   }
 
   close(): void {
+    try {
+      this.#run("UPDATE log SET is_closed = 1");
+    } catch {
+      // On a full disk the next start will take it for a cut, which is safe.
+    }
     this.#db.close();
   }
 

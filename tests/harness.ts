@@ -66,7 +66,7 @@ export async function startServer(
   const options = defaultOptions({ port: 0, data: ":memory:", ...changes });
   const log = options.data === ":memory:"
     ? new MemoryLog(options.keep)
-    : new SqliteLog(options.data, options.keep);
+    : new SqliteLog(options.data, options.keep, 0);
   const server = serve(options, assets, log, {
     now: Date.now,
     random: Math.random,

@@ -1,5 +1,6 @@
 // The contract of log.ts, held by every log; then what only SQLite has: files,
 // restarts, full disks. Drafts are made as the room makes them.
+import { DatabaseSync } from "node:sqlite";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import {
   type Draft,
@@ -41,7 +42,7 @@ async function fill(log: Log, room: string, ...sizes: number[]) {
 
 const logs: Record<string, (keep: number) => Log> = {
   MemoryLog: (keep) => new MemoryLog(keep),
-  SqliteLog: (keep) => new SqliteLog(":memory:", keep),
+  SqliteLog: (keep) => new SqliteLog(":memory:", keep, 0),
 };
 
 for (const [kind, open] of Object.entries(logs)) {
@@ -252,13 +253,13 @@ async function withFile(body: (path: string) => Promise<void> | void) {
 
 Deno.test("SqliteLog: all is there again after a restart", () =>
   withFile(async (path) => {
-    const before = new SqliteLog(path, 100);
+    const before = new SqliteLog(path, 100, 0);
     await fill(before, "a", 2, 3);
     const me = await before.register("Ada", 0);
     await before.append("a", [draft("mine", me?.id, "1")], 0);
     const head = await before.head("a");
     before.close();
-    const log = new SqliteLog(path, 100);
+    const log = new SqliteLog(path, 100, 0);
     assertEquals(await log.head("a"), head);
     assertEquals(seqs(await log.after("a", 0, ALL)), numbers(1, 6));
     assertEquals((await log.identify(me?.key ?? "", 1))?.name, "Ada");
@@ -269,7 +270,7 @@ Deno.test("SqliteLog: all is there again after a restart", () =>
 
 Deno.test("SqliteLog: ids are remembered over many turns and restarts", () =>
   withFile(async (path) => {
-    let log = new SqliteLog(path, 10_000);
+    let log = new SqliteLog(path, 10_000, 0);
     const me = (await log.register("me", 0))?.id;
     const you = (await log.register("you", 0))?.id;
     await log.append("a", [draft("early", you, "early")], 0);
@@ -277,7 +278,7 @@ Deno.test("SqliteLog: ids are remembered over many turns and restarts", () =>
       await log.append("a", [draft(`${n}`, me, `${n}`)], 0);
       if (n % 150 > 0) continue;
       log.close();
-      log = new SqliteLog(path, 10_000);
+      log = new SqliteLog(path, 10_000, 0);
     }
     const repeats = numbers(600 - REMEMBERED_IDS + 1, 600)
       .map((n) => draft(`${n}`, me, `${n}`));
@@ -290,9 +291,39 @@ Deno.test("SqliteLog: ids are remembered over many turns and restarts", () =>
     log.close();
   }));
 
+Deno.test("SqliteLog: after the machine went down under it there is a new epoch", () =>
+  withFile(async (path) => {
+    let log = new SqliteLog(path, 100, 0);
+    await fill(log, "a", 2);
+    const { epoch } = await log.head("a");
+    log.close();
+    log = new SqliteLog(path, 100, Date.now() + 1_000);
+    assertEquals((await log.head("a")).epoch, epoch, "it was closed well");
+    log.close();
+    const db = new DatabaseSync(path);
+    db.exec("UPDATE log SET is_closed = 0");
+    db.close();
+    log = new SqliteLog(path, 100, Date.now() - 60_000);
+    assertEquals(
+      (await log.head("a")).epoch,
+      epoch,
+      "only the server was killed",
+    );
+    log.close();
+    const again = new DatabaseSync(path);
+    again.exec("UPDATE log SET is_closed = 0");
+    again.close();
+    log = new SqliteLog(path, 100, Date.now() + 1_000);
+    const head = await log.head("a");
+    assertEquals(head.seq, 2);
+    assert(head.epoch !== epoch);
+    assertEquals((await log.head("b")).epoch, head.epoch);
+    log.close();
+  }));
+
 Deno.test("SqliteLog: the key is not in the file", () =>
   withFile(async (path) => {
-    const log = new SqliteLog(path, 100);
+    const log = new SqliteLog(path, 100, 0);
     const { key = "" } = await log.register("Ada", 0) ?? {};
     log.close();
     const [, secret = ""] = key.split(".");
@@ -307,38 +338,45 @@ Deno.test("SqliteLog: the key is not in the file", () =>
 
 Deno.test("SqliteLog: a second server on the file is refused", () =>
   withFile((path) => {
-    const log = new SqliteLog(path, 100);
-    assertThrows(() => new SqliteLog(path, 100), LogError, "another server");
+    const log = new SqliteLog(path, 100, 0);
+    assertThrows(() => new SqliteLog(path, 100, 0), LogError, "another server");
     log.close();
-    new SqliteLog(path, 100).close();
+    new SqliteLog(path, 100, 0).close();
   }));
 
 Deno.test("SqliteLog: what is no database is refused and left as it is", () =>
   withFile(async (path) => {
     const text = "dear diary, ".repeat(1_000);
     await Deno.writeTextFile(path, text);
-    assertThrows(() => new SqliteLog(path, 100), LogError, "not a database");
+    assertThrows(() => new SqliteLog(path, 100, 0), LogError, "not a database");
     assertEquals(await Deno.readTextFile(path), text);
   }));
 
 Deno.test("SqliteLog: another program's or a newer version's file is refused", () =>
   withFile(async (path) => {
-    const { DatabaseSync } = await import("node:sqlite");
     const db = new DatabaseSync(path);
     db.exec("CREATE TABLE bookmarks (url)");
     db.close();
-    assertThrows(() => new SqliteLog(path, 100), LogError, "another program");
+    assertThrows(
+      () => new SqliteLog(path, 100, 0),
+      LogError,
+      "another program",
+    );
     const newer = `${path}2`;
-    new SqliteLog(newer, 100).close();
+    new SqliteLog(newer, 100, 0).close();
     const later = new DatabaseSync(newer);
     later.exec("PRAGMA user_version = 99");
     later.close();
-    assertThrows(() => new SqliteLog(newer, 100), LogError, "newer Partyline");
+    assertThrows(
+      () => new SqliteLog(newer, 100, 0),
+      LogError,
+      "newer Partyline",
+    );
   }));
 
 Deno.test("SqliteLog: a folder that is missing is named", () => {
   assertThrows(
-    () => new SqliteLog("/nowhere/x.db", 100),
+    () => new SqliteLog("/nowhere/x.db", 100, 0),
     LogError,
     "/nowhere/x.db",
   );
@@ -377,7 +415,7 @@ Deno.test({
   ignore: !canMount,
   fn: () =>
     onSmallDisk(async (folder, remount) => {
-      const log = new SqliteLog(`${folder}/test.db`, 100_000);
+      const log = new SqliteLog(`${folder}/test.db`, 100_000, 0);
       const me = (await log.register("me", 0))?.id;
       const big = "x".repeat(20_000);
       let seq = 0;
@@ -399,7 +437,7 @@ Deno.test({
       const { stored } = await log.append("a", [draft(big, me, `${seq}`)], 0);
       assertEquals([stored[0]?.seq, stored[0]?.isRepeat], [seq + 1, false]);
       log.close();
-      const again = new SqliteLog(`${folder}/test.db`, 100_000);
+      const again = new SqliteLog(`${folder}/test.db`, 100_000, 0);
       assertEquals(seqs(await again.after("a", 0, ALL)), numbers(1, seq + 1));
       again.close();
     }),
@@ -412,9 +450,9 @@ Deno.test({
   fn: () =>
     onSmallDisk(async (folder, remount) => {
       const path = `${folder}/test.db`;
-      new SqliteLog(path, 100).close();
+      new SqliteLog(path, 100, 0).close();
       await remount("ro");
-      const error = assertThrows(() => new SqliteLog(path, 100), LogError);
+      const error = assertThrows(() => new SqliteLog(path, 100, 0), LogError);
       assertMatch(error.message, /read-only/);
     }),
 });
