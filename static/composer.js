@@ -1,7 +1,9 @@
 // @ts-check
 // Owns the box in which a message is written. It never sends by itself: it
 // asks. Invariant: the text leaves the box only when it was accepted; until
-// then no event of the connection can take it away.
+// then no event of the connection, and no reload, can take it away.
+
+/** @import { Memory } from "./storage.js" */
 
 const SHOW_REMAINING_BELOW = 200;
 
@@ -14,20 +16,32 @@ const SHOW_REMAINING_BELOW = 200;
  * @property {HTMLElement} remaining
  */
 
+/**
+ * @typedef {object} Handlers
+ * @property {(text: string) => boolean} submit returns false to refuse the text
+ * @property {() => void} onWrite someone wrote in the box
+ */
+
 export class Composer {
   #parts;
-  #submit;
-  #onWrite;
+  #memory;
+  #memoryKey;
+  #handlers;
 
   /**
+   * Begins with what the tab remembers of the last time.
+   *
    * @param {Parts} parts
-   * @param {(text: string) => boolean} submit returns false to refuse the text
-   * @param {() => void} onWrite someone wrote in the box
+   * @param {string} room
+   * @param {Memory} memory
+   * @param {Handlers} handlers
    */
-  constructor(parts, submit, onWrite) {
+  constructor(parts, room, memory, handlers) {
     this.#parts = parts;
-    this.#submit = submit;
-    this.#onWrite = onWrite;
+    this.#memory = memory;
+    this.#memoryKey = `draft.${room}`;
+    this.#handlers = handlers;
+    parts.box.value ||= memory.get(this.#memoryKey) ?? "";
     parts.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#send();
@@ -35,7 +49,7 @@ export class Composer {
     parts.box.addEventListener("keydown", (event) => this.#keyDown(event));
     parts.box.addEventListener("input", () => {
       this.#textChanged();
-      if (this.#hasText) this.#onWrite();
+      if (this.#hasText) this.#handlers.onWrite();
     });
     this.#textChanged();
   }
@@ -78,7 +92,7 @@ export class Composer {
 
   #send() {
     const { box } = this.#parts;
-    if (this.#hasText && this.#submit(box.value)) {
+    if (this.#hasText && this.#handlers.submit(box.value)) {
       box.value = "";
       this.#textChanged();
     }
@@ -88,6 +102,7 @@ export class Composer {
   #textChanged() {
     const { box, grow, remaining } = this.#parts;
     grow.dataset["text"] = box.value;
+    this.#memory.set(this.#memoryKey, box.value);
     const left = box.maxLength - box.value.length;
     remaining.textContent = left < SHOW_REMAINING_BELOW
       ? `${left} characters left`

@@ -11,7 +11,9 @@ import { Status } from "./status.js";
 import { Transcript } from "./transcript.js";
 import { UnsentLines } from "./unsent.js";
 
+/** @import { Handlers } from "./composer.js" */
 /** @import { Members } from "./members.js" */
+/** @import { Memory } from "./storage.js" */
 
 /**
  * @param {UnsentLines} unsent
@@ -49,10 +51,11 @@ export function createStatus(onTryNow) {
 }
 
 /**
- * @param {(text: string) => boolean} say
- * @param {() => void} onWrite
+ * @param {string} room
+ * @param {Memory} memory
+ * @param {Handlers} handlers
  */
-export function createComposer(say, onWrite) {
+export function createComposer(room, memory, handlers) {
   return new Composer(
     {
       form: byId("composer", HTMLFormElement),
@@ -60,8 +63,9 @@ export function createComposer(say, onWrite) {
       grow: byId("grow", HTMLElement),
       remaining: byId("remaining", HTMLElement),
     },
-    say,
-    onWrite,
+    room,
+    memory,
+    handlers,
   );
 }
 

@@ -8,6 +8,7 @@ const BOTTOM_SLACK_PX = 4;
 // In heights of the view: early enough that the next page is there in time.
 const NEAR_VIEWS = 2;
 const UPPER_PART = 1 / 3;
+const KEYS_UP = new Set(["ArrowUp", "PageUp", "Home"]);
 
 export class Reader {
   #scroller;
@@ -31,6 +32,15 @@ export class Reader {
     this.#scroller = scroller;
     this.#onMove = onMove;
     scroller.addEventListener("scroll", () => this.#moved());
+    // Before it moves: a new line that brings us to the bottom would stop a
+    // browser that scrolls smoothly before it has begun.
+    scroller.addEventListener("keydown", ({ key, shiftKey }) => {
+      if (KEYS_UP.has(key) || (key === " " && shiftKey)) this.#wantsUp();
+    });
+    scroller.addEventListener("wheel", ({ deltaY, ctrlKey }) => {
+      // With Ctrl the wheel zooms.
+      if (deltaY < 0 && !ctrlKey) this.#wantsUp();
+    }, { passive: true });
   }
 
   get isFollowing() {
@@ -102,16 +112,33 @@ export class Reader {
     this.#lastTop = scroller.scrollTop;
   }
 
+  #wantsUp() {
+    if (this.#scroller.scrollTop > 0) this.#isFollowing = false;
+  }
+
+  /**
+   * Near the bottom is also who has just begun to move up, smoothly, and who
+   * is told of the move that took them there before.
+   *
+   * @param {boolean} isUp
+   */
+  #hasReturned(isUp) {
+    const hasMoved = this.#scroller.scrollTop !== this.#lastTop;
+    return hasMoved && (!isUp || this.#belowPx < 1);
+  }
+
   #moved() {
     const { scrollTop } = this.#scroller;
     const isResized = this.#size !== this.#sizeNow;
+    const isUp = scrollTop < this.#lastTop;
     // A scroll is told of late: not being at the bottom may only mean that
     // lines came since. Only who moved up has stopped following, unless it
     // was the window that moved, being made larger or smaller.
     if (this.#belowPx > BOTTOM_SLACK_PX) {
-      const isUp = scrollTop < this.#lastTop;
       if (isUp && !isResized) this.#isFollowing = false;
-    } else if (this.canFollow) this.#isFollowing = true;
+    } else if (this.canFollow && this.#hasReturned(isUp)) {
+      this.#isFollowing = true;
+    }
     this.#lastTop = scrollTop;
     this.#size = this.#sizeNow;
     this.#onMove();

@@ -9,6 +9,7 @@ import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
 import * as elements from "./elements.js";
 import { Heartbeat } from "./heartbeat.js";
+import { Identity } from "./identity.js";
 import { Members } from "./members.js";
 import { Outbox } from "./outbox.js";
 import { maxLength } from "./protocol.js";
@@ -26,13 +27,15 @@ import { Typing } from "./typing.js";
  *
  * @param {string} room
  */
-export function join(room) {
+export async function join(room) {
   const url = socketUrl(document.baseURI, room);
   const roomName = byId("room-name", HTMLElement);
   roomName.textContent = room;
   roomName.title = room;
   byId("socket-address", HTMLElement).textContent = url;
   const tab = tabMemory();
+  const identity = new Identity(tab, sharedMemory());
+  await identity.settle();
 
   const connection = new Connection(url, { onState, onFrame });
   const session = new Session(
@@ -41,7 +44,7 @@ export function join(room) {
       restart: () => connection.restart(),
     },
     { onEvent, onStored: (id) => outbox.stored(id), onMissed, onNewLife },
-    { tab, wishes: sharedMemory() },
+    identity,
   );
   const heartbeat = new Heartbeat(
     () => session.request({ type: "ping" }),
@@ -55,7 +58,10 @@ export function join(room) {
 
   const title = new Title(`${room} · Partyline`);
   const status = elements.createStatus(() => connection.open());
-  const composer = elements.createComposer(say, () => typing.wrote());
+  const composer = elements.createComposer(room, tab, {
+    submit: say,
+    onWrite: () => typing.wrote(),
+  });
   const unsentLines = elements.createUnsentLines(takeBack, discard);
   const transcript = elements.createTranscript(
     unsentLines,
@@ -88,6 +94,7 @@ export function join(room) {
       return heartbeat.start();
     }
     status.show(state);
+    transcript.showHint(false);
     session.end();
     heartbeat.stop();
     outbox.lineDown();
@@ -142,7 +149,7 @@ export function join(room) {
     people.show(session.name);
     nameForm.show(session.name);
     composer.setMaxLength(maxLength(event.limits));
-    transcript.ready();
+    transcript.showHint(true);
     status.show({ name: "open" });
     if (hasBeenHere) note("Reconnected");
     hasBeenHere = true;
@@ -232,6 +239,10 @@ export function join(room) {
     if (document.hidden) return;
     connection.wake();
     heartbeat.check();
+  });
+  addEventListener("pagehide", () => identity.giveUp());
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted && !identity.takeBack()) location.reload();
   });
   showUnsent();
   connection.open();

@@ -1,14 +1,14 @@
 // @ts-check
-// Owns who we are and how far we have heard: the greeting, our key and name,
-// the position in the room's history. It never opens the line and never
-// touches the page. Invariant: each message is passed on once, in the order
-// of `seq`; the position never moves past one that was not passed on.
+// Owns how far we have heard: the greeting, and the position in the room's
+// history. It never opens the line and never touches the page. Invariant:
+// each message is passed on once, in the order of `seq`; the position never
+// moves past one that was not passed on.
 
 import { decodeFrame, encodeRequest } from "./protocol.js";
 
 /** @import { Message, Position, Request } from "./protocol.js" */
 /** @import { ServerEvent, Welcome } from "./protocol.js" */
-/** @import { Memory } from "./storage.js" */
+/** @import { Identity } from "./identity.js" */
 
 /** How many messages a room that is new to us shows, and a page of older. */
 export const HISTORY_COUNT = 50;
@@ -34,8 +34,7 @@ export const HISTORY_COUNT = 50;
 export class Session {
   #line;
   #handlers;
-  #tab;
-  #wishes;
+  #identity;
   #now;
   // Not remembered by the tab: after a reload the transcript is empty, and
   // what is asked for is the newest.
@@ -51,21 +50,19 @@ export class Session {
   /**
    * @param {Line} line
    * @param {Handlers} handlers
-   * @param {{ tab: Memory, wishes: Memory }} memories what this tab remembers
-   *   of itself, and what a new tab may wish for
+   * @param {Identity} identity
    * @param {() => Date} now
    */
-  constructor(line, handlers, { tab, wishes }, now = () => new Date()) {
+  constructor(line, handlers, identity, now = () => new Date()) {
     this.#line = line;
     this.#handlers = handlers;
-    this.#tab = tab;
-    this.#wishes = wishes;
+    this.#identity = identity;
     this.#now = now;
   }
 
   /** Our name, if we know it yet. */
   get name() {
-    return this.#tab.get("name");
+    return this.#identity.name;
   }
 
   /** The seq of the newest message that was passed on. */
@@ -86,8 +83,7 @@ export class Session {
 
   /** The line is open: says who we are and how far we have heard. */
   greet() {
-    const key = this.#tab.get("key");
-    const name = this.name ?? this.#wishes.get("name");
+    const { key, name } = this.#identity;
     this.#line.send(encodeRequest({
       type: "hello",
       history: HISTORY_COUNT,
@@ -128,8 +124,7 @@ export class Session {
   /** @param {Welcome} welcome */
   #welcomed(welcome) {
     const { epoch, seq, recovered } = welcome;
-    this.#tab.set("key", welcome.key);
-    this.#tab.set("name", welcome.sender);
+    this.#identity.keep(welcome.key, welcome.sender);
     // A history that is shorter than what we heard of it is another one, too.
     const known = this.#position;
     if (known !== null && (epoch !== known.epoch || seq < known.seq)) {
@@ -164,10 +159,9 @@ export class Session {
 
   /** @param {Exclude<ServerEvent, Welcome | Message>} event */
   #passOn(event) {
-    if (event.type === "rename" && event.sender === this.name) {
-      this.#tab.set("name", event.name);
-      this.#wishes.set("name", event.name);
-    }
+    const { key, name } = this.#identity;
+    const isOurs = event.type === "rename" && event.sender === name;
+    if (isOurs && key !== null) this.#identity.keep(key, event.name);
     this.#handlers.onEvent(event, false);
   }
 }

@@ -44,6 +44,14 @@ export class Memory {
       this.#store?.removeItem(PREFIX + key);
     }
   }
+
+  /** Forgets all that is the page's. */
+  clear() {
+    this.#values.clear();
+    for (const key of Object.keys(this.#store ?? {})) {
+      if (key.startsWith(PREFIX)) this.#store?.removeItem(key);
+    }
+  }
 }
 
 /** What this tab keeps: it survives a reload, and a copy of the tab has it. */

@@ -29,7 +29,7 @@ export class Transcript {
   #maxLines;
   #reader;
   #newCount = 0;
-  #isReady = false;
+  #hintIsTrue = false;
   #updateIsPlanned = false;
   /** @type {Entry[]} */
   #queue = [];
@@ -87,9 +87,13 @@ export class Transcript {
     return isNearTop ? "older" : null;
   }
 
-  /** From here on an empty list means that the room is quiet. */
-  ready() {
-    this.#isReady = true;
+  /**
+   * Shows the hint for as long as there are no lines.
+   *
+   * @param {boolean} isTrue false while we cannot know whether anyone speaks
+   */
+  showHint(isTrue) {
+    this.#hintIsTrue = isTrue;
     this.#planUpdate();
   }
 
@@ -194,7 +198,7 @@ export class Transcript {
     list.append(...entries.map(createLine));
     unsent.show(this.#unsent.entries, this.#unsent.ownName);
     const isEmpty = list.childElementCount + this.#unsent.entries.length === 0;
-    hint.hidden = !isEmpty || !this.#isReady;
+    hint.hidden = !isEmpty || !this.#hintIsTrue;
     this.#cutSurplus();
     if (this.#reader.isFollowing) this.#reader.follow();
     this.#showNewCount();

@@ -1,4 +1,4 @@
-// Owns what the browser tests share: one Chromium for all of them, a tab of
+// Owns what the browser tests share: one Chromium for a file of them, a tab of
 // its own for each visitor, axe. Knows how the page is used, not what is right.
 // Invariant: a tab is disposable, and one whose console told of a script error
 // or a CSP violation fails its test, whatever that test is about.
@@ -10,6 +10,13 @@ import {
   type Locator,
   type Page,
 } from "npm:playwright-core@1.65.1";
+import { Client, startServer } from "../harness.ts";
+
+export const DESKTOP = { width: 1280, height: 800 };
+export const PHONE = { width: 390, height: 844 };
+export const SMALL_PHONE = { width: 320, height: 568 };
+
+const LONG_WORD = "Llanfairpwllgwyngyllgogerychwyrn".repeat(6);
 
 const DEADLINE_MS = 10_000;
 const FLAGS = [
@@ -65,6 +72,13 @@ export function test(
   });
 }
 
+/** A message as it stands in the transcript. */
+export interface Line {
+  seq: number;
+  sender: string;
+  text: string;
+}
+
 /** The page as one visitor has it, with storage and network of their own. */
 export class Tab implements AsyncDisposable {
   /** What the console said that must not be said. */
@@ -72,12 +86,18 @@ export class Tab implements AsyncDisposable {
   readonly sockets: string[] = [];
   readonly composer: Locator;
   readonly log: Locator;
+  /** What the room has. */
   readonly lines: Locator;
+  /** What it does not have yet. */
+  readonly unsent: Locator;
+  readonly nameField: Locator;
 
-  private constructor(readonly page: Page) {
+  private constructor(readonly page: Page, private readonly isOnly = true) {
     this.composer = page.getByRole("textbox", { name: "Message" });
     this.log = page.getByRole("log", { name: "Messages" });
-    this.lines = this.log.getByRole("listitem");
+    this.lines = this.log.locator("#lines").getByRole("listitem");
+    this.unsent = this.log.locator("#unsent").getByRole("listitem");
+    this.nameField = page.getByRole("textbox", { name: "Your name" });
     page.on("websocket", (socket) => this.sockets.push(socket.url()));
     page.on("pageerror", (error) => this.faults.push(String(error)));
     page.on("console", (message) => {
@@ -104,8 +124,33 @@ export class Tab implements AsyncDisposable {
     return tab;
   }
 
+  /** Opens one more tab in the same browser. */
+  async another(url = this.page.url()): Promise<Tab> {
+    const tab = new Tab(await this.page.context().newPage(), false);
+    await tab.page.goto(url);
+    await tab.status("Connected");
+    return tab;
+  }
+
+  /** Ends the tab's process: the page learns of nothing. */
+  async crash(): Promise<void> {
+    const crashed = this.page.waitForEvent("crash");
+    await this.page.goto("chrome://crash").catch(() => {});
+    await crashed;
+  }
+
+  /** A tab that the page itself opens starts with a copy of its storage. */
+  async duplicate(): Promise<Tab> {
+    const opened = this.page.waitForEvent("popup");
+    await this.page.evaluate("void open(location.href)");
+    const tab = new Tab(await opened, false);
+    await tab.status("Connected");
+    return tab;
+  }
+
   async status(words: string): Promise<void> {
-    await this.page.getByRole("status").getByText(words).waitFor();
+    const status = this.page.getByRole("status");
+    await status.getByText(words, { exact: true }).waitFor();
   }
 
   /** Waits for a line with this text and returns it. */
@@ -119,9 +164,62 @@ export class Tab implements AsyncDisposable {
 
   /** Says it and returns its line, which names this visitor. */
   async say(text: string): Promise<Locator> {
+    await this.write(text);
+    return await this.line(text);
+  }
+
+  /** Writes it and presses Enter, whether it can be sent or not. */
+  async write(text: string): Promise<void> {
     await this.composer.fill(text);
     await this.composer.press("Enter");
-    return await this.line(text);
+  }
+
+  /** As write(); as if the limit was larger when it was written. */
+  async writeTooMuch(text: string): Promise<void> {
+    await this.composer.evaluate((box) => {
+      box.maxLength = 1_000;
+    });
+    await this.write(text);
+  }
+
+  async rename(name: string): Promise<void> {
+    await this.nameField.fill(name);
+    await this.nameField.press("Enter");
+  }
+
+  /** Renames and waits until the room knows. */
+  async renameTo(name: string): Promise<void> {
+    await this.rename(name);
+    await this.page.getByText(`You are ${name} now.`).waitFor();
+  }
+
+  /** Waits until the list shows these people, and this visitor as "you". */
+  async people(you: string, ...others: string[]): Promise<void> {
+    const count = others.length + 1;
+    const name = `${count} ${count === 1 ? "person" : "people"}`;
+    const list = this.page.getByRole("list", { name, exact: true });
+    for (const other of others) {
+      await list.getByText(other, { exact: true }).waitFor();
+    }
+    await list.getByRole("listitem").filter({ hasText: /you$/ })
+      .getByText(you, { exact: true }).waitFor();
+  }
+
+  /** The messages of the transcript, from top to bottom. */
+  messages(): Promise<Line[]> {
+    return this.lines.and(this.page.locator(".message")).evaluateAll((lines) =>
+      lines.map((line) => ({
+        seq: Number(line.dataset.seq),
+        sender: line.querySelector(".sender").textContent,
+        text: line.querySelector(".text").textContent,
+      }))
+    );
+  }
+
+  /** The lines that are no messages. */
+  notes(): Promise<string[]> {
+    return this.lines.and(this.page.locator(":not(.message)"))
+      .locator(".text").allTextContents();
   }
 
   texts(): Promise<string[]> {
@@ -157,8 +255,8 @@ export class Tab implements AsyncDisposable {
 
   /**
    * What axe finds, and which text's contrast it could not measure: one line
-   * each. Before, the wires are taken off, because over them it cannot measure,
-   * and the panel is raised, because it does not know of the top layer.
+   * each. Before, what is drawn beside the text is taken off or made a plain
+   * background, because over pseudo-elements it cannot measure, and the panels are raised, because it does not know of the top layer.
    */
   async violations(): Promise<string[]> {
     await this.page.evaluate(axe.source);
@@ -166,8 +264,9 @@ export class Tab implements AsyncDisposable {
       const plain = new CSSStyleSheet();
       plain.replaceSync(
         "#transcript { background-image: none !important }" +
-        "header::after, .line::before { display: none }" +
-        "#panel { z-index: 1 }");
+        "header::after, .line::before, .mine::after { display: none }" +
+        ".mine { background: var(--mine) }" +
+        "#panel, #people { z-index: 1 }");
       document.adoptedStyleSheets = [plain];`);
     const { violations, incomplete } = await this.page.evaluate<axe.AxeResults>(
       "axe.run()",
@@ -186,11 +285,39 @@ export class Tab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose]() {
-    await this.page.context().close();
+    await (this.isOnly ? this.page.context() : this.page).close();
     // A browser reports a lost connection there; the page cannot prevent it.
     const faults = this.faults.filter((fault) =>
       !fault.startsWith("WebSocket connection to ")
     );
     if (faults.length > 0) throw new Error(faults.join("\n"));
   }
+}
+
+/** Sends numbered messages in the plain dialect and waits for the last. */
+export async function sendMany(client: Client, from: number, to: number) {
+  for (let i = from; i < to; i++) client.send(`message ${i}`);
+  while ((await client.next()).message !== `message ${to - 1}`) continue;
+}
+
+/** A server that refuses every third message, so that this can be seen too. */
+export const startStrictServer = () =>
+  startServer({ rate: 0.001, burst: 2, maxMessage: 250 });
+
+/** A room on a strict server, with a bit of everything in it. */
+export async function makeLively(tab: Tab, ws: string): Promise<void> {
+  await tab.say("Hello?\nIs anybody on the line?");
+  for (let i = 0; i < 4; i++) {
+    await using guest = await Client.open(ws);
+    await guest.say(`${LONG_WORD} ${i}`);
+    await guest.say(`مرحبا ${i}`);
+  }
+  await tab.line("مرحبا 3");
+  await tab.lines.filter({ hasText: "Client disconnected" }).last().waitFor();
+  await tab.say("One more.");
+  await tab.writeTooMuch(LONG_WORD.repeat(2));
+  await tab.unsent.getByText("250 characters are allowed.").waitFor();
+  await tab.status("A message was not sent.");
+  await tab.write("One too many.");
+  await tab.unsent.getByText("The page tries again.").waitFor();
 }
