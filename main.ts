@@ -11,7 +11,7 @@ import { banner } from "./chat/terminal.ts";
 import config from "./deno.json" with { type: "json" };
 
 const DRAIN_DEADLINE_MS = 3_000;
-const FORGET_EVERY_MS = 60 * 60 * 1000;
+const FORGET_EVERY_MS = 5 * 60 * 1000;
 
 const options = readOptions();
 const assets = await loadAssets(`${import.meta.dirname}/static`);
@@ -88,9 +88,12 @@ function stopOnSignal() {
     if (isStopping) Deno.exit(130);
     isStopping = true;
     if (!options.quiet) console.log("Stopping. Ctrl-C again ends at once.");
-    await server.drain(DRAIN_DEADLINE_MS);
-    log.close();
-    Deno.exit(0);
+    try {
+      await server.drain(DRAIN_DEADLINE_MS);
+    } finally {
+      log.close();
+      Deno.exit(0);
+    }
   };
   Deno.addSignalListener("SIGINT", stop);
   // Windows has no SIGTERM; its console sends SIGBREAK when it is closed.
@@ -101,7 +104,7 @@ function stopOnSignal() {
 /** What nobody used for long leaves the log. */
 function forgetNowAndThen() {
   const forget = () =>
-    log.forget(Date.now()).catch((error) => {
+    log.forget(Date.now(), server.lobby.present).catch((error) => {
       console.error(`partyline: nothing was forgotten: ${error}`);
     });
   forget();

@@ -3,12 +3,23 @@
 // Invariant: a name has one holder at a time, present or (by key) absent; a
 // room is here for as long as someone is in it, about to be, or was heard.
 import { foldName, type Identity, type Log } from "./log.ts";
-import { isNumbered, makeName, nameProblem } from "./names.ts";
+import {
+  isNumbered,
+  makeName,
+  makeNumberedName,
+  nameProblem,
+} from "./names.ts";
 import { type Member, Room } from "./room.ts";
 import type { ErrorCode } from "./protocol.ts";
 
 /** An assigned name stays unused this long after its holder has gone. */
 export const NAME_REST_MS = 60_000;
+
+/**
+ * How many names that turn out to be reserved by someone absent are tried
+ * before a number is added, which is hardly ever taken.
+ */
+const RESERVED_TRIES = 4;
 
 export interface LobbyLimits {
   maxRooms: number;
@@ -35,14 +46,22 @@ export class Lobby {
   readonly #resting = new Map<string, number>();
   /** Who is here under an identity, by its id. */
   readonly #holders = new Map<string, Holder>();
-  #numbered = 0;
+  /** Counts up, so that no numbered name comes twice from this process. */
+  #number: number;
 
   constructor(
     private readonly limits: LobbyLimits,
     private readonly log: Log,
     private readonly now: () => number,
     private readonly random: () => number,
-  ) {}
+  ) {
+    this.#number = Math.floor(random() * 1e9);
+  }
+
+  /** The identities of those who are here. */
+  get present(): Iterable<string> {
+    return this.#holders.keys();
+  }
 
   /** Whether `roomName` exists or there is space for one more room. */
   hasSpaceFor(roomName: string): boolean {
@@ -73,13 +92,15 @@ export class Lobby {
   }
 
   #forget(room: Room): void {
-    if (room.isIdle) this.rooms.delete(room.name);
+    if (room.isIdle && this.rooms.get(room.name) === room) {
+      this.rooms.delete(room.name);
+    }
   }
 
   /** A name for someone without an identity; give it back with `releaseName`. */
   async claimName(): Promise<string> {
-    while (true) {
-      const name = this.#pickName();
+    for (let tries = 0;; tries++) {
+      const name = this.#pickName(tries);
       if (!await this.#isReserved(name)) return name;
       this.#names.delete(foldName(name));
     }
@@ -88,7 +109,7 @@ export class Lobby {
   releaseName(name: string): void {
     const folded = foldName(name);
     this.#names.delete(folded);
-    // Numbered names never come again; so at most every pair of words rests.
+    // Numbered names do not come again; so at most every pair of words rests.
     if (!isNumbered(name)) {
       this.#resting.set(folded, this.now() + NAME_REST_MS);
     }
@@ -112,11 +133,10 @@ export class Lobby {
     wish: string | undefined,
     holder: Holder,
   ): Promise<Identity & { key: string }> {
-    while (true) {
-      const name = wish !== undefined && this.#take(wish)
+    for (let tries = 0;; tries++) {
+      const name = tries === 0 && wish !== undefined && this.#take(wish)
         ? wish
-        : this.#pickName();
-      wish = undefined;
+        : this.#pickName(tries);
       const identity = await this.#registerAs(name);
       if (identity === undefined) continue;
       this.#holders.set(identity.id, holder);
@@ -169,19 +189,21 @@ export class Lobby {
 
   /** Holds a name if nobody has it; false if somebody does. */
   #take(name: string): boolean {
+    this.#endRests();
     const folded = foldName(name);
     if (this.#names.has(folded) || this.#resting.has(folded)) return false;
     this.#names.add(folded);
     return true;
   }
 
-  #pickName(): string {
+  /** Holds a name that nobody here has; `tries` were reserved before it. */
+  #pickName(tries: number): string {
     this.#endRests();
-    const name = makeName(
-      (name) => this.#names.has(name) || this.#resting.has(name),
-      this.random,
-      () => ++this.#numbered,
-    );
+    const isTaken = (name: string) =>
+      tries >= RESERVED_TRIES || this.#names.has(name) ||
+      this.#resting.has(name);
+    const name = makeName(isTaken, this.random) ??
+      makeNumberedName(this.#number++, this.random);
     this.#names.add(name);
     return name;
   }

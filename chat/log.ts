@@ -59,8 +59,10 @@ export interface Identity {
  * Epoch. A room's `epoch` stays the same for as long as its `seq` counts on.
  * When history is lost the room begins again at 1, with another epoch.
  *
- * Forgetting. `forget` drops the rooms and identities that nobody used for
- * `FORGET_AFTER_MS`; so does a log that has too many, the oldest first.
+ * Forgetting. `forget`, to be called every few minutes, drops the rooms and
+ * identities that nobody used for `FORGET_AFTER_MS`, and the oldest of those
+ * that are more than `MAX_ROOMS_KEPT` and `MAX_IDENTITIES`. The identities that
+ * are `present` count as used now.
  *
  * Every method may reject with a `LogError`, whose message is a sentence for
  * the operator.
@@ -98,7 +100,7 @@ export interface Log {
   rename(identity: string, name: string): Promise<boolean>;
   /** Whether an identity has this name, present or not. */
   isReserved(name: string): Promise<boolean>;
-  forget(nowMs: number): Promise<void>;
+  forget(nowMs: number, present: Iterable<string>): Promise<void>;
   close(): void;
 }
 
@@ -172,8 +174,12 @@ export class Recent {
     this.#seqs = new Map(entries);
   }
 
-  /** The `seq` that goes with the pair: `seq`, unless it is known already. */
-  remember(room: string, id: string, seq: number): number {
+  /**
+   * The `seq` that goes with the pair: `seq`, unless it is known already.
+   * `room` is the room's number, not its name: a room that was forgotten and
+   * began again is another one.
+   */
+  remember(room: number, id: string, seq: number): number {
     const pair = `${room} ${id}`;
     const known = this.#seqs.get(pair);
     if (known !== undefined) return known;
@@ -191,6 +197,7 @@ export class Recent {
 }
 
 interface MemoryRoom {
+  id: number;
   epoch: string;
   /** The `seq` before that of `events[0]`. */
   floor: number;
@@ -214,6 +221,7 @@ export class MemoryLog implements Log {
   readonly #names = new Map<string, string>();
   /** That of every room in which nothing was said yet. */
   #epoch = newEpoch();
+  #roomCount = 0;
 
   /** Keeps the newest `keep` messages of each room. */
   constructor(private readonly keep: number) {}
@@ -227,20 +235,16 @@ export class MemoryLog implements Log {
     const room = this.#room(name);
     room.usedAtMs = nowMs;
     use(this.#rooms, name, room);
-    for (const oldest of this.#rooms.keys()) {
-      if (this.#rooms.size <= MAX_ROOMS_KEPT) break;
-      this.#forgetRoom(oldest);
-    }
-    const stored = drafts.map((draft) => this.#store(name, room, draft));
+    const stored = drafts.map((draft) => this.#store(room, draft));
     this.#prune(room);
     return Promise.resolve({ epoch: room.epoch, stored });
   }
 
-  #store(roomName: string, room: MemoryRoom, draft: Draft): Stored {
+  #store(room: MemoryRoom, draft: Draft): Stored {
     const { text, identity = "", id } = draft;
     const next = room.floor + room.events.length + 1;
     const seq = id === undefined ? next : this.#identities.get(identity)?.recent
-      .remember(roomName, id, next) ?? next;
+      .remember(room.id, id, next) ?? next;
     if (seq !== next) {
       const event = room.events[seq - room.floor - 1] ??
         encodeMessage(seq, text);
@@ -292,10 +296,6 @@ export class MemoryLog implements Log {
 
   register(name: string, nowMs: number) {
     if (this.#names.has(foldName(name))) return Promise.resolve(undefined);
-    for (const id of this.#identities.keys()) {
-      if (this.#identities.size < MAX_IDENTITIES) break;
-      this.#forgetIdentity(id);
-    }
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret);
     const recent = new Recent();
@@ -318,13 +318,21 @@ export class MemoryLog implements Log {
     return Promise.resolve(this.#names.has(foldName(name)));
   }
 
-  forget(nowMs: number) {
+  forget(nowMs: number, present: Iterable<string>) {
+    for (const id of present) {
+      const identity = this.#identities.get(id);
+      if (identity === undefined) continue;
+      identity.usedAtMs = nowMs;
+      use(this.#identities, id, identity);
+    }
     const oldestMs = nowMs - FORGET_AFTER_MS;
     for (const [name, { usedAtMs }] of this.#rooms) {
-      if (usedAtMs <= oldestMs) this.#forgetRoom(name);
+      const isSurplus = this.#rooms.size > MAX_ROOMS_KEPT;
+      if (isSurplus || usedAtMs <= oldestMs) this.#forgetRoom(name);
     }
     for (const [id, { usedAtMs }] of this.#identities) {
-      if (usedAtMs <= oldestMs) this.#forgetIdentity(id);
+      const isSurplus = this.#identities.size > MAX_IDENTITIES;
+      if (isSurplus || usedAtMs <= oldestMs) this.#forgetIdentity(id);
     }
     return Promise.resolve();
   }
@@ -333,7 +341,13 @@ export class MemoryLog implements Log {
 
   #room(name: string): MemoryRoom {
     return this.#rooms.get(name) ??
-      { epoch: this.#epoch, floor: 0, events: [], usedAtMs: 0 };
+      {
+        id: ++this.#roomCount,
+        epoch: this.#epoch,
+        floor: 0,
+        events: [],
+        usedAtMs: 0,
+      };
   }
 
   #forgetRoom(name: string): void {

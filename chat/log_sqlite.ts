@@ -33,7 +33,7 @@ const SCHEMA = `
     is_closed INTEGER NOT NULL
   );
   CREATE TABLE room (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     epoch TEXT NOT NULL,
     floor INTEGER NOT NULL
@@ -53,17 +53,19 @@ const SCHEMA = `
     recent TEXT NOT NULL,
     used_at INTEGER NOT NULL
   ) WITHOUT ROWID;
-  CREATE TABLE journal (ids TEXT NOT NULL);
+  CREATE TABLE journal (id INTEGER PRIMARY KEY, ids TEXT NOT NULL);
+  CREATE INDEX identity_used_at ON identity (used_at);
 `;
 
 /**
- * Turns after which the ids they brought move from the journal, one row a turn,
- * to their identities, one row each.
+ * The ids that a turn brought go to the journal, in one row. After so many
+ * turns they begin to move to their identities, some with each turn.
  */
 const JOURNAL_TURNS = 256;
+const MOVED_PER_TURN = 16;
 
 /** One message's place in the memory of ids. */
-type Remembered = [identity: string, room: string, id: string, seq: number];
+type Remembered = [identity: string, room: number, id: string, seq: number];
 
 interface RoomRow {
   id: number;
@@ -81,9 +83,12 @@ interface TurnRow {
 export class SqliteLog implements Log {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  /** Of those who spoke since the journal was empty; it has what is new. */
+  /** Of those about whom the journal knows more than their row. */
   readonly #recent = new Map<string, Recent>();
   #journalTurns = 0;
+  /** Whose ids are to be moved, and the journal's rows that can go after it. */
+  #moving: string[] = [];
+  #movingUpTo: number | bigint = 0;
   #isRecentStale = true;
   /** That of every room without a row. */
   #epoch: string;
@@ -182,14 +187,14 @@ export class SqliteLog implements Log {
       const { identity = "", id = "" } = draft;
       const next = room.seq + fresh.length + 1;
       const recent = id === "" ? undefined : this.#recentOf(identity);
-      const seq = recent?.remember(roomName, id, next) ?? next;
+      const seq = recent?.remember(room.id, id, next) ?? next;
       if (seq !== next) {
         // One that this very call stores is not in the file yet.
         const event = fresh[seq - room.seq - 1] ?? this.#event(room, seq) ??
           encodeMessage(seq, draft.text);
         return { seq, event, isRepeat: true };
       }
-      if (recent) remembered.push([identity, roomName, id, seq]);
+      if (recent) remembered.push([identity, room.id, id, seq]);
       const event = encodeMessage(seq, draft.text);
       fresh.push(event);
       return { seq, event, isRepeat: false };
@@ -217,29 +222,38 @@ export class SqliteLog implements Log {
   }
 
   #journal(remembered: Remembered[], nowMs: number): void {
-    this.#run("INSERT INTO journal VALUES (?)", JSON.stringify(remembered));
+    const { lastInsertRowid } = this.#run(
+      "INSERT INTO journal (ids) VALUES (?)",
+      JSON.stringify(remembered),
+    );
     this.#journalTurns++;
-    if (this.#journalTurns >= JOURNAL_TURNS) this.#emptyJournal(nowMs);
+    if (this.#journalTurns >= JOURNAL_TURNS && this.#moving.length === 0) {
+      this.#moving = [...this.#recent.keys()];
+      this.#movingUpTo = lastInsertRowid;
+      this.#journalTurns = 0;
+    }
+    if (this.#moving.length > 0) this.#moveSome(nowMs);
   }
 
-  #emptyJournal(nowMs: number): void {
-    for (const [identity, recent] of this.#recent) {
+  #moveSome(nowMs: number): void {
+    for (const identity of this.#moving.splice(-MOVED_PER_TURN)) {
       this.#run(
         "UPDATE identity SET recent = ?, used_at = ? WHERE id = ?",
-        JSON.stringify(recent.entries),
+        JSON.stringify(this.#recentOf(identity)?.entries ?? []),
         nowMs,
         identity,
       );
+      this.#recent.delete(identity);
     }
-    this.#run("DELETE FROM journal");
-    this.#recent.clear();
-    this.#journalTurns = 0;
+    if (this.#moving.length > 0) return;
+    this.#run("DELETE FROM journal WHERE id <= ?", this.#movingUpTo);
   }
 
   /** Brings `#recent` to what the file says. */
   #readJournal(): void {
-    const rows = this.#prepare("SELECT ids FROM journal ORDER BY rowid").all();
+    const rows = this.#prepare("SELECT ids FROM journal ORDER BY id").all();
     this.#recent.clear();
+    this.#moving = [];
     this.#journalTurns = rows.length;
     this.#isRecentStale = false;
     for (const { ids } of rows as { ids: string }[]) {
@@ -325,7 +339,7 @@ export class SqliteLog implements Log {
       const { id, secret } = splitKey(key);
       const row = this.#get("SELECT hash, name FROM identity WHERE id = ?", id);
       if (!row || !matches(secret, row.hash as Uint8Array)) return undefined;
-      this.#run("UPDATE identity SET used_at = ? WHERE id = ?", nowMs, id);
+      this.#touch(id, nowMs);
       return { id, name: row.name as string };
     });
   }
@@ -349,13 +363,13 @@ export class SqliteLog implements Log {
   rename(id: string, name: string) {
     return this.#attempt(() => {
       if ((this.#holder(name) ?? id) !== id) return false;
-      this.#run(
+      const { changes } = this.#run(
         "UPDATE identity SET name = ?, folded = ? WHERE id = ?",
         name,
         foldName(name),
         id,
       );
-      return true;
+      return changes === 1;
     });
   }
 
@@ -363,19 +377,13 @@ export class SqliteLog implements Log {
     return this.#attempt(() => this.#holder(name) !== undefined);
   }
 
-  forget(nowMs: number) {
+  forget(nowMs: number, present: Iterable<string>) {
     return this.#attempt(() =>
       this.#transaction(() => {
+        for (const id of present) this.#touch(id, nowMs);
         const oldestMs = nowMs - FORGET_AFTER_MS;
-        const hasForgotten = this.#forgetRooms(
-          "SELECT room AS id FROM turn GROUP BY room HAVING max(at) <= ? " +
-            "UNION SELECT id FROM (SELECT room AS id FROM turn GROUP BY room " +
-            "ORDER BY max(at) DESC LIMIT -1 OFFSET ?)",
-          oldestMs,
-          MAX_ROOMS_KEPT,
-        );
         // Such a room begins again at 1, which must not pass for its old life.
-        if (hasForgotten) {
+        if (this.#forgetRooms(oldestMs)) {
           this.#epoch = newEpoch();
           this.#run("UPDATE log SET epoch = ?", this.#epoch);
         }
@@ -390,13 +398,32 @@ export class SqliteLog implements Log {
     );
   }
 
-  #forgetRooms(select: string, ...values: number[]): boolean {
-    const rooms = this.#prepare(select).all(...values) as { id: number }[];
-    for (const { id } of rooms) {
+  /** Only a note: who cannot be noted, on a full disk, may come all the same. */
+  #touch(identity: string, nowMs: number): void {
+    try {
+      this.#run(
+        "UPDATE identity SET used_at = ? WHERE id = ?",
+        nowMs,
+        identity,
+      );
+    } catch {
+      // The disk has no room for it.
+    }
+  }
+
+  #forgetRooms(oldestMs: number): boolean {
+    const rooms = this.#prepare(
+      "SELECT id, (SELECT at FROM turn WHERE room = id ORDER BY last_seq DESC " +
+        "LIMIT 1) AS at FROM room ORDER BY at DESC",
+    ).all() as { id: number; at: number | null }[];
+    const forgotten = rooms.filter(({ at }, i) =>
+      i >= MAX_ROOMS_KEPT || (at ?? 0) <= oldestMs
+    );
+    for (const { id } of forgotten) {
       this.#run("DELETE FROM turn WHERE room = ?", id);
       this.#run("DELETE FROM room WHERE id = ?", id);
     }
-    return rooms.length > 0;
+    return forgotten.length > 0;
   }
 
   close(): void {
@@ -478,9 +505,9 @@ export class SqliteLog implements Log {
       this.#run("COMMIT");
       return result;
     } catch (error) {
-      if (this.#db.isTransaction) this.#run("ROLLBACK");
-      // What was remembered in memory may not be in the file now.
+      // What was remembered in memory will not be in the file.
       this.#isRecentStale = true;
+      if (this.#db.isTransaction) this.#run("ROLLBACK");
       throw error;
     }
   }
@@ -501,8 +528,8 @@ export class SqliteLog implements Log {
     return statement;
   }
 
-  #run(sql: string, ...values: Value[]): void {
-    this.#prepare(sql).run(...values);
+  #run(sql: string, ...values: Value[]) {
+    return this.#prepare(sql).run(...values);
   }
 
   #get(sql: string, ...values: Value[]): Row | undefined {
@@ -514,7 +541,7 @@ export class SqliteLog implements Log {
   }
 }
 
-type Value = string | number | Uint8Array;
+type Value = string | number | bigint | Uint8Array;
 type Row = Record<string, unknown>;
 
 /** SQLite's words, and what they mean to an operator. */

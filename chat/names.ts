@@ -1,6 +1,6 @@
 // Owns the making of names: two friendly words, such as "calm-otter".
 // Never knows who holds a name: the caller says which are taken.
-// Invariant: a name made here was not taken when it was made.
+// Invariant: a pair of words made here was not taken when it was made.
 
 const adjectives = `
 able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
@@ -48,25 +48,26 @@ wombat woodcock wren yak zebra
 
 const TRIES = 32;
 
-/**
- * A name that `isTaken` does not know. When most pairs of words are in use, a
- * number from `nextNumber`, which never repeats, is added to one of them.
- */
+const pick = (words: string[], random: () => number): string =>
+  words[Math.floor(random() * words.length)] ?? "";
+
+/** Two words that `isTaken` does not know; undefined if none were found soon. */
 export function makeName(
   isTaken: (name: string) => boolean,
   random: () => number,
-  nextNumber: () => number,
-): string {
-  const pick = (words: string[]) => words[Math.floor(random() * words.length)];
-  const pair = () => `${pick(adjectives)}-${pick(animals)}`;
+): string | undefined {
   for (let tries = 0; tries < TRIES; tries++) {
-    const name = pair();
+    const name = `${pick(adjectives, random)}-${pick(animals, random)}`;
     if (!isTaken(name)) return name;
   }
-  return `${pair()}-${nextNumber()}`;
 }
 
-/** Whether a name carries a number; such a name is never made twice. */
+/** A word and a number, for when most pairs of words are in use. */
+export function makeNumberedName(number: number, random: () => number): string {
+  return `${pick(animals, random)}-${number}`;
+}
+
+/** Whether a name carries a number. */
 export function isNumbered(name: string): boolean {
   return /-\d+$/.test(name);
 }

@@ -184,7 +184,6 @@ export const CloseCode = {
   tooLarge: 1009,
   serverFault: 1011,
   tryAgainLater: 1013,
-  removed: 4001,
   takenOver: 4002,
 } as const;
 

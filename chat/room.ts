@@ -42,9 +42,7 @@ export const LOG_RETRY_MS = 2_000;
 
 interface Said {
   author: Member;
-  message: string;
-  identity: string | undefined;
-  id: string | undefined;
+  draft: Draft;
 }
 
 type Presence = Extract<
@@ -61,11 +59,17 @@ interface Encoded {
 
 /** What happened in a room at one moment, encoded once for all members. */
 export class Turn {
+  /** The `seq` of the first and of the last message, if there is one. */
+  readonly firstSeq: number | undefined;
+  readonly lastSeq: number | undefined;
   #frame: string | undefined;
   #presence: string | undefined;
   #plain: string[] | undefined;
 
-  constructor(private readonly events: readonly Encoded[]) {}
+  constructor(private readonly events: readonly Encoded[]) {
+    this.firstSeq = events.find(({ seq }) => seq !== 0)?.seq;
+    this.lastSeq = events.findLast(({ seq }) => seq !== 0)?.seq;
+  }
 
   /** All of it, as one frame of the full dialect. */
   get frame(): string {
@@ -82,15 +86,6 @@ export class Turn {
     return this.#presence;
   }
 
-  /** The `seq` of the first and of the last message, if there is one. */
-  get firstSeq(): number | undefined {
-    return this.events.find(({ seq }) => seq !== 0)?.seq;
-  }
-
-  get lastSeq(): number | undefined {
-    return this.events.findLast(({ seq }) => seq !== 0)?.seq;
-  }
-
   /** What the plain dialect knows, a frame each. */
   get plain(): readonly string[] {
     return this.#plain ??= this.events.filter(({ isPlain }) => isPlain)
@@ -105,6 +100,10 @@ export class Room {
   /** What was delivered last; `epoch` is "" until `open` or the first turn. */
   head: Head = { epoch: "", seq: 0 };
   #queue: (Said | Presence)[] = [];
+  #saidCount = 0;
+  /** Whose typing waits for a turn; once is enough. */
+  readonly #typists = new Set<Member>();
+  #lastTime = { atMs: NaN, text: "" };
   #isTurning = false;
   #isLogFailing = false;
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -159,6 +158,7 @@ export class Room {
   /** Removes a member at once and tells those who remain. Idempotent. */
   leave(member: Member): void {
     this.guests.delete(member);
+    this.#typists.delete(member);
     if (this.members.delete(member)) {
       this.announce({
         type: "leave",
@@ -173,6 +173,7 @@ export class Room {
     this.#presenceTimer = undefined;
     // Nobody is left to hear of anything but what is to be stored.
     this.#queue = this.#queue.filter(isSaid);
+    this.#typists.clear();
   }
 
   /** Tells the room that `member`, until now called `before`, has its name. */
@@ -186,6 +187,8 @@ export class Room {
   }
 
   typing(member: Member): void {
+    if (this.#typists.has(member)) return;
+    this.#typists.add(member);
     this.announce({ type: "typing", at: this.#time(), sender: member.name });
   }
 
@@ -196,8 +199,14 @@ export class Room {
     identity?: string,
     id?: string,
   ): boolean {
-    if (this.#queue.length >= MAX_QUEUED) return false;
-    this.#queue.push({ author, message, identity, id });
+    if (this.#saidCount >= MAX_QUEUED) return false;
+    this.#saidCount++;
+    const said = { at: this.#time(), sender: author.name, message };
+    // Encoded now: the name may be another one when the turn comes.
+    const draft = identity === undefined || id === undefined
+      ? { text: encodeDraft(said) }
+      : { text: encodeDraft({ ...said, id }), identity, id };
+    this.#queue.push({ author, draft });
     this.#startTurn();
     return true;
   }
@@ -208,14 +217,18 @@ export class Room {
    * a few frames.
    */
   announce(event: Presence): void {
-    if (this.members.size === 0) return;
+    const isFull = this.#queue.length - this.#saidCount >= MAX_QUEUED;
+    if (this.members.size === 0 || isFull) return;
     this.#queue.push(event);
-    if (this.#presenceTimer !== undefined) return;
+    if (this.#presenceTimer === undefined) this.#pausePresence();
+  }
+
+  #pausePresence(): void {
+    this.#startTurn();
     this.#presenceTimer = setTimeout(() => {
       this.#presenceTimer = undefined;
-      if (this.#queue.length > 0) this.#startTurn();
+      if (this.#queue.length > 0) this.#pausePresence();
     }, PRESENCE_PAUSE_MS);
-    this.#startTurn();
   }
 
   /** At most one turn is under way; a slow log makes the next one larger. */
@@ -228,14 +241,17 @@ export class Room {
   }
 
   async #turn(): Promise<void> {
-    const batch = this.#takeBatch();
-    const stored = await this.#store(batch.filter(isSaid));
-    this.#deliver(batch, stored);
-    this.#isTurning = false;
-    const hasWaiting = this.#queue.some(isSaid) ||
-      (this.#queue.length > 0 && this.#presenceTimer === undefined);
-    if (hasWaiting) this.#startTurn();
-    else if (this.isIdle) this.onIdle(this);
+    try {
+      const batch = this.#takeBatch();
+      const stored = await this.#store(batch.filter(isSaid));
+      this.#deliver(batch, stored);
+    } finally {
+      this.#isTurning = false;
+      const isPaused = this.#presenceTimer !== undefined;
+      const hasMore = isPaused ? this.#saidCount > 0 : this.#queue.length > 0;
+      if (hasMore) this.#startTurn();
+      else if (this.isIdle) this.onIdle(this);
+    }
   }
 
   /**
@@ -246,11 +262,14 @@ export class Room {
     let chars = 0;
     let count = 0;
     for (const entry of this.#queue) {
-      chars += EVENT_CHARS + ("message" in entry ? entry.message.length : 0);
+      chars += isSaid(entry) ? entry.draft.text.length : PRESENCE_CHARS;
       if (count > 0 && chars > this.maxTurnChars) break;
       count++;
     }
-    return this.#queue.splice(0, count);
+    const batch = this.#queue.splice(0, count);
+    this.#saidCount -= batch.filter(isSaid).length;
+    this.#typists.clear();
+    return batch;
   }
 
   /**
@@ -259,11 +278,13 @@ export class Room {
    */
   async #store(said: Said[]): Promise<readonly Stored[]> {
     if (said.length === 0) return [];
-    const nowMs = this.now();
-    const at = new Date(nowMs).toISOString();
+    const drafts = said.map(({ draft }) => draft);
     try {
-      const drafts = said.map((entry) => draftOf(entry, at));
-      const { epoch, stored } = await this.log.append(this.name, drafts, nowMs);
+      const { epoch, stored } = await this.log.append(
+        this.name,
+        drafts,
+        this.now(),
+      );
       this.#isLogFailing = false;
       if (this.head.epoch !== epoch) this.#restart(epoch);
       return stored;
@@ -272,13 +293,10 @@ export class Room {
         console.error(`partyline: nothing can be stored: ${error}`);
       }
       this.#isLogFailing = true;
-      for (const { author, id } of said) {
-        author.refuse(
-          "log_unavailable",
-          "The server cannot store messages now: this one was not sent.",
-          id,
-          LOG_RETRY_MS,
-        );
+      const message =
+        "The server cannot store messages now: this one was not sent.";
+      for (const { author, draft } of said) {
+        author.refuse("log_unavailable", message, draft.id, LOG_RETRY_MS);
       }
       return [];
     }
@@ -315,22 +333,19 @@ export class Room {
     for (const member of this.members) member.deliver(turn);
   }
 
+  /** Now, as ISO 8601; written once for all that comes in a millisecond. */
   #time(): string {
-    return new Date(this.now()).toISOString();
+    const atMs = this.now();
+    if (this.#lastTime.atMs !== atMs) {
+      this.#lastTime = { atMs, text: new Date(atMs).toISOString() };
+    }
+    return this.#lastTime.text;
   }
 }
 
-/** About what an event takes beside its message. */
-const EVENT_CHARS = 150;
+/** About what an event takes that is not a message. */
+const PRESENCE_CHARS = 150;
 
 function isSaid(entry: Said | Presence): entry is Said {
   return "author" in entry;
-}
-
-function draftOf({ author, message, identity, id }: Said, at: string): Draft {
-  const sender = author.name;
-  if (identity === undefined || id === undefined) {
-    return { text: encodeDraft({ at, sender, message }) };
-  }
-  return { text: encodeDraft({ at, sender, message, id }), identity, id };
 }

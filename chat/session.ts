@@ -16,6 +16,13 @@ import type { Member, Room, Turn } from "./room.ts";
 /** Refusals in a row after which a client is let go. */
 export const MAX_REFUSALS = 50;
 
+/** What a client can be blamed for, and is let go for if it does not stop. */
+const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  "invalid",
+  "too_long",
+  "rate_limited",
+]);
+
 /** When to try again after the room had too much waiting. */
 const BUSY_RETRY_MS = 1_000;
 
@@ -87,7 +94,7 @@ export abstract class Session implements Member {
     id?: string,
     retryAfterMs?: number,
   ): void {
-    this.#refusals++;
+    if (OWN_FAULTS.has(code)) this.#refusals++;
     if (this.#refusals >= MAX_REFUSALS) {
       return this.close(CloseCode.policy, "too many refused messages");
     }
@@ -116,16 +123,18 @@ export abstract class Session implements Member {
     }
     const waitMs = this.#messages.take(now());
     if (waitMs > 0) return this.refuseRate(waitMs, id);
-    if (this.room?.say(this, message, identity, id)) {
-      this.#refusals = 0;
-      return;
-    }
+    if (this.room?.say(this, message, identity, id)) return this.serve();
     this.refuse(
       "busy",
       "The room is too busy: this message was not sent. Try again.",
       id,
       BUSY_RETRY_MS,
     );
+  }
+
+  /** Notes that a request was all right, so that refusals count anew. */
+  protected serve(): void {
+    this.#refusals = 0;
   }
 
   protected refuseRate(waitMs: number, id?: string): void {

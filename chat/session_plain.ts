@@ -30,7 +30,9 @@ export class PlainSession extends Session {
   }
 
   deliver(turn: Turn): void {
-    for (const event of turn.plain) this.send(event);
+    this.guard(() => {
+      for (const event of turn.plain) this.send(event);
+    });
   }
 
   /** Plain messages have no id, so none is ever sent again. */

@@ -42,6 +42,7 @@ export class V1Session extends Session {
   #identity: Identity | undefined;
   #position = 0;
   readonly #requests = this.newBucket();
+  #isRenaming = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #endPause = () => {};
 
@@ -63,6 +64,10 @@ export class V1Session extends Session {
   }
 
   deliver(turn: Turn): void {
+    this.guard(() => this.#deliver(turn));
+  }
+
+  #deliver(turn: Turn): void | Promise<void> {
     const isNext = turn.firstSeq === undefined ||
       turn.firstSeq === this.#position + 1;
     if (this.#state === "live" && isNext) {
@@ -70,7 +75,7 @@ export class V1Session extends Session {
       return this.send(turn.frame);
     }
     if (turn.presence !== "") this.send(turn.presence);
-    if (this.#state === "live") this.guard(() => this.#catchUp());
+    if (this.#state === "live") return this.#catchUp();
   }
 
   acknowledge(event: string, seq: number): void {
@@ -106,7 +111,10 @@ export class V1Session extends Session {
       return this.say(request.message, this.#identity?.id, request.id);
     }
     const waitMs = this.#requests.take(this.at.now());
-    if (waitMs === 0) return this.#answer(request);
+    if (waitMs === 0) {
+      this.serve();
+      return this.#answer(request);
+    }
     // Nobody misses a sign of typing.
     if (request.type !== "typing") this.refuseRate(waitMs);
   }
@@ -146,8 +154,11 @@ export class V1Session extends Session {
     try {
       const { identity, key, isNew } = await this.#identify(hello);
       await room.open();
-      const { events, recovered, position } = await this.#missed(room, hello);
+      const missed = await this.#missed(room, hello);
       if (this.hasEnded) return;
+      const { epoch, events, recovered, position } = missed;
+      // The log began anew meanwhile: as for those who are in the room.
+      if (epoch !== room.head.epoch) return this.restart();
       // From here to the end of the frame nothing can come between.
       this.#position = position;
       this.#state = "catching up";
@@ -196,11 +207,11 @@ export class V1Session extends Session {
         const reached = Math.max(0, room.head.seq - since.seq);
         const known = events.slice(0, reached);
         const position = since.seq + known.length;
-        return { events: known, recovered: true, position };
+        return { epoch, events: known, recovered: true, position };
       }
     }
     const { events } = await room.before(seq + 1, history);
-    return { events, recovered: since ? false : null, position: seq };
+    return { epoch, events, recovered: since ? false : null, position: seq };
   }
 
   #welcome(
@@ -294,8 +305,16 @@ export class V1Session extends Session {
 
   async #rename(room: Room, name: string): Promise<void> {
     if (this.#identity === undefined) return;
+    if (this.#isRenaming) {
+      return this.refuse("busy", "One new name at a time.", undefined, 0);
+    }
     const before = this.name;
-    await this.at.lobby.rename(this.#identity, name, this);
+    this.#isRenaming = true;
+    try {
+      await this.at.lobby.rename(this.#identity, name, this);
+    } finally {
+      this.#isRenaming = false;
+    }
     if (!this.hasEnded && before !== name) room.rename(this, before);
   }
 

@@ -89,6 +89,30 @@ Deno.test("a name rests for a minute after its holder has gone", async () => {
   assertEquals(await lobby.claimName(), name);
 });
 
+Deno.test("when the friendly names are reserved by absent people, numbers are added", async () => {
+  // Random draws that always make the same pair: to this lobby, all is taken.
+  const lobby = lobbyOf({ random: () => 0 });
+  const absent = new Holder();
+  const { key: _, ...identity } = await lobby.register(undefined, absent);
+  lobby.release(identity, absent);
+  const names = new Set<string>();
+  for (let i = 0; i < 100; i++) {
+    names.add(await lobby.claimName());
+    names.add((await lobby.register(undefined, new Holder())).name);
+  }
+  assertEquals(names.size, 200);
+  assert([...names].every((name) => /^[a-z]+-\d+$/.test(name)));
+});
+
+Deno.test("a name that has rested can be taken without anybody else coming", async () => {
+  let nowMs = 0;
+  const lobby = lobbyOf({ now: () => nowMs });
+  const name = await lobby.claimName();
+  lobby.releaseName(name);
+  nowMs = NAME_REST_MS;
+  assertEquals((await lobby.register(name, new Holder())).name, name);
+});
+
 Deno.test("a key brings back its identity, and whoever held it gives way", async () => {
   const lobby = lobbyOf();
   const [first, second] = [new Holder(), new Holder()];

@@ -230,7 +230,7 @@ for (const [kind, open] of Object.entries(logs)) {
     await log.append("old", [draft("x")], 0);
     await log.append("fresh", [draft("x")], 1);
     const [head, kept] = [await log.head("old"), await log.head("fresh")];
-    await log.forget(FORGET_AFTER_MS);
+    await log.forget(FORGET_AFTER_MS, []);
     assertEquals(await log.identify(old?.key ?? "", 2), undefined);
     assertEquals(await log.isReserved("old"), false);
     assertEquals((await log.identify(fresh?.key ?? "", 2))?.name, "fresh");
@@ -238,6 +238,27 @@ for (const [kind, open] of Object.entries(logs)) {
     assertEquals(after.seq, 0);
     assert(after.epoch !== head.epoch);
     assertEquals(await log.head("fresh"), kept);
+  });
+
+  test("who is present is not forgotten, and can still be renamed", async (log) => {
+    const [here, gone] = [
+      await log.register("here", 0),
+      await log.register("gone", 0),
+    ];
+    await log.forget(FORGET_AFTER_MS, [here?.id ?? ""]);
+    assertEquals((await log.identify(here?.key ?? "", 1))?.name, "here");
+    assertEquals(await log.rename(here?.id ?? "", "still here"), true);
+    assertEquals(await log.rename(gone?.id ?? "", "back"), false);
+    assertEquals(await log.isReserved("back"), false);
+  });
+
+  test("a room that began again does not know the ids of its old life", async (log) => {
+    const me = await log.register("me", 0);
+    await log.append("a", [draft("old", me?.id, "1")], 0);
+    await log.forget(FORGET_AFTER_MS, [me?.id ?? ""]);
+    const { stored } = await log.append("a", [draft("new", me?.id, "1")], 1);
+    assertEquals([stored[0]?.seq, stored[0]?.isRepeat], [1, false]);
+    assertEquals(messages(await log.after("a", 0, ALL)), ["new"]);
   });
 }
 
@@ -318,6 +339,27 @@ Deno.test("SqliteLog: after the machine went down under it there is a new epoch"
     assertEquals(head.seq, 2);
     assert(head.epoch !== epoch);
     assertEquals((await log.head("b")).epoch, head.epoch);
+    log.close();
+  }));
+
+Deno.test("SqliteLog: ids of many people move out of the journal a few at a time", () =>
+  withFile(async (path) => {
+    let log = new SqliteLog(path, 10_000, 0);
+    const people: string[] = [];
+    for (const n of numbers(1, 100)) {
+      people.push((await log.register(`p${n}`, 0))?.id ?? "");
+    }
+    for (const turn of numbers(1, 300)) {
+      const drafts = people.map((id) => draft("x", id, `${turn}`));
+      await log.append("a", drafts, 0);
+    }
+    log.close();
+    log = new SqliteLog(path, 10_000, 0);
+    for (const turn of [300, 299, 280, 256, 255, 240]) {
+      const drafts = people.map((id) => draft("x", id, `${turn}`));
+      const { stored } = await log.append("a", drafts, 0);
+      assert(stored.every(({ isRepeat }) => isRepeat), `turn ${turn}`);
+    }
     log.close();
   }));
 

@@ -1,36 +1,31 @@
 // What names.ts promises: friendly, two words, never one that is taken. Draws
 // are passed in where one name must come out.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { makeName, nameProblem } from "../chat/names.ts";
-
-const noNumber = () => {
-  throw new Error("no number is needed");
-};
+import { makeName, makeNumberedName, nameProblem } from "../chat/names.ts";
 
 Deno.test("a name is two lower-case words", () => {
-  assertMatch(makeName(() => false, Math.random, noNumber), /^[a-z]+-[a-z]+$/);
+  assertMatch(makeName(() => false, Math.random) ?? "", /^[a-z]+-[a-z]+$/);
 });
 
 Deno.test("a taken name is passed over", () => {
   const draws = [0, 0, 0.5, 0.5];
-  const first = makeName(() => false, () => 0, noNumber);
-  const second = makeName(
-    (name) => name === first,
-    () => draws.shift() ?? 0,
-    noNumber,
-  );
-  assert(second !== first);
+  const first = makeName(() => false, () => 0);
+  const second = makeName((name) => name === first, () => draws.shift() ?? 0);
+  assert(second !== undefined && second !== first);
 });
 
-Deno.test("a number is added when every pair of words is taken", () => {
-  const name = makeName(() => true, Math.random, () => 7);
-  assertMatch(name, /^[a-z]+-[a-z]+-7$/);
+Deno.test("the search ends when every pair of words is taken", () => {
+  assertEquals(makeName(() => true, Math.random), undefined);
+  assertMatch(makeNumberedName(7, Math.random), /^[a-z]+-7$/);
 });
 
 Deno.test("the longest name has at most 24 characters", () => {
   const names = Array.from(
     { length: 20_000 },
-    () => makeName(() => false, Math.random, noNumber),
+    (_, i) =>
+      i % 2
+        ? makeName(() => false, Math.random) ?? ""
+        : makeNumberedName(2e9 + i, Math.random),
   );
   const longest = Math.max(...names.map((name) => name.length));
   assert(longest <= 24, `${longest} characters`);

@@ -155,6 +155,39 @@ Deno.test("a storm of 1,000 joins is a few frames, and messages do not wait for 
   assert(PRESENCE_PAUSE_MS <= 1_000);
 });
 
+Deno.test("typing is told once a turn, and no flood of it keeps messages out", async () => {
+  const [a, b] = [new Listener("a"), new Listener("b")];
+  using room = roomOf([a, b]);
+  for (let i = 0; i < MAX_QUEUED + 10; i++) room.typing(a);
+  assert(room.say(b, "heard"));
+  await hears(a, 1);
+  const types = a.frames.flatMap((frame) => JSON.parse(frame))
+    .map(({ type }) => type);
+  assertEquals(types, ["typing", "message"]);
+});
+
+Deno.test("a member that throws does not stop the room", async () => {
+  const a = new Listener("a");
+  let isBroken = true;
+  const b = new Listener("b", () => {
+    if (isBroken) throw new Error("broken (on purpose)");
+  });
+  using room = roomOf([b, a]);
+  const fault = Promise.withResolvers<PromiseRejectionEvent>();
+  const listen = (event: PromiseRejectionEvent) => {
+    event.preventDefault();
+    fault.resolve(event);
+  };
+  addEventListener("unhandledrejection", listen);
+  room.say(a, "1");
+  await fault.promise;
+  removeEventListener("unhandledrejection", listen);
+  isBroken = false;
+  room.say(a, "2");
+  await hears(a, 1);
+  assertEquals(a.heard, ["2"]);
+});
+
 /** A log whose appends wait until they are let go, and may fail. */
 class SlowLog extends MemoryLog {
   readonly waiting: { go: () => void; fail: () => void; count: number }[] = [];

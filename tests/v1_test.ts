@@ -258,6 +258,26 @@ Deno.test("rename is told to all, and refused with a reason", async () => {
   assertEquals((await b.messagesUpTo("hi")).at(-1).sender, "Ada");
 });
 
+Deno.test("a message carries the name it was sent under", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws, { name: "Ada" });
+  a.request({ type: "message", message: "first", id: "1" });
+  a.request({ type: "rename", name: "Lovelace" });
+  assertEquals((await a.messagesUpTo("first")).at(-1).sender, "Ada");
+});
+
+Deno.test("a client is not let go for what is the server's fault", async () => {
+  await using server = await startServer({ rate: 0 });
+  await using a = await Client.join(server.ws);
+  await using _b = await Client.join(server.ws, { name: "Eve" });
+  for (let i = 0; i < 60; i++) {
+    a.request({ type: "rename", name: "Eve" });
+    assertEquals((await a.nextOf("error")).code, "name_taken");
+  }
+  a.request({ type: "ping" });
+  await a.nextOf("pong");
+});
+
 Deno.test("members see who joins, leaves and types", async () => {
   await using server = await startServer();
   await using a = await Client.join(server.ws);
