@@ -395,7 +395,7 @@ Deno.test("SqliteLog: what is no database is refused and left as it is", () =>
   }));
 
 Deno.test("SqliteLog: another program's or a newer version's file is refused", () =>
-  withFile(async (path) => {
+  withFile((path) => {
     const db = new DatabaseSync(path);
     db.exec("CREATE TABLE bookmarks (url)");
     db.close();
