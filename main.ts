@@ -104,7 +104,7 @@ function stopOnSignal() {
 /** What nobody used for long leaves the log. */
 function forgetNowAndThen() {
   const forget = () =>
-    log.forget(Date.now(), server.lobby.present).catch((error) => {
+    log.forget(Date.now(), server.lobby.inUse).catch((error) => {
       console.error(`partyline: nothing was forgotten: ${error}`);
     });
   forget();

@@ -2,7 +2,7 @@
 // touches a message or a socket.
 // Invariant: a name has one holder at a time, present or (by key) absent; a
 // room is here for as long as someone is in it, about to be, or was heard.
-import { foldName, type Identity, type Log } from "./log.ts";
+import { foldName, type Identity, type InUse, type Log } from "./log.ts";
 import {
   isNumbered,
   makeName,
@@ -58,9 +58,12 @@ export class Lobby {
     this.#number = Math.floor(random() * 1e9);
   }
 
-  /** The identities of those who are here. */
-  get present(): Iterable<string> {
-    return this.#holders.keys();
+  /** What the log must not forget. */
+  get inUse(): InUse {
+    return {
+      rooms: new Set(this.rooms.keys()),
+      identities: new Set(this.#holders.keys()),
+    };
   }
 
   /** Whether `roomName` exists or there is space for one more room. */

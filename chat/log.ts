@@ -35,6 +35,12 @@ export interface ReadLimit {
   chars: number;
 }
 
+/** What must not be forgotten: names of rooms and ids of identities. */
+export interface InUse {
+  rooms: ReadonlySet<string>;
+  identities: ReadonlySet<string>;
+}
+
 /** Someone who comes back with a key. */
 export interface Identity {
   id: string;
@@ -60,9 +66,10 @@ export interface Identity {
  * When history is lost the room begins again at 1, with another epoch.
  *
  * Forgetting. `forget`, to be called every few minutes, drops the rooms and
- * identities that nobody used for `FORGET_AFTER_MS`, and the oldest of those
- * that are more than `MAX_ROOMS_KEPT` and `MAX_IDENTITIES`. The identities that
- * are `present` count as used now.
+ * identities that nobody used for `FORGET_AFTER_MS`. Of more rooms than
+ * `MAX_ROOMS_KEPT` it drops those with the fewest messages, of more identities
+ * than `MAX_IDENTITIES` those that were used longest ago. What is `inUse` now
+ * stays in any case.
  *
  * Every method may reject with a `LogError`, whose message is a sentence for
  * the operator.
@@ -100,7 +107,7 @@ export interface Log {
   rename(identity: string, name: string): Promise<boolean>;
   /** Whether an identity has this name, present or not. */
   isReserved(name: string): Promise<boolean>;
-  forget(nowMs: number, present: Iterable<string>): Promise<void>;
+  forget(nowMs: number, inUse: InUse): Promise<void>;
   close(): void;
 }
 
@@ -136,8 +143,8 @@ export function newKey(): { id: string; secret: string; key: string } {
 }
 
 export function splitKey(key: string): { id: string; secret: string } {
-  const [id = "", secret = ""] = key.split(".", 2);
-  return { id, secret };
+  const dot = key.indexOf(".");
+  return { id: key.slice(0, dot), secret: key.slice(dot + 1) };
 }
 
 export function hashSecret(secret: string): Buffer {
@@ -214,7 +221,6 @@ interface MemoryIdentity {
 
 /** The contract in memory: all is gone when the process ends. */
 export class MemoryLog implements Log {
-  // Both in the order of their last use, the longest unused first.
   readonly #rooms = new Map<string, MemoryRoom>();
   readonly #identities = new Map<string, MemoryIdentity>();
   /** Identities by folded name. */
@@ -234,7 +240,7 @@ export class MemoryLog implements Log {
   append(name: string, drafts: readonly Draft[], nowMs: number) {
     const room = this.#room(name);
     room.usedAtMs = nowMs;
-    use(this.#rooms, name, room);
+    this.#rooms.set(name, room);
     const stored = drafts.map((draft) => this.#store(room, draft));
     this.#prune(room);
     return Promise.resolve({ epoch: room.epoch, stored });
@@ -290,7 +296,6 @@ export class MemoryLog implements Log {
       return Promise.resolve(undefined);
     }
     identity.usedAtMs = nowMs;
-    use(this.#identities, id, identity);
     return Promise.resolve({ id, name: identity.name });
   }
 
@@ -318,22 +323,29 @@ export class MemoryLog implements Log {
     return Promise.resolve(this.#names.has(foldName(name)));
   }
 
-  forget(nowMs: number, present: Iterable<string>) {
-    for (const id of present) {
+  forget(nowMs: number, inUse: InUse) {
+    for (const id of inUse.identities) {
       const identity = this.#identities.get(id);
-      if (identity === undefined) continue;
-      identity.usedAtMs = nowMs;
-      use(this.#identities, id, identity);
+      if (identity !== undefined) identity.usedAtMs = nowMs;
     }
     const oldestMs = nowMs - FORGET_AFTER_MS;
-    for (const [name, { usedAtMs }] of this.#rooms) {
-      const isSurplus = this.#rooms.size > MAX_ROOMS_KEPT;
-      if (isSurplus || usedAtMs <= oldestMs) this.#forgetRoom(name);
-    }
-    for (const [id, { usedAtMs }] of this.#identities) {
-      const isSurplus = this.#identities.size > MAX_IDENTITIES;
-      if (isSurplus || usedAtMs <= oldestMs) this.#forgetIdentity(id);
-    }
+    const rooms = [...this.#rooms]
+      .map(([name, { usedAtMs, floor, events }]) => ({
+        name,
+        isOld: usedAtMs <= oldestMs,
+        seq: floor + events.length,
+      }))
+      .sort((a, b) => b.seq - a.seq);
+    rooms.forEach(({ name, isOld }, i) => {
+      if (inUse.rooms.has(name)) return;
+      if (isOld || i >= MAX_ROOMS_KEPT) this.#forgetRoom(name);
+    });
+    const identities = [...this.#identities]
+      .sort(([, a], [, b]) => b.usedAtMs - a.usedAtMs);
+    identities.forEach(([id, { usedAtMs }], i) => {
+      const isOld = usedAtMs <= oldestMs;
+      if (isOld || i >= MAX_IDENTITIES) this.#forgetIdentity(id);
+    });
     return Promise.resolve();
   }
 
@@ -361,10 +373,4 @@ export class MemoryLog implements Log {
     if (name !== undefined) this.#names.delete(foldName(name));
     this.#identities.delete(id);
   }
-}
-
-/** Moves an entry to the end, where the last used are. */
-function use<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
 }

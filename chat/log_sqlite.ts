@@ -11,6 +11,7 @@ import {
   FORGET_AFTER_MS,
   hashSecret,
   type Head,
+  type InUse,
   type Log,
   LogError,
   matches,
@@ -377,13 +378,13 @@ export class SqliteLog implements Log {
     return this.#attempt(() => this.#holder(name) !== undefined);
   }
 
-  forget(nowMs: number, present: Iterable<string>) {
+  forget(nowMs: number, inUse: InUse) {
     return this.#attempt(() =>
       this.#transaction(() => {
-        for (const id of present) this.#touch(id, nowMs);
+        for (const id of inUse.identities) this.#touch(id, nowMs);
         const oldestMs = nowMs - FORGET_AFTER_MS;
         // Such a room begins again at 1, which must not pass for its old life.
-        if (this.#forgetRooms(oldestMs)) {
+        if (this.#forgetRooms(oldestMs, inUse.rooms)) {
           this.#epoch = newEpoch();
           this.#run("UPDATE log SET epoch = ?", this.#epoch);
         }
@@ -411,13 +412,14 @@ export class SqliteLog implements Log {
     }
   }
 
-  #forgetRooms(oldestMs: number): boolean {
+  #forgetRooms(oldestMs: number, inUse: ReadonlySet<string>): boolean {
     const rooms = this.#prepare(
-      "SELECT id, (SELECT at FROM turn WHERE room = id ORDER BY last_seq DESC " +
-        "LIMIT 1) AS at FROM room ORDER BY at DESC",
-    ).all() as { id: number; at: number | null }[];
-    const forgotten = rooms.filter(({ at }, i) =>
-      i >= MAX_ROOMS_KEPT || (at ?? 0) <= oldestMs
+      "SELECT room.id, room.name, turn.at FROM room LEFT JOIN turn ON " +
+        "turn.room = room.id AND turn.last_seq = (SELECT max(last_seq) FROM " +
+        "turn WHERE room = room.id) ORDER BY turn.last_seq DESC",
+    ).all() as { id: number; name: string; at: number | null }[];
+    const forgotten = rooms.filter(({ name, at }, i) =>
+      !inUse.has(name) && (i >= MAX_ROOMS_KEPT || (at ?? 0) <= oldestMs)
     );
     for (const { id } of forgotten) {
       this.#run("DELETE FROM turn WHERE room = ?", id);

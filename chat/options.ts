@@ -224,7 +224,15 @@ function readOrigin(text: string, source: string): string {
   );
 }
 
+/** Characters of JSON that one character may take, as \u0000 does. */
+const MAX_ESCAPE = 6;
+
 function checkTogether(options: Options): Options {
+  if (options.maxMessage * MAX_ESCAPE > options.sendLimit) {
+    throw new OptionError(
+      `--send-limit must be at least ${MAX_ESCAPE} times --max-message`,
+    );
+  }
   if (!options.lan) return options;
   if (options.host !== settings.host.default) {
     throw new OptionError("--lan and --host exclude each other: give one");

@@ -32,6 +32,9 @@ export interface Server {
 
 const RETRY_AFTER_SECONDS = 5;
 
+/** How long a handshake may take to be completed, once it was answered. */
+const OPEN_TIMEOUT_MS = 10_000;
+
 const securityHeaders = Object.entries({
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; " +
@@ -59,6 +62,9 @@ export function serve(
   let isDraining = false;
 
   function handle(request: Request): Response {
+    if (!URL.canParse(request.url)) {
+      return sentence(400, "This request could not be understood.");
+    }
     const url = new URL(request.url);
     if (url.pathname === "/ws") return upgrade(request, url);
     const response = serveAsset(assets, request, url.pathname) ??
@@ -109,14 +115,22 @@ export function serve(
     }
     const { socket, response } = Deno.upgradeWebSocket(request, {
       idleTimeout: options.idleTimeout,
-      ...(isV1 && { protocol: SUBPROTOCOL }),
     });
+    // Not by Deno's option, which knows only lists with ", " between.
+    if (isV1) response.headers.set("sec-websocket-protocol", SUBPROTOCOL);
     const at = { lobby, roomName, limits: options, now: world.now };
     const session = isV1
       ? new V1Session(socket, at)
       : new PlainSession(socket, at);
     const isGone = new Promise<void>((resolve) => {
-      socket.addEventListener("close", () => resolve());
+      // A connection that is reset during the handshake never reports its end.
+      const timer = setTimeout(() => {
+        if (!session.hasOpened) resolve();
+      }, OPEN_TIMEOUT_MS);
+      socket.addEventListener("close", () => {
+        clearTimeout(timer);
+        resolve();
+      });
     });
     connections.set(session, isGone);
     isGone.then(() => connections.delete(session));
@@ -138,10 +152,9 @@ export function serve(
     port: options.port,
     hostname: options.host,
     onListen: () => {},
-    // Reached by requests that are not even a URL, and by nothing else.
     onError: (fault) => {
       console.error("partyline: a request failed:", fault);
-      return sentence(400, "This request could not be understood.");
+      return sentence(500, "The server failed at this request.");
     },
   }, handle);
 
@@ -152,7 +165,9 @@ export function serve(
     }
     const { promise: isLate, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, deadlineMs);
-    await Promise.race([Promise.all(connections.values()), isLate]);
+    const open = [...connections].filter(([session]) => session.hasOpened)
+      .map(([, isGone]) => isGone);
+    await Promise.race([Promise.all(open), isLate]);
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
     await Promise.race([listener.shutdown(), isLate]);
     clearTimeout(timer);
@@ -172,15 +187,24 @@ function asksForWebSocket(headers: Headers): boolean {
 
 /**
  * Whether a request may open a socket. A browser names the page's site in
- * `Origin` (RFC 6455 section 10.2); programs send none and are let in.
+ * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
+ * of this server may, unless its host is a public name: such a name may have
+ * been pointed here by a stranger (DNS rebinding), so it has to be listed.
  */
 function isAllowedOrigin(request: Request, allowed: string[]): boolean {
   const origin = request.headers.get("origin");
   if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
     return true;
   }
-  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-  return host === request.headers.get("host");
+  const url = URL.canParse(origin) ? new URL(origin) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) &&
+    url.host === request.headers.get("host") && isLocalName(url.hostname);
+}
+
+/** An address, or a name that no public DNS can give away. */
+function isLocalName(hostname: string): boolean {
+  return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/
+    .test(hostname);
 }
 
 function sentence(

@@ -94,11 +94,20 @@ export abstract class Session implements Member {
     id?: string,
     retryAfterMs?: number,
   ): void {
-    if (OWN_FAULTS.has(code)) this.#refusals++;
-    if (this.#refusals >= MAX_REFUSALS) {
-      return this.close(CloseCode.policy, "too many refused messages");
-    }
+    if (OWN_FAULTS.has(code)) this.blame();
     this.complain(code, message, id, retryAfterMs);
+  }
+
+  /** Counts what a client must not do again and again. */
+  protected blame(): void {
+    this.#refusals++;
+    if (this.#refusals < MAX_REFUSALS) return;
+    this.close(CloseCode.policy, "too many refused messages");
+  }
+
+  /** Whether the handshake was ever completed. */
+  get hasOpened(): boolean {
+    return this.room !== undefined;
   }
 
   protected get hasEnded(): boolean {

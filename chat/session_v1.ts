@@ -115,8 +115,9 @@ export class V1Session extends Session {
       this.serve();
       return this.#answer(request);
     }
-    // Nobody misses a sign of typing.
-    if (request.type !== "typing") this.refuseRate(waitMs);
+    // Nobody misses a sign of typing, but a flood of them has to end.
+    if (request.type === "typing") this.blame();
+    else this.refuseRate(waitMs);
   }
 
   protected complain(

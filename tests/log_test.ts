@@ -7,6 +7,7 @@ import {
   FORGET_AFTER_MS,
   type Log,
   LogError,
+  MAX_ROOMS_KEPT,
   MemoryLog,
   REMEMBERED_IDS,
 } from "../chat/log.ts";
@@ -39,6 +40,11 @@ async function fill(log: Log, room: string, ...sizes: number[]) {
     await log.append(room, drafts, 0);
   }
 }
+
+const inUse = (identity = "", ...rooms: string[]) => ({
+  identities: new Set([identity]),
+  rooms: new Set(rooms),
+});
 
 const logs: Record<string, (keep: number) => Log> = {
   MemoryLog: (keep) => new MemoryLog(keep),
@@ -230,7 +236,7 @@ for (const [kind, open] of Object.entries(logs)) {
     await log.append("old", [draft("x")], 0);
     await log.append("fresh", [draft("x")], 1);
     const [head, kept] = [await log.head("old"), await log.head("fresh")];
-    await log.forget(FORGET_AFTER_MS, []);
+    await log.forget(FORGET_AFTER_MS, inUse());
     assertEquals(await log.identify(old?.key ?? "", 2), undefined);
     assertEquals(await log.isReserved("old"), false);
     assertEquals((await log.identify(fresh?.key ?? "", 2))?.name, "fresh");
@@ -245,17 +251,32 @@ for (const [kind, open] of Object.entries(logs)) {
       await log.register("here", 0),
       await log.register("gone", 0),
     ];
-    await log.forget(FORGET_AFTER_MS, [here?.id ?? ""]);
+    await log.forget(FORGET_AFTER_MS, inUse(here?.id));
     assertEquals((await log.identify(here?.key ?? "", 1))?.name, "here");
     assertEquals(await log.rename(here?.id ?? "", "still here"), true);
     assertEquals(await log.rename(gone?.id ?? "", "back"), false);
     assertEquals(await log.isReserved("back"), false);
   });
 
+  test("of too many rooms the smallest are forgotten, but none in use", async (log) => {
+    await fill(log, "class", 5);
+    await fill(log, "open", 1);
+    for (let i = 0; i < MAX_ROOMS_KEPT; i++) {
+      await log.append(`r${i}`, [draft("x"), draft("y")], 1);
+    }
+    await log.forget(1, inUse("", "open"));
+    assertEquals((await log.head("class")).seq, 5);
+    assertEquals((await log.head("open")).seq, 1);
+    const heads = await Promise.all(
+      numbers(0, MAX_ROOMS_KEPT - 1).map((i) => log.head(`r${i}`)),
+    );
+    assertEquals(heads.filter(({ seq }) => seq === 0).length, 1);
+  });
+
   test("a room that began again does not know the ids of its old life", async (log) => {
     const me = await log.register("me", 0);
     await log.append("a", [draft("old", me?.id, "1")], 0);
-    await log.forget(FORGET_AFTER_MS, [me?.id ?? ""]);
+    await log.forget(FORGET_AFTER_MS, inUse(me?.id));
     const { stored } = await log.append("a", [draft("new", me?.id, "1")], 1);
     assertEquals([stored[0]?.seq, stored[0]?.isRepeat], [1, false]);
     assertEquals(messages(await log.after("a", 0, ALL)), ["new"]);

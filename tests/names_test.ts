@@ -65,9 +65,26 @@ for (
     "server",
     "SERVER",
     "ｓerver",
+    "a\u0336\u0337\u0338\u0335",
   ]
 ) {
   Deno.test(`${JSON.stringify(name)} cannot be chosen as a name`, () => {
     assertMatch(nameProblem(name) ?? "", /^[A-Z].*\.$/);
   });
 }
+
+Deno.test("a very long name is refused without being looked at", () => {
+  const name = `a${"\u0301".repeat(16_000)}${"\u0316".repeat(16_000)}`;
+  const normalise = String.prototype.normalize;
+  let hasNormalised = false;
+  String.prototype.normalize = function (form?: string) {
+    hasNormalised = true;
+    return normalise.call(this, form);
+  };
+  try {
+    assertMatch(nameProblem(name) ?? "", /at most 24/);
+  } finally {
+    String.prototype.normalize = normalise;
+  }
+  assertEquals(hasNormalised, false);
+});

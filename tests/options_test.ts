@@ -77,6 +77,7 @@ for (
     ["--burst 0", "--burst takes a whole number from 1"],
     ["--lan=maybe", "--lan is yes or no"],
     ["--lan --host 10.0.0.1", "--lan and --host exclude each other"],
+    ["--max-message 200000", "--send-limit must be at least 6 times"],
     ["--allow-origin example.org", "origins such as"],
     ["--allow-origin https://example.org/chat", "origins such as"],
   ] as const

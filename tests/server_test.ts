@@ -1,5 +1,6 @@
 // What server.ts promises over HTTP: the page's files, the doors, the drain.
 // Requests go over raw TCP where `fetch` would tidy them.
+import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 import {
   assert,
   assertEquals,
@@ -153,6 +154,74 @@ for (
     assertEquals(server.connections.size, 0);
   });
 }
+
+for (const offers of ["partyline.v1", "x, partyline.v1", "x,partyline.v1 ,y"]) {
+  Deno.test(`of "${offers}" partyline.v1 is chosen`, async () => {
+    await using server = await startServer();
+    const headers = { ...upgrade, "Sec-WebSocket-Protocol": offers };
+    const { status, field } = await ask(server.port, "/ws", headers);
+    assertEquals([status, field("sec-websocket-protocol")], [
+      101,
+      "partyline.v1",
+    ]);
+  });
+}
+
+Deno.test("a public name that leads here must be listed (DNS rebinding)", async () => {
+  const own = { Host: "class.example", Origin: "http://class.example" };
+  await using server = await startServer();
+  assertEquals(
+    (await ask(server.port, "/ws", { ...upgrade, ...own })).status,
+    403,
+  );
+  for (
+    const host of ["teacher", "teacher.local:8000", "[::1]:81", "10.0.0.7"]
+  ) {
+    const headers = { ...upgrade, Host: host, Origin: `http://${host}` };
+    assertEquals((await ask(server.port, "/ws", headers)).status, 101, host);
+  }
+  await using listed = await startServer({
+    allowOrigin: ["http://class.example"],
+  });
+  assertEquals(
+    (await ask(listed.port, "/ws", { ...upgrade, ...own })).status,
+    101,
+  );
+});
+
+Deno.test("a request that is no URL is answered without a word in the log", async () => {
+  await using server = await startServer();
+  const { error } = console;
+  let isLogged = false;
+  console.error = () => isLogged = true;
+  const { status } = await ask(server.port, "/", { Host: "a b" });
+  console.error = error;
+  assertEquals([status, isLogged], [400, false]);
+});
+
+Deno.test("a connection reset during the handshake gives its place back", async () => {
+  const clock = FakeTimers.install({
+    toFake: ["setTimeout", "clearTimeout"],
+    shouldClearNativeTimers: true,
+  });
+  try {
+    await using server = await startServer({ maxClients: 1 });
+    // Its socket never opens, and never says so.
+    const { upgradeWebSocket } = Deno;
+    Deno.upgradeWebSocket = (request) => ({
+      socket: Object.assign(new EventTarget(), { close() {} }) as WebSocket,
+      response: new Response(request.method),
+    });
+    await ask(server.port, "/ws", upgrade);
+    Deno.upgradeWebSocket = upgradeWebSocket;
+    assertEquals((await ask(server.port, "/ws", upgrade)).status, 503);
+    await clock.tickAsync(10_000);
+    assertEquals(server.connections.size, 0);
+    assertEquals((await ask(server.port, "/ws", upgrade)).status, 101);
+  } finally {
+    clock.uninstall();
+  }
+});
 
 Deno.test("the server's own origin and listed ones may connect", async () => {
   const listed = "https://class.example";

@@ -442,6 +442,13 @@ Deno.test("too many messages or requests are refused with the time to wait", asy
   assertEquals((await a.nextOf("error")).code, "rate_limited");
 });
 
+Deno.test("a flood of typing is cut off with 1008", async () => {
+  await using server = await startServer({}, { now: () => 0 });
+  await using a = await Client.join(server.ws);
+  for (let i = 0; i < 70; i++) a.request({ type: "typing" });
+  assertEquals((await soon(a.closed, "the close")).code, 1008);
+});
+
 Deno.test("50 refusals in a row close with 1008", async () => {
   await using server = await startServer();
   await using a = await Client.join(server.ws);
