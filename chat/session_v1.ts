@@ -42,7 +42,7 @@ export class V1Session extends Session {
   #identity: Identity | undefined;
   #position = 0;
   readonly #requests = this.newBucket();
-  #isRenaming = false;
+  #renaming = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #endPause = () => {};
 
@@ -304,18 +304,17 @@ export class V1Session extends Session {
     }
   }
 
-  async #rename(room: Room, name: string): Promise<void> {
-    if (this.#identity === undefined) return;
-    if (this.#isRenaming) {
-      return this.refuse("busy", "One new name at a time.", undefined, 0);
-    }
+  /** One after the other: each has to know the name before it. */
+  #rename(room: Room, name: string): Promise<void> {
+    const renamed = this.#renaming.then(() => this.#renameNow(room, name));
+    this.#renaming = renamed.catch(() => {});
+    return renamed;
+  }
+
+  async #renameNow(room: Room, name: string): Promise<void> {
+    if (this.#identity === undefined || this.hasEnded) return;
     const before = this.name;
-    this.#isRenaming = true;
-    try {
-      await this.at.lobby.rename(this.#identity, name, this);
-    } finally {
-      this.#isRenaming = false;
-    }
+    await this.at.lobby.rename(this.#identity, name, this);
     if (!this.hasEnded && before !== name) room.rename(this, before);
   }
 
