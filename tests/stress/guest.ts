@@ -78,7 +78,7 @@ export abstract class Guest<C extends Call = Call> {
         continue;
       }
       while (!world.isOver && this.call?.isOpen) {
-        await world.pause(dice.below(40));
+        await world.pause(dice.below(world.idleMs));
         if (!world.isOver && this.call?.isOpen) await this.act(this.call);
         if (this.hasLeft) return;
       }
@@ -104,13 +104,13 @@ export abstract class Guest<C extends Call = Call> {
         port: program.port,
         path: `/ws?room=${this.room.name}`,
         ...(protocol !== undefined && { protocol }),
-        hear: (text) => world.guard(() => this.hear(call, text)),
+        hear: (text) => this.#guard(() => this.hear(call, text)),
       });
       call.line = line;
       line.ended.then((ending) => {
         call.hasEnded = true;
         this.#calls.delete(call);
-        world.guard(() => this.#judge(call, ending));
+        this.#guard(() => this.#judge(call, ending));
       });
     } catch (error) {
       if (isUp && this.#isUnbroken(generation)) {
@@ -174,6 +174,18 @@ export abstract class Guest<C extends Call = Call> {
     return entry;
   }
 
+  /** Runs what a connection calls; what it throws is told with its number. */
+  #guard(body: () => void): void {
+    try {
+      body();
+    } catch (cause) {
+      const { message } = cause as Error;
+      const isTold = message.startsWith(this.about(""));
+      const what = isTold ? message : this.about(message);
+      this.world.fail(new Error(what, { cause }));
+    }
+  }
+
   about(what: string): string {
     return `client ${this.number} in ${this.room.name}: ${what}`;
   }
@@ -194,16 +206,17 @@ export abstract class Guest<C extends Call = Call> {
     const isExpected = () => {
       switch (code) {
         case undefined:
-          // Deno cuts off whoever still sends after the server's `close`, and
-          // then the close frame may never leave: so end some that stalled.
-          return call.isDropped || !isUnbroken || call.hasStalled;
+          // Of those that the server ends some are cut off: Deno does so with
+          // whoever still sends while the close frame has not left.
+          return call.isDropped || !isUnbroken || call.hasStalled ||
+            call.isSuperseded;
         case 1000:
         case 1005:
           return call.isClosing || call.isDropped;
         case 1001:
-          return !isUnbroken && program.isStopping;
+          return program.stoppedGeneration >= call.generation;
         case 1013:
-          return reason === "reading too slowly" && call.hasStalled;
+          return reason === "reading too slowly";
         case 4002:
           return this.hasReturned(call);
         default:
@@ -211,6 +224,7 @@ export abstract class Guest<C extends Call = Call> {
       }
     };
     if (code === 1013) tally.evictions++;
+    if (code === 1013 && !call.hasStalled) tally.hastyEvictions++;
     if (code === undefined && isUnbroken && !call.isDropped) tally.cutOffs++;
     if (code === 4002) tally.takeovers++;
     if (isExpected()) return;

@@ -9,8 +9,8 @@ import type { Dice } from "./dice.ts";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const DEADLINE_MS = 30_000;
 
-/** Bytes that may wait for a slow client: the least there can be. */
-export const SEND_LIMIT = 64 * 1024;
+/** Bytes that may wait for a slow client; pages have a quarter of it. */
+const SEND_LIMIT = 256 * 1024;
 
 /** What is written on a stream, read as it comes so that it never fills. */
 class Output {
@@ -48,8 +48,8 @@ export class Program {
   isUp = false;
   /** How often it was started. */
   generation = 0;
-  /** Stopped by SIGTERM, not killed: its clients hear 1001. */
-  isStopping = false;
+  /** The last one that was stopped by SIGTERM: its clients hear 1001. */
+  stoppedGeneration = 0;
   /** All that was ever written on stderr; a healthy server writes nothing. */
   complaints = "";
   #running: Running | undefined;
@@ -77,7 +77,6 @@ export class Program {
     const stdout = new Output(child.stdout);
     const stderr = new Output(child.stderr);
     this.#running = { child, stdout, stderr };
-    this.isStopping = false;
     const banner = stdout.including("Ctrl-C");
     const ended = child.status.then(({ code, signal }) => {
       if (this.isUp && this.#running?.child === child) {
@@ -100,7 +99,7 @@ export class Program {
 
   /** An orderly stop; returns the exit code. */
   async stop(): Promise<number> {
-    this.isStopping = true;
+    this.stoppedGeneration = this.generation;
     return await this.#end("SIGTERM");
   }
 

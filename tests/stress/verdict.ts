@@ -58,8 +58,7 @@ async function readForwards(url: string, room: RoomRecord) {
   const since = { epoch: room.epoch ?? "", seq: 0 };
   await using reader = await Client.join(url, { since });
   const { recovered, seq } = reader.welcome;
-  // A room in which nobody spoke the full dialect has no epoch that is known.
-  if (room.epoch !== undefined && recovered !== true) {
+  if (recovered !== true) {
     throw new Error(`${room.name}: the epoch ${room.epoch} is gone`);
   }
   const events: MessageEvent[] = [];
@@ -99,17 +98,17 @@ function checkOrder(room: RoomRecord): void {
 
 /** What was acknowledged is stored; who stayed has all stored, with its id. */
 function checkV1Messages(guest: V1Guest): void {
-  const { number, room, sent, acknowledged, hasLeft } = guest;
+  const { number, room, sent, outbox, hasLeft } = guest;
   for (let n = 1; n <= sent; n++) {
     const seq = room.place({ author: number, n });
-    const wasTold = acknowledged.get(n);
+    const wasTold = outbox.acknowledged.get(n);
     if (wasTold !== undefined ? seq !== wasTold : !hasLeft) {
       throw new Error(
         guest.about(`message ${n}, acknowledged at ${wasTold}, is at ${seq}`),
       );
     }
     const entry = seq === undefined ? undefined : room.entries[seq];
-    if (entry && (entry.id !== `${n}` || !guest.names.has(entry.sender))) {
+    if (entry && (entry.id !== `${n}` || !guest.name.all.has(entry.sender))) {
       throw new Error(
         guest.about(`message ${n} is ${entry.id} of "${entry.sender}"`),
       );
@@ -128,14 +127,14 @@ function checkPlainMessages(guest: PlainGuest): void {
 
 /** Every client knows exactly who is here, and no two have one name. */
 async function checkRosters(world: World, present: V1Guest[]): Promise<void> {
-  const folded = new Set(present.map(({ name = "" }) => foldName(name)));
-  if (folded.size !== present.length) {
-    throw new Error(`two have one name: ${present.map(({ name }) => name)}`);
+  const all = present.map(({ name }) => name.current ?? "");
+  if (new Set(all.map(foldName)).size !== all.length) {
+    throw new Error(`two have one name: ${all}`);
   }
   for (const guest of present) {
     const names = () =>
       present.filter(({ room }) => room === guest.room)
-        .map(({ name }) => name).sort().join();
+        .map(({ name }) => name.current).sort().join();
     const shown = () => guest.roster.names.sort().join();
     await world.until(
       () => names() === shown(),

@@ -9,6 +9,9 @@ export const DEADLINE_MS = 20_000;
 
 const POLL_MS = 5;
 
+/** So that this process can read all that its many clients are sent. */
+const IDLE_MS_PER_CLIENT = 2.5;
+
 /** How often what happened; a run that never saw a kill proves nothing. */
 export class Tally {
   clients = 0;
@@ -21,6 +24,8 @@ export class Tally {
   stalls = 0;
   /** Closed with 1013. */
   evictions = 0;
+  /** Of those, the ones of clients that had not stalled. */
+  hastyEvictions = 0;
   /** Ended by the server without a close frame that arrived. */
   cutOffs = 0;
   leavers = 0;
@@ -40,13 +45,22 @@ export class World {
   readonly ledger = new Ledger();
   readonly tally = new Tally();
   readonly program: Program;
+  /** The longest time between two things that a client does. */
+  readonly idleMs: number;
   /** Clients do nothing new any more and come to rest. */
   isOver = false;
   fault: Error | undefined;
   #clients = 0;
   readonly #wakers = new Set<() => void>();
 
-  constructor(readonly seed: number, port: number, data: string) {
+  /** `clients` is how many there are at a time. */
+  constructor(
+    readonly seed: number,
+    clients: number,
+    port: number,
+    data: string,
+  ) {
+    this.idleMs = Math.max(40, clients * IDLE_MS_PER_CLIENT);
     const fail = (what: string) => this.fail(new Error(what));
     this.program = new Program(port, data, fail);
   }
@@ -64,15 +78,6 @@ export class World {
   end(): void {
     this.isOver = true;
     for (const wake of this.#wakers) wake();
-  }
-
-  /** Runs what is called from outside; what it throws is the run's fault. */
-  guard(body: () => void): void {
-    try {
-      body();
-    } catch (error) {
-      this.fail(error as Error);
-    }
   }
 
   /** A client's idle time, cut short by the end of the run. */

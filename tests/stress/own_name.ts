@@ -1,0 +1,60 @@
+// Owns what one client knows of its own name: the one it has, and those it
+// asked for and may have by now. Never sends.
+// Invariant: a client is called as it was, unless it asked for something else.
+import { foldName } from "./roster.ts";
+
+export class OwnName {
+  current: string | undefined;
+  /** Every name it ever asked for or was given. */
+  readonly all = new Set<string>();
+  readonly #asked = new Set<string>();
+
+  /** Names asked for and neither given nor refused. */
+  get asked(): string[] {
+    return [...this.#asked];
+  }
+
+  ask(name: string): void {
+    this.#asked.add(name);
+    this.all.add(name);
+  }
+
+  /** A welcome says who it is. Throws if that is somebody else. */
+  welcome(name: string, wish: string | undefined): void {
+    if (name !== this.current && this.current && !this.#asked.has(name)) {
+      throw new Error(`"${this.current}" came back as "${name}"`);
+    }
+    this.current = name;
+    this.all.add(name);
+    this.#asked.clear();
+    // A wish that was not granted is answered after the welcome.
+    if (wish !== undefined && wish !== name) this.#asked.add(wish);
+  }
+
+  /** Takes a rename, whoever it is about; true if it gives an asked name. */
+  rename(before: string, name: string): boolean {
+    if (before !== this.current) return false;
+    if (!this.all.has(name)) {
+      throw new Error(`"${before}" became "${name}" unasked`);
+    }
+    // One that was on its way before the welcome is known already.
+    if (!this.#asked.delete(name)) return false;
+    this.current = name;
+    return true;
+  }
+
+  /**
+   * A name is refused: while one is being given the `busy` answer is about the
+   * one after it, any other about the only one. Throws if there is none.
+   */
+  refuse(code: string): void {
+    const [name, ...others] = this.asked.reverse();
+    if (name === undefined || (others.length > 0 && code !== "busy")) {
+      throw new Error(`${code}, of ${this.asked.join() || "no name"}`);
+    }
+    this.#asked.delete(name);
+    if (foldName(name) === foldName(this.current ?? "")) {
+      throw new Error(`"${name}" is refused its own name`);
+    }
+  }
+}
