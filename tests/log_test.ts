@@ -7,6 +7,7 @@ import {
   FORGET_AFTER_MS,
   type Log,
   LogError,
+  MAX_IDENTITIES,
   MAX_ROOMS_KEPT,
   MemoryLog,
   REMEMBERED_IDS,
@@ -271,6 +272,20 @@ for (const [kind, open] of Object.entries(logs)) {
       numbers(0, MAX_ROOMS_KEPT - 1).map((i) => log.head(`r${i}`)),
     );
     assertEquals(heads.filter(({ seq }) => seq === 0).length, 1);
+  });
+
+  test("of too many identities those away longest are forgotten", async (log) => {
+    const [here, first, second] = [
+      await log.register("here", 0),
+      await log.register("first", 1),
+      await log.register("second", 2),
+    ];
+    for (let i = 3; i <= MAX_IDENTITIES; i++) await log.register(`p${i}`, 3);
+    await log.forget(3, inUse(here?.id));
+    assertEquals((await log.identify(here?.key ?? "", 3))?.name, "here");
+    assertEquals(await log.isReserved("first"), false);
+    assertEquals((await log.identify(second?.key ?? "", 3))?.name, "second");
+    assertEquals(await log.identify(first?.key ?? "", 3), undefined);
   });
 
   test("a room that began again does not know the ids of its old life", async (log) => {
