@@ -42,9 +42,10 @@ export function banner(
   const isEverywhere = options.host === "0.0.0.0";
   const isLocal = /^(localhost|127\.|::1$)/.test(options.host);
   const own = isEverywhere || isLocal ? "localhost" : options.host;
-  const lines = ["Partyline is on the air.", "", `  Open    ${url(own, port)}`];
+  const link = (host: string) => url(host, port) + fragment(options.invite);
+  const lines = ["Partyline is on the air.", "", `  Open    ${link(own)}`];
   const others = isEverywhere ? lanAddresses(interfaces) : [];
-  for (const address of others) lines.push(`  Others  ${url(address, port)}`);
+  for (const address of others) lines.push(`  Others  ${link(address)}`);
   if (isEverywhere && others.length === 0) {
     lines.push("  Others  cannot reach this machine: it is on no network");
   }
@@ -59,10 +60,15 @@ export function banner(
     "",
   );
   const [best] = others;
-  if (best !== undefined) lines.push(renderUnicodeCompact(url(best, port)), "");
+  if (best !== undefined) lines.push(renderUnicodeCompact(link(best)), "");
   return lines.join("\n");
 }
 
 function url(host: string, port: number): string {
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+}
+
+/** In a fragment, because a browser sends that to no server and no log. */
+function fragment(invite: string): string {
+  return invite === "" ? "" : `#invite=${encodeURIComponent(invite)}`;
 }

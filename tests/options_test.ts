@@ -80,6 +80,10 @@ for (
     ["--max-message 200000", "--send-limit must be at least 6 times"],
     ["--allow-origin example.org", "origins such as"],
     ["--allow-origin https://example.org/chat", "origins such as"],
+    ["--invite=", "--invite needs a value"],
+    ["--invite short", "6 to 64 characters"],
+    [`--invite ${"x".repeat(65)}`, "6 to 64 characters"],
+    ["--invite otter-pärty", "ASCII without spaces"],
   ] as const
 ) {
   Deno.test(`"${line}" is refused with a reason`, () => {
@@ -87,6 +91,18 @@ for (
     assertStringIncludes(error.message, complaint);
   });
 }
+
+Deno.test("an invitation is not repeated in the complaint about it", () => {
+  const secret = "päss-word";
+  for (const args of [["--invite", secret], ["--invite", "a secret word"]]) {
+    const error = assertThrows(
+      () => parseOptions(args, () => undefined),
+      OptionError,
+    );
+    assert(!/word/.test(error.message), error.message);
+  }
+  assertEquals(parse("--invite !~,+&#=%").invite, "!~,+&#=%");
+});
 
 Deno.test("a malformed variable is named in the error", () => {
   assertThrows(

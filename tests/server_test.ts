@@ -142,9 +142,6 @@ for (
     ["a malformed key", { "Sec-WebSocket-Key": "short" }, 426],
     ["no Connection: Upgrade", { Connection: "close" }, 426],
     ["an unknown subprotocol", { "Sec-WebSocket-Protocol": "soap" }, 400],
-    ["a foreign origin", { Origin: "https://evil.example" }, 403],
-    ["an origin that is no URL", { Origin: "::" }, 403],
-    ["the origin of a file", { Origin: "null" }, 403],
   ] as const
 ) {
   Deno.test(`a handshake with ${what} gets ${status}`, async () => {
@@ -166,28 +163,6 @@ for (const offers of ["partyline.v1", "x, partyline.v1", "x,partyline.v1 ,y"]) {
     ]);
   });
 }
-
-Deno.test("a public name that leads here must be listed (DNS rebinding)", async () => {
-  const own = { Host: "class.example", Origin: "http://class.example" };
-  await using server = await startServer();
-  assertEquals(
-    (await ask(server.port, "/ws", { ...upgrade, ...own })).status,
-    403,
-  );
-  for (
-    const host of ["teacher", "teacher.local:8000", "[::1]:81", "10.0.0.7"]
-  ) {
-    const headers = { ...upgrade, Host: host, Origin: `http://${host}` };
-    assertEquals((await ask(server.port, "/ws", headers)).status, 101, host);
-  }
-  await using listed = await startServer({
-    allowOrigin: ["http://class.example"],
-  });
-  assertEquals(
-    (await ask(listed.port, "/ws", { ...upgrade, ...own })).status,
-    101,
-  );
-});
 
 Deno.test("a request that is no URL is answered without a word in the log", async () => {
   await using server = await startServer();
@@ -223,18 +198,6 @@ Deno.test("a connection reset during the handshake gives its place back", async 
   }
 });
 
-Deno.test("the server's own origin and listed ones may connect", async () => {
-  const listed = "https://class.example";
-  await using server = await startServer({ allowOrigin: [listed] });
-  for (const Origin of [`http://127.0.0.1:${server.port}`, listed]) {
-    const answer = await ask(server.port, "/ws", { ...upgrade, Origin });
-    assertEquals(answer.status, 101);
-  }
-  await using open = await startServer({ allowOrigin: ["*"] });
-  const answer = await ask(open.port, "/ws", { ...upgrade, Origin: "null" });
-  assertEquals(answer.status, 101);
-});
-
 for (
   const room of [
     "",
@@ -250,7 +213,7 @@ for (
     const response = await fetch(`${server.http}/ws?room=${room}`, {
       headers: upgrade,
     });
-    assert([400, 426].includes(response.status));
+    assertEquals(response.status, 400);
     await response.body?.cancel();
     const answer = await ask(server.port, `/ws?room=${room}`, upgrade);
     assertEquals(answer.status, 400);
