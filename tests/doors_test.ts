@@ -190,7 +190,7 @@ Deno.test("a drain answers wrong codes at once", async () => {
   using raw = await RawClient.open(server.port);
   const before = asked;
   // As long as the wait, and begun earlier.
-  let timer = 0;
+  let timer: ReturnType<typeof setTimeout> | undefined;
   const second = new Promise((resolve) => timer = setTimeout(resolve, 1_000));
   await raw.write(handshake(server.port, "/ws?invite=guess-1"));
   // The clock is read for the bucket: the code was seen.
