@@ -12,6 +12,8 @@ export interface Options {
   allowOrigin: string[];
   /** Empty if everyone may come in. Never to be shown in a message or a log. */
   invite: string;
+  /** A path that begins and ends with a slash. */
+  base: string;
   data: string;
   keep: number;
   rate: number;
@@ -64,6 +66,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     value: "CODE",
     help: "who comes in needs this code; 6 to 64 characters",
     read: readInvite,
+  },
+  base: {
+    default: "/",
+    value: "PATH",
+    help: "path below which all is served",
+    read: readBase,
   },
   data: {
     default: "partyline.db",
@@ -241,6 +249,18 @@ function readInvite(text: string, source: string): string {
   if (/^[!-~]{6,64}$/.test(text)) return text;
   throw new OptionError(
     `${source} takes 6 to 64 characters of ASCII without spaces`,
+  );
+}
+
+/** Unreserved characters only (RFC 3986 section 2.3): nothing to decode. */
+function readBase(text: string, source: string): string {
+  const inner = text.replace(/^\/|\/$/g, "");
+  if (inner === "") return "/";
+  const isSegment = (part: string) => /^(?!\.\.?$)[\w.~-]+$/.test(part);
+  if (inner.split("/").every(isSegment)) return `/${inner}/`;
+  throw new OptionError(
+    `${source} takes a path such as /chat/, of letters, digits, -, ., _ ` +
+      `and ~, not "${text}"`,
   );
 }
 

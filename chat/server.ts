@@ -78,8 +78,14 @@ export function serve(
       return sentence(400, "This request could not be understood.");
     }
     const url = new URL(request.url);
-    if (url.pathname === "/ws") return upgrade(request, url, remoteAddr);
-    const response = serveAsset(assets, request, url.pathname) ??
+    const { base } = options;
+    if (`${url.pathname}/` === base) return redirectInto(base, url.search);
+    if (!url.pathname.startsWith(base)) {
+      return sentence(404, `There is nothing here: all is below ${base}.`);
+    }
+    const path = url.pathname.slice(base.length - 1);
+    if (path === "/ws") return upgrade(request, url, remoteAddr);
+    const response = serveAsset(assets, request, path) ??
       sentence(404, `There is nothing at ${url.pathname}.`);
     for (const [name, value] of securityHeaders) {
       response.headers.set(name, value);
@@ -210,6 +216,15 @@ function asksForWebSocket(headers: Headers): boolean {
   return has("upgrade", "websocket") && has("connection", "upgrade") &&
     headers.get("sec-websocket-version") === "13" &&
     /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "");
+}
+
+/**
+ * Adds the slash that was left out. Relative to the address that was asked for,
+ * which a proxy may have under another name (RFC 9110 section 10.2.2).
+ */
+function redirectInto(base: string, search: string): Response {
+  const location = `${base.split("/").at(-2)}/${search}`;
+  return sentence(308, `The address is ${base}.`, { location });
 }
 
 async function refuse(refusal: Refusal | Promise<Refusal>): Promise<Response> {

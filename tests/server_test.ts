@@ -107,6 +107,38 @@ for (
   });
 }
 
+Deno.test("below a base there is all, and beside it a hint to the base", async () => {
+  await using server = await startServer({ base: "/class/chat/" });
+  for (const path of ["/class/chat/", "/class/chat/client.js?x=1"]) {
+    assertEquals((await ask(server.port, path)).status, 200, path);
+  }
+  const ws = "/class/chat/ws?room=physics";
+  assertEquals((await ask(server.port, ws, upgrade)).status, 101);
+  for (
+    const path of ["/", "/ws", "/class", "/class/chatter", "/class/chat//"]
+  ) {
+    const response = await fetch(server.http + path);
+    assertEquals(response.status, 404, path);
+    assertStringIncludes(await response.text(), "/class/chat/");
+  }
+  assertEquals((await ask(server.port, "/ws", upgrade)).status, 404);
+});
+
+Deno.test("a base without its slash leads to the base, with the query", async () => {
+  await using server = await startServer({ base: "/class/chat/" });
+  for (const method of ["GET", "HEAD", "POST"]) {
+    const path = "/class/chat?room=physics";
+    const { status, field } = await ask(server.port, path, {}, method);
+    assertEquals([status, field("location")], [308, "chat/?room=physics"]);
+  }
+  const response = await fetch(`${server.http}/class/chat`);
+  await response.body?.cancel();
+  assertEquals(
+    [response.url, response.status],
+    [`${server.http}/class/chat/`, 200],
+  );
+});
+
 Deno.test("a file can only be read", async () => {
   await using server = await startServer();
   for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {

@@ -62,6 +62,14 @@ Deno.test("the links and the QR code carry the invitation, encoded", () => {
   assert(!show(open).includes("invite="));
 });
 
+Deno.test("the links lead below the base", () => {
+  const options = defaultOptions({ base: "/chat/", invite: "otter-7" });
+  assertStringIncludes(
+    banner(options, 81, []),
+    "http://localhost:81/chat/#invite=otter-7\n",
+  );
+});
+
 Deno.test("a machine without a network is told so", () => {
   const options = defaultOptions({ lan: true, host: "0.0.0.0" });
   assertStringIncludes(banner(options, 81, []), "no network");
