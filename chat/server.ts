@@ -1,8 +1,14 @@
-// Owns the HTTP side: routes, who may come in, the upgrade, the farewells.
+// Owns the HTTP side: routes, the order of the doors, the upgrade, farewells.
 // Never knows what is said in a room.
 // Invariant: a connection that got past the doors is in `connections` until its
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
+import {
+  Invitation,
+  isAllowedOrigin,
+  presentedCode,
+  type Refusal,
+} from "./doors.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
 import { Listener } from "./listener.ts";
@@ -36,6 +42,9 @@ export interface Server {
 }
 
 const RETRY_AFTER_SECONDS = 5;
+
+/** Origin, invitation and lack of space; not what a client got wrong. */
+const NOTABLE_REFUSALS = new Set([401, 403, 429, 503]);
 
 /** Clients asked to come back are spread over so much time. */
 const RETURN_AT_EARLIEST_MS = 1_000;
@@ -82,25 +91,32 @@ export function serve(
     world,
     () => void reopen("memory", "overloaded"),
   );
+  const invitation = options.invite === ""
+    ? undefined
+    : new Invitation(options.invite, world.now);
   let isDraining = false;
 
   function handle(
     request: Request,
     { remoteAddr }: Deno.ServeHandlerInfo<Deno.NetAddr>,
-  ): Response {
+  ): Response | Promise<Response> {
     if (!URL.canParse(request.url)) {
       return sentence(400, "This request could not be understood.");
     }
     const url = new URL(request.url);
-    if (url.pathname === "/ws") {
-      const response = upgrade(request, url, remoteAddr.hostname);
-      world.metrics.handshakes.add(1, `${response.status}`);
-      return response;
+    const { base } = options;
+    if (`${url.pathname}/` === base) return redirectInto(base, url.search);
+    if (!url.pathname.startsWith(base)) {
+      return sentence(404, `There is nothing here: all is below ${base}.`);
     }
-    if (url.pathname === "/healthz") {
-      return tellHealth(world, overload, isDraining);
+    const path = url.pathname.slice(base.length - 1);
+    if (path === "/ws") {
+      const answer = upgrade(request, url, remoteAddr);
+      noteHandshake(answer, remoteAddr.hostname);
+      return answer;
     }
-    if (url.pathname === "/metrics") {
+    if (path === "/healthz") return tellHealth(world, overload, isDraining);
+    if (path === "/metrics") {
       return options.publicMetrics || isLocal(request.headers, remoteAddr)
         ? tellMetrics(world, overload, lobby, connections.size)
         : sentence(
@@ -109,7 +125,7 @@ export function serve(
             "The server's operator can show them with --public-metrics.",
         );
     }
-    const response = serveAsset(assets, request, url.pathname) ??
+    const response = serveAsset(assets, request, path) ??
       sentence(404, `There is nothing at ${url.pathname}.`);
     for (const [name, value] of securityHeaders) {
       response.headers.set(name, value);
@@ -117,15 +133,18 @@ export function serve(
     return response;
   }
 
-  function upgrade(request: Request, url: URL, client: string): Response {
+  /**
+   * Opens a socket, or says why not. Whether an upgrade was asked for is looked
+   * at last: a page cannot see why its handshake was refused, but it can ask
+   * the same address with `fetch` and be told.
+   */
+  function upgrade(
+    request: Request,
+    url: URL,
+    peer: Deno.NetAddr,
+  ): Response | Promise<Response> {
     if (request.method !== "GET") {
       return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
-    }
-    if (!asksForWebSocket(request.headers)) {
-      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
-        upgrade: "websocket",
-        "sec-websocket-version": "13",
-      });
     }
     const roomName = parseRoom(url);
     if (roomName === undefined) {
@@ -141,6 +160,11 @@ export function serve(
           "The server's operator can allow it with --allow-origin.",
       );
     }
+    const refused = invitation?.check(
+      presentedCode(request.headers, url),
+      `${peer.hostname} ${peer.port}`,
+    );
+    if (refused !== undefined) return refuse(refused);
     const offers = request.headers.get("sec-websocket-protocol");
     const isV1 = offers?.split(/\s*,\s*/).includes(SUBPROTOCOL) ?? false;
     if (offers !== null && !isV1) {
@@ -155,12 +179,25 @@ export function serve(
         "retry-after": String(RETRY_AFTER_SECONDS),
       });
     }
+    if (!asksForWebSocket(request.headers)) {
+      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+      });
+    }
     const { socket, response } = Deno.upgradeWebSocket(request, {
       idleTimeout: options.idleTimeout,
     });
     // Not by Deno's option, which knows only lists with ", " between.
     if (isV1) response.headers.set("sec-websocket-protocol", SUBPROTOCOL);
-    const at = { lobby, roomName, limits: options, overload, world, client };
+    const at = {
+      lobby,
+      roomName,
+      limits: options,
+      overload,
+      world,
+      client: peer.hostname,
+    };
     const session = isV1
       ? new V1Session(socket, at)
       : new PlainSession(socket, at);
@@ -177,6 +214,17 @@ export function serve(
     connections.set(session, isGone);
     isGone.then(() => connections.delete(session));
     return response;
+  }
+
+  async function noteHandshake(
+    answer: Response | Promise<Response>,
+    client: string,
+  ): Promise<void> {
+    const { status } = await answer;
+    world.metrics.handshakes.add(1, `${status}`);
+    if (!NOTABLE_REFUSALS.has(status)) return;
+    const message = "A client was not let in.";
+    world.logger.log("info", "refusal", message, { status, client });
   }
 
   function whyNoSpace(roomName: string): string | undefined {
@@ -253,6 +301,7 @@ export function serve(
 
   async function drain(deadlineMs: number): Promise<void> {
     isDraining = true;
+    invitation?.close();
     bidFarewell("shutting_down");
     await within(deadlineMs, areGone());
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
@@ -288,25 +337,17 @@ function asksForWebSocket(headers: Headers): boolean {
 }
 
 /**
- * Whether a request may open a socket. A browser names the page's site in
- * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
- * of this server may, unless its host is a public name: such a name may have
- * been pointed here by a stranger (DNS rebinding), so it has to be listed.
+ * Adds the slash that was left out. Relative to the address that was asked for,
+ * which a proxy may have under another name (RFC 9110 section 10.2.2).
  */
-function isAllowedOrigin(request: Request, allowed: string[]): boolean {
-  const origin = request.headers.get("origin");
-  if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
-    return true;
-  }
-  const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  return url !== undefined && /^https?:$/.test(url.protocol) &&
-    url.host === request.headers.get("host") && isLocalName(url.hostname);
+function redirectInto(base: string, search: string): Response {
+  const location = `${base.split("/").at(-2)}/${search}`;
+  return sentence(308, `The address is ${base}.`, { location });
 }
 
-/** An address, or a name that no public DNS can give away. */
-function isLocalName(hostname: string): boolean {
-  return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/
-    .test(hostname);
+async function refuse(refusal: Refusal | Promise<Refusal>): Promise<Response> {
+  const { status, text, headers } = await refusal;
+  return sentence(status, text, headers);
 }
 
 function sentence(

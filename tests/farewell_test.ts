@@ -6,7 +6,6 @@ import { Listener } from "../chat/listener.ts";
 import {
   Client,
   frame,
-  handshake,
   newWorld,
   Opcode,
   RawClient,

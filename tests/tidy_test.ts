@@ -7,6 +7,7 @@ const ROOT = new URL("..", import.meta.url);
 /** What each file of chat/ may import from chat/. */
 const layers: Record<string, string[]> = {
   "assets.ts": [],
+  "doors.ts": ["limits.ts"],
   "limits.ts": [],
   "listener.ts": ["logger.ts"],
   "lobby.ts": ["log.ts", "names.ts", "protocol.ts", "room.ts", "world.ts"],
@@ -21,6 +22,7 @@ const layers: Record<string, string[]> = {
   "room.ts": ["log.ts", "protocol.ts", "world.ts"],
   "server.ts": [
     "assets.ts",
+    "doors.ts",
     "listener.ts",
     "lobby.ts",
     "log.ts",
