@@ -24,6 +24,8 @@ export interface Options {
   maxClients: number;
   maxRooms: number;
   idleTimeout: number;
+  cert: string;
+  key: string;
   maxMemory: number;
   publicMetrics: boolean;
   log: "text" | "json";
@@ -146,6 +148,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     min: 2,
     max: 86_400,
   },
+  cert: {
+    default: "",
+    value: "FILE",
+    help: "certificate in PEM form: serve https and wss",
+  },
+  key: { default: "", value: "FILE", help: "its private key in PEM form" },
   maxMemory: {
     default: 1024,
     value: "MIB",
@@ -299,6 +307,9 @@ function checkTogether(options: Options): Options {
     throw new OptionError(
       `--send-limit must be at least ${MAX_ESCAPE} times --max-message`,
     );
+  }
+  if ((options.cert === "") !== (options.key === "")) {
+    throw new OptionError("--cert and --key belong together: give both");
   }
   if (!options.lan) return options;
   if (options.host !== settings.host.default) {

@@ -3,6 +3,7 @@
 // Invariant: a connection that got past the doors is in `connections` until its
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
+import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
   isAllowedOrigin,
@@ -27,6 +28,8 @@ export interface Server {
   readonly lobby: Lobby;
   /** Everyone past the doors, with a promise that the socket is gone. */
   readonly connections: ReadonlyMap<Session, Promise<void>>;
+  /** Reads the certificate again and, if it is new, serves with it. */
+  renewCertificate(): Promise<void>;
   /** The watch over memory and what waits; for tests. */
   readonly overload: Overload;
   /**
@@ -54,6 +57,8 @@ const RETURN_SPREAD_MAX_MS = 60_000;
 /** How long clients have to answer a farewell before they are cut off. */
 const FAREWELL_MS = 250;
 
+const RENEW_CERTIFICATE_EVERY_MS = 10_000;
+
 /** When the listener failed so often in a row, what hogs it is cut off. */
 const LISTENER_FAILURES = 3;
 const LISTENER_FAILURES_WITHIN_MS = 10_000;
@@ -77,6 +82,7 @@ export function serve(
   assets: Assets,
   log: Log,
   world: World,
+  certificate?: Certificate,
 ): Server {
   // A quarter, so that a turn alone never makes a member look slow.
   const lobby = new Lobby(
@@ -245,6 +251,7 @@ export function serve(
         port,
         hostname: options.host,
         signal,
+        ...certificate && { cert: certificate.cert, key: certificate.key },
         onListen: () => {},
         onError: (fault) => {
           world.logger.fault("A request failed.", fault);
@@ -256,6 +263,20 @@ export function serve(
     onListenerFailure,
   );
   overload.start();
+  const renewTimer = certificate &&
+    setInterval(renewCertificate, RENEW_CERTIFICATE_EVERY_MS);
+
+  async function renewCertificate(): Promise<void> {
+    try {
+      if (!certificate?.reload()) return;
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error;
+      const message = `The old certificate stays in use: ${error.message}.`;
+      return world.logger.log("error", "certificate", message);
+    }
+    world.logger.log("info", "certificate", "There is a new certificate.");
+    await reopen("certificate", "restarting");
+  }
 
   let failuresMs: number[] = [];
   let cutAtMs = -Infinity;
@@ -306,6 +327,7 @@ export function serve(
     await within(deadlineMs, areGone());
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
     await within(FAREWELL_MS, listener.close());
+    clearInterval(renewTimer);
     overload.stop();
   }
 
@@ -313,6 +335,7 @@ export function serve(
     address: listener.address,
     lobby,
     connections,
+    renewCertificate,
     overload,
     reopen,
     drain,

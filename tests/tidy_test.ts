@@ -7,6 +7,7 @@ const ROOT = new URL("..", import.meta.url);
 /** What each file of chat/ may import from chat/. */
 const layers: Record<string, string[]> = {
   "assets.ts": [],
+  "certificate.ts": [],
   "doors.ts": ["limits.ts"],
   "limits.ts": [],
   "listener.ts": ["logger.ts"],
@@ -22,6 +23,7 @@ const layers: Record<string, string[]> = {
   "room.ts": ["log.ts", "protocol.ts", "world.ts"],
   "server.ts": [
     "assets.ts",
+    "certificate.ts",
     "doors.ts",
     "listener.ts",
     "lobby.ts",
