@@ -12,6 +12,7 @@ import {
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
 import { Lobby } from "./lobby.ts";
+import { Networks, requestedHost } from "./proxy.ts";
 import { CloseCode, parseRoom, SUBPROTOCOL } from "./protocol.ts";
 import type { Session } from "./session.ts";
 import { PlainSession } from "./session_plain.ts";
@@ -68,6 +69,7 @@ export function serve(
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
+  const trusted = new Networks(options.trustProxy);
   let isDraining = false;
 
   function handle(
@@ -113,7 +115,9 @@ export function serve(
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
-    if (!isAllowedOrigin(request, options.allowOrigin)) {
+    const origin = request.headers.get("origin");
+    const host = requestedHost(request.headers, peer.hostname, trusted);
+    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       return sentence(
         403,
         "Pages of another site may not connect. " +

@@ -13,8 +13,9 @@ const layers: Record<string, string[]> = {
   "log.ts": ["protocol.ts"],
   "log_sqlite.ts": ["log.ts", "protocol.ts"],
   "names.ts": [],
-  "options.ts": [],
+  "options.ts": ["proxy.ts"],
   "protocol.ts": [],
+  "proxy.ts": [],
   "room.ts": ["log.ts", "protocol.ts"],
   "server.ts": [
     "assets.ts",
@@ -23,6 +24,7 @@ const layers: Record<string, string[]> = {
     "log.ts",
     "options.ts",
     "protocol.ts",
+    "proxy.ts",
     "session.ts",
     "session_plain.ts",
     "session_v1.ts",
