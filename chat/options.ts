@@ -3,6 +3,7 @@
 // Invariant: one row of `settings` is the whole truth about a setting; the
 // parser, the help text and the defaults are read from it.
 import { parseArgs } from "node:util";
+import { Networks } from "./proxy.ts";
 
 /** What a user can set. Each is described, with its unit, in `settings`. */
 export interface Options {
@@ -14,6 +15,8 @@ export interface Options {
   invite: string;
   /** A path that begins and ends with a slash. */
   base: string;
+  /** IP addresses and CIDR blocks. */
+  trustProxy: string[];
   data: string;
   keep: number;
   rate: number;
@@ -79,6 +82,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     value: "PATH",
     help: "path below which all is served",
     read: readBase,
+  },
+  trustProxy: {
+    default: [],
+    value: "ADDRESS,…",
+    help: "proxies, also as CIDR, whose X-Forwarded-… holds",
+    read: readNetwork,
   },
   data: {
     default: "partyline.db",
@@ -297,6 +306,18 @@ function readBase(text: string, source: string): string {
     `${source} takes a path such as /chat/, of letters, digits, -, ., _ ` +
       `and ~, not "${text}"`,
   );
+}
+
+function readNetwork(text: string, source: string): string {
+  try {
+    new Networks([text]);
+    return text;
+  } catch {
+    throw new OptionError(
+      `${source} takes IP addresses and CIDR blocks such as 10.0.0.0/8, ` +
+        `not "${text}"`,
+    );
+  }
 }
 
 /** Characters of JSON that one character may take, as \u0000 does. */

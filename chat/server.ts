@@ -15,6 +15,7 @@ import type { Log } from "./log.ts";
 import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
+import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
 import type { Farewell, Session } from "./session.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
@@ -100,6 +101,7 @@ export function serve(
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
+  const trusted = new Networks(options.trustProxy);
   let isDraining = false;
 
   function handle(
@@ -117,8 +119,10 @@ export function serve(
     }
     const path = url.pathname.slice(base.length - 1);
     if (path === "/ws") {
-      const answer = upgrade(request, url, remoteAddr);
-      noteHandshake(answer, remoteAddr.hostname);
+      const { hostname } = remoteAddr;
+      const client = clientAddress(request.headers, hostname, trusted);
+      const answer = upgrade(request, url, remoteAddr, client);
+      noteHandshake(answer, client);
       return answer;
     }
     if (path === "/healthz") return tellHealth(world, overload, isDraining);
@@ -148,6 +152,7 @@ export function serve(
     request: Request,
     url: URL,
     peer: Deno.NetAddr,
+    client: string,
   ): Response | Promise<Response> {
     if (request.method !== "GET") {
       return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
@@ -159,7 +164,9 @@ export function serve(
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
-    if (!isAllowedOrigin(request, options.allowOrigin)) {
+    const origin = request.headers.get("origin");
+    const host = requestedHost(request.headers, peer.hostname, trusted);
+    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       return sentence(
         403,
         "Pages of another site may not connect. " +
@@ -202,7 +209,7 @@ export function serve(
       limits: options,
       overload,
       world,
-      client: peer.hostname,
+      client,
     };
     const session = isV1
       ? new V1Session(socket, at)
