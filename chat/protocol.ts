@@ -122,7 +122,11 @@ export type ErrorCode =
   /** The log cannot be written or read; nothing was stored. */
   | "log_unavailable"
   | "name_invalid"
-  | "name_taken";
+  | "name_taken"
+  /** The connection is about to be closed; come back after `retryAfter`. */
+  | "shutting_down"
+  | "restarting"
+  | "overloaded";
 
 /** Tells one client what went wrong; `message` is a sentence for a person. */
 export interface ErrorEvent {
@@ -173,8 +177,8 @@ export interface Malformed {
 }
 
 /**
- * Close codes in use (RFC 6455 section 7.4.1; 1013 from the IANA registry; the
- * 4000s are private use, section 7.4.2).
+ * Close codes in use (RFC 6455 section 7.4.1; 1012 and 1013 from the IANA
+ * registry; the 4000s are private use, section 7.4.2).
  */
 export const CloseCode = {
   shuttingDown: 1001,
@@ -183,6 +187,7 @@ export const CloseCode = {
   policy: 1008,
   tooLarge: 1009,
   serverFault: 1011,
+  restarting: 1012,
   tryAgainLater: 1013,
   takenOver: 4002,
 } as const;

@@ -116,6 +116,9 @@ const errorCodes: Record<ErrorCode, 1> = {
   log_unavailable: 1,
   name_invalid: 1,
   name_taken: 1,
+  shutting_down: 1,
+  restarting: 1,
+  overloaded: 1,
 };
 
 /** A schema's fields, in the form of the tables. */
