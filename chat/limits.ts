@@ -18,16 +18,20 @@ export class TokenBucket {
 
   /** Takes a token. Returns 0, or, when none is left, the ms until there is. */
   take(nowMs: number): number {
+    const waitMs = this.peek(nowMs);
+    if (waitMs === 0) this.#tokens -= 1;
+    return waitMs;
+  }
+
+  /** What `take` would return; takes nothing. */
+  peek(nowMs: number): number {
     if (this.ratePerSecond === 0) return 0;
     // A clock set back must not drain the bucket.
     const elapsedMs = Math.max(0, nowMs - this.#filledAtMs);
     const refilled = this.#tokens + elapsedMs * this.ratePerSecond / 1000;
     this.#tokens = Math.min(this.burst, refilled);
     this.#filledAtMs = nowMs;
-    if (this.#tokens < 1) {
-      return Math.ceil((1 - this.#tokens) * 1000 / this.ratePerSecond);
-    }
-    this.#tokens -= 1;
-    return 0;
+    if (this.#tokens >= 1) return 0;
+    return Math.ceil((1 - this.#tokens) * 1000 / this.ratePerSecond);
   }
 }

@@ -10,6 +10,10 @@ export interface Options {
   host: string;
   lan: boolean;
   allowOrigin: string[];
+  /** Empty if everyone may come in. Never to be shown in a message or a log. */
+  invite: string;
+  /** A path that begins and ends with a slash. */
+  base: string;
   data: string;
   keep: number;
   rate: number;
@@ -30,6 +34,8 @@ interface Setting {
   help: string;
   min?: number;
   max?: number;
+  /** Reads a text, or each item of a list. Throws `OptionError`. */
+  read?: (text: string, source: string) => string;
 }
 
 const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
@@ -53,6 +59,19 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     default: [],
     value: "ORIGIN,…",
     help: "other sites whose pages may connect; * for all",
+    read: readOrigin,
+  },
+  invite: {
+    default: "",
+    value: "CODE",
+    help: "who comes in needs this code; 6 to 64 characters",
+    read: readInvite,
+  },
+  base: {
+    default: "/",
+    value: "PATH",
+    help: "path below which all is served",
+    read: readBase,
   },
   data: {
     default: "partyline.db",
@@ -193,6 +212,7 @@ export function parseOptions(
 
 function read(key: keyof Options, text: string, source: string): unknown {
   const { default: byDefault, min = 0, max = 0 } = settings[key];
+  const readText = settings[key].read ?? ((text: string) => text);
   if (typeof byDefault === "boolean") {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
     if (/^(false|0|no|off|)$/i.test(text)) return false;
@@ -207,9 +227,9 @@ function read(key: keyof Options, text: string, source: string): unknown {
     );
   }
   if (Array.isArray(byDefault)) {
-    return text.split(",").map((origin) => readOrigin(origin.trim(), source));
+    return text.split(",").map((item) => readText(item.trim(), source));
   }
-  return text;
+  return readText(text, source);
 }
 
 /** An origin as browsers write it (RFC 6454 section 6.2), or `*`, or `null`. */
@@ -221,6 +241,26 @@ function readOrigin(text: string, source: string): string {
   if (isOrigin) return url.origin;
   throw new OptionError(
     `${source} takes origins such as https://example.org, not "${text}"`,
+  );
+}
+
+/** A code that fits a link and a header. The error does not repeat it. */
+function readInvite(text: string, source: string): string {
+  if (/^[!-~]{6,64}$/.test(text)) return text;
+  throw new OptionError(
+    `${source} takes 6 to 64 characters of ASCII without spaces`,
+  );
+}
+
+/** Unreserved characters only (RFC 3986 section 2.3): nothing to decode. */
+function readBase(text: string, source: string): string {
+  const inner = text.replace(/^\/|\/$/g, "");
+  if (inner === "") return "/";
+  const isSegment = (part: string) => /^(?!\.\.?$)[\w.~-]+$/.test(part);
+  if (inner.split("/").every(isSegment)) return `/${inner}/`;
+  throw new OptionError(
+    `${source} takes a path such as /chat/, of letters, digits, -, ., _ ` +
+      `and ~, not "${text}"`,
   );
 }
 
@@ -245,7 +285,8 @@ export function helpText(): string {
   const rows = keys.map((key) => {
     const { default: byDefault, value, help } = settings[key];
     const flag = `--${flagName(key)}${value ? ` ${value}` : ""}`;
-    const isPlain = typeof byDefault === "boolean" || Array.isArray(byDefault);
+    const isPlain = typeof byDefault === "boolean" || byDefault === "" ||
+      Array.isArray(byDefault);
     return [flag, isPlain ? help : `${help} (${byDefault})`] as const;
   });
   rows.push(["--version", "print the version"], ["--help", "print this text"]);

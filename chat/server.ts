@@ -1,8 +1,14 @@
-// Owns the HTTP side: routes, who may come in, the upgrade, the drain. Never
-// knows what is said in a room.
+// Owns the HTTP side: routes, the order of the doors, the upgrade, the drain.
+// Never knows what is said in a room.
 // Invariant: a connection that got past the doors is in `connections` until its
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
+import {
+  Invitation,
+  isAllowedOrigin,
+  presentedCode,
+  type Refusal,
+} from "./doors.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
 import { Lobby } from "./lobby.ts";
@@ -59,15 +65,27 @@ export function serve(
     world.random,
   );
   const connections = new Map<Session, Promise<void>>();
+  const invitation = options.invite === ""
+    ? undefined
+    : new Invitation(options.invite, world.now);
   let isDraining = false;
 
-  function handle(request: Request): Response {
+  function handle(
+    request: Request,
+    { remoteAddr }: Deno.ServeHandlerInfo<Deno.NetAddr>,
+  ): Response | Promise<Response> {
     if (!URL.canParse(request.url)) {
       return sentence(400, "This request could not be understood.");
     }
     const url = new URL(request.url);
-    if (url.pathname === "/ws") return upgrade(request, url);
-    const response = serveAsset(assets, request, url.pathname) ??
+    const { base } = options;
+    if (`${url.pathname}/` === base) return redirectInto(base, url.search);
+    if (!url.pathname.startsWith(base)) {
+      return sentence(404, `There is nothing here: all is below ${base}.`);
+    }
+    const path = url.pathname.slice(base.length - 1);
+    if (path === "/ws") return upgrade(request, url, remoteAddr);
+    const response = serveAsset(assets, request, path) ??
       sentence(404, `There is nothing at ${url.pathname}.`);
     for (const [name, value] of securityHeaders) {
       response.headers.set(name, value);
@@ -75,15 +93,18 @@ export function serve(
     return response;
   }
 
-  function upgrade(request: Request, url: URL): Response {
+  /**
+   * Opens a socket, or says why not. Whether an upgrade was asked for is looked
+   * at last: a page cannot see why its handshake was refused, but it can ask
+   * the same address with `fetch` and be told.
+   */
+  function upgrade(
+    request: Request,
+    url: URL,
+    peer: Deno.NetAddr,
+  ): Response | Promise<Response> {
     if (request.method !== "GET") {
       return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
-    }
-    if (!asksForWebSocket(request.headers)) {
-      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
-        upgrade: "websocket",
-        "sec-websocket-version": "13",
-      });
     }
     const roomName = parseRoom(url);
     if (roomName === undefined) {
@@ -99,6 +120,11 @@ export function serve(
           "The server's operator can allow it with --allow-origin.",
       );
     }
+    const refused = invitation?.check(
+      presentedCode(request.headers, url),
+      `${peer.hostname} ${peer.port}`,
+    );
+    if (refused !== undefined) return refuse(refused);
     const offers = request.headers.get("sec-websocket-protocol");
     const isV1 = offers?.split(/\s*,\s*/).includes(SUBPROTOCOL) ?? false;
     if (offers !== null && !isV1) {
@@ -111,6 +137,12 @@ export function serve(
     if (refusal !== undefined) {
       return sentence(503, refusal, {
         "retry-after": String(RETRY_AFTER_SECONDS),
+      });
+    }
+    if (!asksForWebSocket(request.headers)) {
+      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
       });
     }
     const { socket, response } = Deno.upgradeWebSocket(request, {
@@ -160,6 +192,7 @@ export function serve(
 
   async function drain(deadlineMs: number): Promise<void> {
     isDraining = true;
+    invitation?.close();
     for (const session of connections.keys()) {
       session.close(CloseCode.shuttingDown, "the server is shutting down");
     }
@@ -186,25 +219,17 @@ function asksForWebSocket(headers: Headers): boolean {
 }
 
 /**
- * Whether a request may open a socket. A browser names the page's site in
- * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
- * of this server may, unless its host is a public name: such a name may have
- * been pointed here by a stranger (DNS rebinding), so it has to be listed.
+ * Adds the slash that was left out. Relative to the address that was asked for,
+ * which a proxy may have under another name (RFC 9110 section 10.2.2).
  */
-function isAllowedOrigin(request: Request, allowed: string[]): boolean {
-  const origin = request.headers.get("origin");
-  if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
-    return true;
-  }
-  const url = URL.canParse(origin) ? new URL(origin) : undefined;
-  return url !== undefined && /^https?:$/.test(url.protocol) &&
-    url.host === request.headers.get("host") && isLocalName(url.hostname);
+function redirectInto(base: string, search: string): Response {
+  const location = `${base.split("/").at(-2)}/${search}`;
+  return sentence(308, `The address is ${base}.`, { location });
 }
 
-/** An address, or a name that no public DNS can give away. */
-function isLocalName(hostname: string): boolean {
-  return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/
-    .test(hostname);
+async function refuse(refusal: Refusal | Promise<Refusal>): Promise<Response> {
+  const { status, text, headers } = await refusal;
+  return sentence(status, text, headers);
 }
 
 function sentence(

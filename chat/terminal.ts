@@ -42,9 +42,12 @@ export function banner(
   const isEverywhere = options.host === "0.0.0.0";
   const isLocal = /^(localhost|127\.|::1$)/.test(options.host);
   const own = isEverywhere || isLocal ? "localhost" : options.host;
-  const lines = ["Partyline is on the air.", "", `  Open    ${url(own, port)}`];
+  const { base, invite } = options;
+  const link = (host: string) =>
+    `http://${bracketed(host)}:${port}${base}${fragment(invite)}`;
+  const lines = ["Partyline is on the air.", "", `  Open    ${link(own)}`];
   const others = isEverywhere ? lanAddresses(interfaces) : [];
-  for (const address of others) lines.push(`  Others  ${url(address, port)}`);
+  for (const address of others) lines.push(`  Others  ${link(address)}`);
   if (isEverywhere && others.length === 0) {
     lines.push("  Others  cannot reach this machine: it is on no network");
   }
@@ -59,10 +62,16 @@ export function banner(
     "",
   );
   const [best] = others;
-  if (best !== undefined) lines.push(renderUnicodeCompact(url(best, port)), "");
+  if (best !== undefined) lines.push(renderUnicodeCompact(link(best)), "");
   return lines.join("\n");
 }
 
-function url(host: string, port: number): string {
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}/`;
+/** As a URL needs an IPv6 address (RFC 3986 section 3.2.2). */
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}
+
+/** In a fragment, because a browser sends that to no server and no log. */
+function fragment(invite: string): string {
+  return invite === "" ? "" : `#invite=${encodeURIComponent(invite)}`;
 }

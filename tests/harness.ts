@@ -272,6 +272,11 @@ export class RawClient implements Disposable {
     return head;
   }
 
+  /** The body that follows a head. */
+  async readBody(length: number): Promise<string> {
+    return new TextDecoder().decode(await this.#take(length));
+  }
+
   /** The next frame, or undefined at the end of the connection. */
   async readFrame(): Promise<Frame | undefined> {
     try {

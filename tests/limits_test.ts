@@ -30,3 +30,14 @@ Deno.test("a clock set back neither drains nor fills the bucket", () => {
   assertEquals(bucket.take(0), 0);
   assertEquals(bucket.take(0), 1_000);
 });
+
+Deno.test("to peek tells what a token would cost and takes none", () => {
+  const bucket = new TokenBucket(2, 1, 0);
+  assertEquals([bucket.peek(0), bucket.peek(0), bucket.take(0)], [0, 0, 0]);
+  assertEquals([bucket.peek(0), bucket.peek(100)], [500, 400]);
+  assertEquals([bucket.peek(500), bucket.take(500), bucket.take(500)], [
+    0,
+    0,
+    500,
+  ]);
+});

@@ -80,6 +80,21 @@ for (
     ["--max-message 200000", "--send-limit must be at least 6 times"],
     ["--allow-origin example.org", "origins such as"],
     ["--allow-origin https://example.org/chat", "origins such as"],
+    ["--base /a//b", "a path such as /chat/"],
+    ["--base //chat", "a path such as /chat/"],
+    ["--base /a/../b", "a path such as /chat/"],
+    ["--base /.", "a path such as /chat/"],
+    ["--base /a%20b", '"/a%20b"'],
+    ["--base /chat?x", '"/chat?x"'],
+    ["--base /chat#x", '"/chat#x"'],
+    ["--base http://a.example/chat", "a path such as /chat/"],
+    ["--base \\chat", "a path such as /chat/"],
+    ["--base /chät", "a path such as /chat/"],
+    ["--base=", "--base needs a value"],
+    ["--invite=", "--invite needs a value"],
+    ["--invite short", "6 to 64 characters"],
+    [`--invite ${"x".repeat(65)}`, "6 to 64 characters"],
+    ["--invite otter-pärty", "ASCII without spaces"],
   ] as const
 ) {
   Deno.test(`"${line}" is refused with a reason`, () => {
@@ -87,6 +102,26 @@ for (
     assertStringIncludes(error.message, complaint);
   });
 }
+
+Deno.test("a base begins and ends with a slash, however it is given", () => {
+  for (const text of ["chat", "/chat", "chat/", "/chat/"]) {
+    assertEquals(parse(`--base ${text}`).base, "/chat/");
+  }
+  assertEquals(parse("--base /").base, "/");
+  assertEquals(parse("--base /~a/b-1/c_.d").base, "/~a/b-1/c_.d/");
+});
+
+Deno.test("an invitation is not repeated in the complaint about it", () => {
+  const secret = "päss-word";
+  for (const args of [["--invite", secret], ["--invite", "a secret word"]]) {
+    const error = assertThrows(
+      () => parseOptions(args, () => undefined),
+      OptionError,
+    );
+    assert(!/word/.test(error.message), error.message);
+  }
+  assertEquals(parse("--invite !~,+&#=%").invite, "!~,+&#=%");
+});
 
 Deno.test("a malformed variable is named in the error", () => {
   assertThrows(

@@ -107,6 +107,38 @@ for (
   });
 }
 
+Deno.test("below a base there is all, and beside it a hint to the base", async () => {
+  await using server = await startServer({ base: "/class/chat/" });
+  for (const path of ["/class/chat/", "/class/chat/client.js?x=1"]) {
+    assertEquals((await ask(server.port, path)).status, 200, path);
+  }
+  const ws = "/class/chat/ws?room=physics";
+  assertEquals((await ask(server.port, ws, upgrade)).status, 101);
+  for (
+    const path of ["/", "/ws", "/class", "/class/chatter", "/class/chat//"]
+  ) {
+    const response = await fetch(server.http + path);
+    assertEquals(response.status, 404, path);
+    assertStringIncludes(await response.text(), "/class/chat/");
+  }
+  assertEquals((await ask(server.port, "/ws", upgrade)).status, 404);
+});
+
+Deno.test("a base without its slash leads to the base, with the query", async () => {
+  await using server = await startServer({ base: "/class/chat/" });
+  for (const method of ["GET", "HEAD", "POST"]) {
+    const path = "/class/chat?room=physics";
+    const { status, field } = await ask(server.port, path, {}, method);
+    assertEquals([status, field("location")], [308, "chat/?room=physics"]);
+  }
+  const response = await fetch(`${server.http}/class/chat`);
+  await response.body?.cancel();
+  assertEquals(
+    [response.url, response.status],
+    [`${server.http}/class/chat/`, 200],
+  );
+});
+
 Deno.test("a file can only be read", async () => {
   await using server = await startServer();
   for (const method of ["POST", "PUT", "DELETE", "OPTIONS"]) {
@@ -142,9 +174,6 @@ for (
     ["a malformed key", { "Sec-WebSocket-Key": "short" }, 426],
     ["no Connection: Upgrade", { Connection: "close" }, 426],
     ["an unknown subprotocol", { "Sec-WebSocket-Protocol": "soap" }, 400],
-    ["a foreign origin", { Origin: "https://evil.example" }, 403],
-    ["an origin that is no URL", { Origin: "::" }, 403],
-    ["the origin of a file", { Origin: "null" }, 403],
   ] as const
 ) {
   Deno.test(`a handshake with ${what} gets ${status}`, async () => {
@@ -166,28 +195,6 @@ for (const offers of ["partyline.v1", "x, partyline.v1", "x,partyline.v1 ,y"]) {
     ]);
   });
 }
-
-Deno.test("a public name that leads here must be listed (DNS rebinding)", async () => {
-  const own = { Host: "class.example", Origin: "http://class.example" };
-  await using server = await startServer();
-  assertEquals(
-    (await ask(server.port, "/ws", { ...upgrade, ...own })).status,
-    403,
-  );
-  for (
-    const host of ["teacher", "teacher.local:8000", "[::1]:81", "10.0.0.7"]
-  ) {
-    const headers = { ...upgrade, Host: host, Origin: `http://${host}` };
-    assertEquals((await ask(server.port, "/ws", headers)).status, 101, host);
-  }
-  await using listed = await startServer({
-    allowOrigin: ["http://class.example"],
-  });
-  assertEquals(
-    (await ask(listed.port, "/ws", { ...upgrade, ...own })).status,
-    101,
-  );
-});
 
 Deno.test("a request that is no URL is answered without a word in the log", async () => {
   await using server = await startServer();
@@ -223,18 +230,6 @@ Deno.test("a connection reset during the handshake gives its place back", async 
   }
 });
 
-Deno.test("the server's own origin and listed ones may connect", async () => {
-  const listed = "https://class.example";
-  await using server = await startServer({ allowOrigin: [listed] });
-  for (const Origin of [`http://127.0.0.1:${server.port}`, listed]) {
-    const answer = await ask(server.port, "/ws", { ...upgrade, Origin });
-    assertEquals(answer.status, 101);
-  }
-  await using open = await startServer({ allowOrigin: ["*"] });
-  const answer = await ask(open.port, "/ws", { ...upgrade, Origin: "null" });
-  assertEquals(answer.status, 101);
-});
-
 for (
   const room of [
     "",
@@ -250,7 +245,7 @@ for (
     const response = await fetch(`${server.http}/ws?room=${room}`, {
       headers: upgrade,
     });
-    assert([400, 426].includes(response.status));
+    assertEquals(response.status, 400);
     await response.body?.cancel();
     const answer = await ask(server.port, `/ws?room=${room}`, upgrade);
     assertEquals(answer.status, 400);

@@ -1,6 +1,7 @@
 // What terminal.ts promises: addresses that work, the likeliest first. The
 // interfaces are made up; main_test.ts starts the real thing.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { renderUnicodeCompact } from "uqr";
 import { defaultOptions } from "../chat/options.ts";
 import { banner, type Interface, lanAddresses } from "../chat/terminal.ts";
 
@@ -45,6 +46,28 @@ Deno.test("an open server lists all addresses and draws one as a QR code", () =>
     .map((part) => text.indexOf(part));
   assert(!places.includes(-1), text);
   assertEquals(places, places.toSorted((a, b) => a - b));
+});
+
+Deno.test("the links and the QR code carry the invitation, encoded", () => {
+  const open = defaultOptions({ lan: true, host: "0.0.0.0" });
+  const invited = { ...open, invite: "50%&#+?" };
+  const show = (options: typeof open) =>
+    banner(options, 81, [ipv4("en0", "10.1.2.3")]);
+  const text = show(invited);
+  for (const host of ["localhost", "10.1.2.3"]) {
+    assertStringIncludes(text, `http://${host}:81/#invite=50%25%26%23%2B%3F\n`);
+  }
+  const link = "http://10.1.2.3:81/#invite=50%25%26%23%2B%3F";
+  assertStringIncludes(text, renderUnicodeCompact(link));
+  assert(!show(open).includes("invite="));
+});
+
+Deno.test("the links lead below the base", () => {
+  const options = defaultOptions({ base: "/chat/", invite: "otter-7" });
+  assertStringIncludes(
+    banner(options, 81, []),
+    "http://localhost:81/chat/#invite=otter-7\n",
+  );
 });
 
 Deno.test("a machine without a network is told so", () => {

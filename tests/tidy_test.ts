@@ -7,6 +7,7 @@ const ROOT = new URL("..", import.meta.url);
 /** What each file of chat/ may import from chat/. */
 const layers: Record<string, string[]> = {
   "assets.ts": [],
+  "doors.ts": ["limits.ts"],
   "limits.ts": [],
   "lobby.ts": ["log.ts", "names.ts", "protocol.ts", "room.ts"],
   "log.ts": ["protocol.ts"],
@@ -17,6 +18,7 @@ const layers: Record<string, string[]> = {
   "room.ts": ["log.ts", "protocol.ts"],
   "server.ts": [
     "assets.ts",
+    "doors.ts",
     "lobby.ts",
     "log.ts",
     "options.ts",

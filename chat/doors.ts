@@ -1,0 +1,145 @@
+// Owns who may come in: a page by its origin, a client by its invitation. Never
+// opens a socket and never logs.
+// Invariant: the code itself leaves this file in no answer, and no answer tells
+// more about it than right or wrong, at a bounded rate.
+import { createHash, timingSafeEqual } from "node:crypto";
+import { TokenBucket } from "./limits.ts";
+
+/** Why someone may not come in, as an HTTP answer. */
+export interface Refusal {
+  status: number;
+  /** A sentence for a person. */
+  text: string;
+  headers: Record<string, string>;
+}
+
+/** How long a wrong code waits for its answer: a second for each guess. */
+const WRONG_CODE_WAIT_MS = 1_000;
+
+/**
+ * Wrong codes of all connections together. A class of thirty may mistype it
+ * twice in the same moment; one who guesses, with however many connections,
+ * needs six days for all codes of six digits, and has no chance with letters.
+ */
+const WRONG_CODES_PER_SECOND = 2;
+const WRONG_CODES_BURST = 60;
+
+/** The code that clients need, and what holds back those who guess it. */
+export class Invitation {
+  readonly #digest: Uint8Array;
+  readonly #wrongCodes: TokenBucket;
+  /** Ends the wait, by connection. The bucket bounds how many there are. */
+  readonly #waiting = new Map<string, () => void>();
+  #isClosed = false;
+
+  constructor(code: string, private readonly now: () => number) {
+    this.#digest = sha256(code);
+    this.#wrongCodes = new TokenBucket(
+      WRONG_CODES_PER_SECOND,
+      WRONG_CODES_BURST,
+      now(),
+    );
+  }
+
+  /**
+   * Returns undefined if the code is right, else the refusal: 401, for a wrong
+   * code after a second, or 429 after too many wrong ones. `connection` names
+   * the TCP connection. Nothing is compared while the answer would be 429, so
+   * that it tells nothing.
+   */
+  check(
+    code: string | undefined,
+    connection: string,
+  ): Refusal | Promise<Refusal> | undefined {
+    if (code === undefined) {
+      return unauthorized(
+        "An invitation is needed: open the link that you were given, " +
+          "or add its code to the address as ?invite=CODE.",
+        "Bearer",
+      );
+    }
+    // HTTP/2 can bring a second attempt while the first one's answer waits.
+    const waitMs = this.#waiting.has(connection)
+      ? WRONG_CODE_WAIT_MS
+      : this.#wrongCodes.peek(this.now());
+    if (waitMs > 0) return tooManyWrongCodes(waitMs);
+    // Digests have one length, which `timingSafeEqual` needs.
+    if (timingSafeEqual(sha256(code), this.#digest)) return undefined;
+    this.#wrongCodes.take(this.now());
+    return this.#answerLate(connection);
+  }
+
+  /** Answers at once all that wait, and from now on without a wait. */
+  close(): void {
+    this.#isClosed = true;
+    for (const answer of this.#waiting.values()) answer();
+  }
+
+  async #answerLate(connection: string): Promise<Refusal> {
+    if (!this.#isClosed) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const timer = setTimeout(resolve, WRONG_CODE_WAIT_MS);
+      this.#waiting.set(connection, resolve);
+      await promise;
+      clearTimeout(timer);
+      this.#waiting.delete(connection);
+    }
+    // RFC 6750 section 3.1.
+    return unauthorized(
+      "This invitation does not hold here: ask for the current one.",
+      'Bearer error="invalid_token"',
+    );
+  }
+}
+
+/**
+ * The code that a request brings: in the query, the only place that a browser's
+ * WebSocket has for it, or as a bearer token (RFC 6750 section 2.1).
+ */
+export function presentedCode(headers: Headers, url: URL): string | undefined {
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.get("authorization") ?? "");
+  return url.searchParams.get("invite") || bearer?.[1];
+}
+
+function unauthorized(text: string, challenge: string): Refusal {
+  return { status: 401, text, headers: { "www-authenticate": challenge } };
+}
+
+function tooManyWrongCodes(waitMs: number): Refusal {
+  const seconds = Math.ceil(waitMs / 1000);
+  return {
+    status: 429,
+    text: "Too many wrong invitations were tried here: " +
+      `come back in ${seconds} s.`,
+    headers: { "retry-after": String(seconds) },
+  };
+}
+
+function sha256(text: string): Uint8Array {
+  return createHash("sha256").update(text).digest();
+}
+
+/**
+ * Whether a request may open a socket. A browser names the page's site in
+ * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
+ * of this server may, unless its host is a public name: such a name may have
+ * been pointed here by a stranger (DNS rebinding), so it has to be listed.
+ */
+export function isAllowedOrigin(
+  request: Request,
+  allowed: string[],
+): boolean {
+  const origin = request.headers.get("origin");
+  if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
+    return true;
+  }
+  const url = URL.canParse(origin) ? new URL(origin) : undefined;
+  return url !== undefined && /^https?:$/.test(url.protocol) &&
+    url.host === request.headers.get("host") && isLocalName(url.hostname);
+}
+
+/** An address, or a name that no public DNS can give away. */
+function isLocalName(hostname: string): boolean {
+  return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/
+    .test(hostname);
+}
