@@ -152,12 +152,14 @@ export class Connection {
   }
 
   /**
-   * As open(), but asks first whether we would be let in. A wrong invitation
-   * is then counted once by the server, not with the socket and the question.
+   * The address is another one now: tries it at once, unless the line is open.
+   * It asks first whether we would be let in: the server counts a wrong
+   * invitation then once, and not both with the socket and with the question.
    */
   knock() {
+    this.#isWanted = true;
     this.#asksFirst = true;
-    this.open();
+    if (!this.isOpen) this.#connect();
   }
 
   /** As open(), but does as the server said: stays away, for now or for good. */
@@ -197,7 +199,9 @@ export class Connection {
   networkIsUp() {
     this.#networkUp = true;
     if (!this.#isWanted || this.isOpen) return;
-    // An attempt made through the network of before will not succeed.
+    // An attempt made through the network of before will not succeed, and
+    // those that failed say nothing about this one.
+    this.#attempt = 0;
     if (this.#wishMs === 0) this.#connect();
     else this.#retryLater();
   }

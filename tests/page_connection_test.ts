@@ -234,8 +234,11 @@ Deno.test("nothing brings the page back before the server's time but the button"
   assertEquals(world.state, { name: "offline" });
   world.connection.networkIsUp();
   assertEquals(world.sockets.length, attempts);
-  assert(world.state.name === "waiting" && world.state.delayMs >= 4_000);
-  assertEquals(world.state.why, "The server is restarting.");
+  assertEquals(world.state, {
+    name: "waiting",
+    delayMs: 4_000,
+    why: "The server is restarting.",
+  });
   assertEquals(world.timers, 1);
   world.connection.open();
   assertEquals(world.sockets.length, attempts + 1);
@@ -340,6 +343,17 @@ Deno.test("a knock opens no socket before the server would let it in", async () 
   world.socket.end(1006);
   world.tick();
   assertEquals([world.sockets.length, world.asked], [3, 5]);
+});
+
+Deno.test("a knock does not wait for an attempt with the old address", async () => {
+  const world = new World();
+  world.refusal = refusal("uninvited", "No code.");
+  world.socket.end(1006);
+  world.refusal = refusal("blocked", "Not said.");
+  world.connection.knock();
+  await turn();
+  assertEquals(world.state, { name: "connecting" });
+  assertEquals([world.sockets.length, world.asked], [2, 2]);
 });
 
 Deno.test("an attempt that hangs is asked about, and an answer that comes too late is not heard", async () => {
