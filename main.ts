@@ -5,6 +5,8 @@
 import { loadAssets } from "./chat/assets.ts";
 import { type Log, LogError, MemoryLog } from "./chat/log.ts";
 import { SqliteLog } from "./chat/log_sqlite.ts";
+import { Logger } from "./chat/logger.ts";
+import { Metrics } from "./chat/metrics.ts";
 import { helpText, OptionError, parseOptions } from "./chat/options.ts";
 import { serve } from "./chat/server.ts";
 import { banner } from "./chat/terminal.ts";
@@ -14,6 +16,7 @@ const DRAIN_DEADLINE_MS = 3_000;
 const FORGET_EVERY_MS = 5 * 60 * 1000;
 
 const options = readOptions();
+const logger = new Logger(options.log, console.error, Date.now);
 const assets = await loadAssets(`${import.meta.dirname}/static`);
 const log = openLog();
 const server = start();
@@ -51,7 +54,13 @@ function openLog(): Log {
 function start() {
   const { host, port } = options;
   try {
-    return serve(options, assets, log);
+    return serve(options, assets, log, {
+      now: Date.now,
+      random: Math.random,
+      memoryBytes: () => Deno.memoryUsage().rss,
+      logger,
+      metrics: new Metrics(),
+    });
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       end(1, `partyline: port ${port} is in use. Choose another with --port.`);
@@ -73,11 +82,11 @@ function start() {
 function keepAlive() {
   addEventListener("error", (event) => {
     event.preventDefault();
-    console.error("partyline: not handled:", event.error);
+    logger.fault("An error was not handled.", event.error);
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    console.error("partyline: not handled:", event.reason);
+    logger.fault("A rejection was not handled.", event.reason);
   });
 }
 
@@ -104,9 +113,8 @@ function stopOnSignal() {
 /** What nobody used for long leaves the log. */
 function forgetNowAndThen() {
   const forget = () =>
-    log.forget(Date.now(), server.lobby.inUse).catch((error) => {
-      console.error(`partyline: nothing was forgotten: ${error}`);
-    });
+    log.forget(Date.now(), server.lobby.inUse)
+      .catch((error) => logger.fault("Nothing was forgotten.", error));
   forget();
   setInterval(forget, FORGET_EVERY_MS);
 }

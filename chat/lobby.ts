@@ -11,6 +11,7 @@ import {
 } from "./names.ts";
 import { type Member, Room } from "./room.ts";
 import type { ErrorCode } from "./protocol.ts";
+import type { World } from "./world.ts";
 
 /** An assigned name stays unused this long after its holder has gone. */
 export const NAME_REST_MS = 60_000;
@@ -52,10 +53,9 @@ export class Lobby {
   constructor(
     private readonly limits: LobbyLimits,
     private readonly log: Log,
-    private readonly now: () => number,
-    private readonly random: () => number,
+    private readonly world: World,
   ) {
-    this.#number = Math.floor(random() * 1e9);
+    this.#number = Math.floor(world.random() * 1e9);
   }
 
   /** What the log must not forget. */
@@ -80,7 +80,7 @@ export class Lobby {
         roomName,
         this.log,
         this.limits.maxTurnChars,
-        this.now,
+        this.world,
         (room) => this.#forget(room),
       );
       this.rooms.set(roomName, room);
@@ -114,7 +114,7 @@ export class Lobby {
     this.#names.delete(folded);
     // Numbered names do not come again; so at most every pair of words rests.
     if (!isNumbered(name)) {
-      this.#resting.set(folded, this.now() + NAME_REST_MS);
+      this.#resting.set(folded, this.world.now() + NAME_REST_MS);
     }
   }
 
@@ -123,7 +123,7 @@ export class Lobby {
    * Undefined if there is none; then `register` makes one.
    */
   async reclaim(key: string, holder: Holder): Promise<Identity | undefined> {
-    const identity = await this.log.identify(key, this.now());
+    const identity = await this.log.identify(key, this.world.now());
     if (identity === undefined) return undefined;
     this.#holders.get(identity.id)?.giveWay();
     this.#holders.set(identity.id, holder);
@@ -149,7 +149,7 @@ export class Lobby {
 
   async #registerAs(name: string) {
     try {
-      const identity = await this.log.register(name, this.now());
+      const identity = await this.log.register(name, this.world.now());
       if (identity === undefined) this.#names.delete(foldName(name));
       return identity;
     } catch (error) {
@@ -205,8 +205,8 @@ export class Lobby {
     const isTaken = (name: string) =>
       tries >= RESERVED_TRIES || this.#names.has(name) ||
       this.#resting.has(name);
-    const name = makeName(isTaken, this.random) ??
-      makeNumberedName(this.#number++, this.random);
+    const name = makeName(isTaken, this.world.random) ??
+      makeNumberedName(this.#number++, this.world.random);
     this.#names.add(name);
     return name;
   }
@@ -222,7 +222,7 @@ export class Lobby {
 
   #endRests(): void {
     for (const [name, freeAtMs] of this.#resting) {
-      if (freeAtMs > this.now()) break;
+      if (freeAtMs > this.world.now()) break;
       this.#resting.delete(name);
     }
   }

@@ -24,6 +24,9 @@ export interface Options {
   maxClients: number;
   maxRooms: number;
   idleTimeout: number;
+  maxMemory: number;
+  publicMetrics: boolean;
+  log: "text" | "json";
   quiet: boolean;
 }
 
@@ -31,6 +34,8 @@ interface Setting {
   default: Options[keyof Options];
   /** What stands for the value in the help text. */
   value?: string;
+  /** If only these will do. */
+  choices?: readonly string[];
   help: string;
   min?: number;
   max?: number;
@@ -141,6 +146,23 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     min: 2,
     max: 86_400,
   },
+  maxMemory: {
+    default: 1024,
+    value: "MIB",
+    help: "memory to use; more ends all connections",
+    min: 128,
+    max: 1024 * 1024,
+  },
+  publicMetrics: {
+    default: false,
+    help: "answer /metrics to everyone, not only here",
+  },
+  log: {
+    default: "text",
+    value: "FORMAT",
+    choices: ["text", "json"],
+    help: "the operator's lines: text or json",
+  },
   quiet: { default: false, help: "print no banner" },
 };
 
@@ -211,7 +233,7 @@ export function parseOptions(
 }
 
 function read(key: keyof Options, text: string, source: string): unknown {
-  const { default: byDefault, min = 0, max = 0 } = settings[key];
+  const { default: byDefault, choices, min = 0, max = 0 } = settings[key];
   const readText = settings[key].read ?? ((text: string) => text);
   if (typeof byDefault === "boolean") {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
@@ -219,6 +241,11 @@ function read(key: keyof Options, text: string, source: string): unknown {
     throw new OptionError(`${source} is yes or no, not "${text}"`);
   }
   if (text === "") throw new OptionError(`${source} needs a value`);
+  if (choices && !choices.includes(text)) {
+    throw new OptionError(
+      `${source} is ${choices.join(" or ")}, not "${text}"`,
+    );
+  }
   if (typeof byDefault === "number") {
     const number = /^\d+$/.test(text) ? Number(text) : NaN;
     if (number >= min && number <= max) return number;

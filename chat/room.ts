@@ -12,6 +12,7 @@ import {
   MAX_HISTORY,
   type ServerEvent,
 } from "./protocol.ts";
+import type { World } from "./world.ts";
 
 /** Someone in a room, however connected. No method may throw or wait. */
 export interface Member {
@@ -105,7 +106,6 @@ export class Room {
   readonly #typists = new Set<Member>();
   #lastTime = { atMs: NaN, text: "" };
   #isTurning = false;
-  #isLogFailing = false;
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `onIdle` is called when nothing waits any more. */
@@ -113,7 +113,7 @@ export class Room {
     readonly name: string,
     private readonly log: Log,
     private readonly maxTurnChars: number,
-    private readonly now: () => number,
+    private readonly world: World,
     private readonly onIdle: (room: Room) => void,
   ) {}
 
@@ -241,11 +241,14 @@ export class Room {
   }
 
   async #turn(): Promise<void> {
+    const beganMs = performance.now();
     try {
       const batch = this.#takeBatch();
       const stored = await this.#store(batch.filter(isSaid));
       this.#deliver(batch, stored);
     } finally {
+      const { turns } = this.world.metrics;
+      turns.observe((performance.now() - beganMs) / 1000);
       this.#isTurning = false;
       const isPaused = this.#presenceTimer !== undefined;
       const hasMore = isPaused ? this.#saidCount > 0 : this.#queue.length > 0;
@@ -283,16 +286,13 @@ export class Room {
       const { epoch, stored } = await this.log.append(
         this.name,
         drafts,
-        this.now(),
+        this.world.now(),
       );
-      this.#isLogFailing = false;
+      this.#noteLog(true);
       if (this.head.epoch !== epoch) this.#restart(epoch);
       return stored;
     } catch (error) {
-      if (!this.#isLogFailing) {
-        console.error(`partyline: nothing can be stored: ${error}`);
-      }
-      this.#isLogFailing = true;
+      this.#noteLog(false, error);
       const message =
         "The server cannot store messages now: this one was not sent.";
       for (const { author, draft } of said) {
@@ -300,6 +300,15 @@ export class Room {
       }
       return [];
     }
+  }
+
+  /** Tells the operator when the log fails and when it works again. */
+  #noteLog(isWritable: boolean, error?: unknown): void {
+    const { metrics, logger } = this.world;
+    if (metrics.isLogWritable === isWritable) return;
+    metrics.isLogWritable = isWritable;
+    if (isWritable) logger.log("info", "log", "Messages are stored again.");
+    else logger.log("error", "log", `Nothing can be stored: ${error}`);
   }
 
   #restart(epoch: string): void {
@@ -330,12 +339,17 @@ export class Room {
     }
     if (events.length === 0) return;
     const turn = new Turn(events);
+    const { messages, deliveries } = this.world.metrics;
+    if (turn.firstSeq !== undefined && turn.lastSeq !== undefined) {
+      messages.add(turn.lastSeq - turn.firstSeq + 1);
+    }
+    deliveries.add(this.members.size);
     for (const member of this.members) member.deliver(turn);
   }
 
   /** Now, as ISO 8601; written once for all that comes in a millisecond. */
   #time(): string {
-    const atMs = this.now();
+    const atMs = this.world.now();
     if (this.#lastTime.atMs !== atMs) {
       this.#lastTime = { atMs, text: new Date(atMs).toISOString() };
     }

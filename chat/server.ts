@@ -1,4 +1,4 @@
-// Owns the HTTP side: routes, the order of the doors, the upgrade, the drain.
+// Owns the HTTP side: routes, the order of the doors, the upgrade, farewells.
 // Never knows what is said in a room.
 // Invariant: a connection that got past the doors is in `connections` until its
 // socket is gone, also when its session ended long before.
@@ -11,17 +11,15 @@ import {
 } from "./doors.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
+import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
-import { CloseCode, parseRoom, SUBPROTOCOL } from "./protocol.ts";
-import type { Session } from "./session.ts";
+import { Overload } from "./overload.ts";
+import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
+import type { Farewell, Session } from "./session.ts";
+import { isLocal, tellHealth, tellMetrics } from "./status.ts";
 import { PlainSession } from "./session_plain.ts";
 import { V1Session } from "./session_v1.ts";
-
-/** What comes from outside; a test may bring its own. */
-export interface World {
-  now: () => number;
-  random: () => number;
-}
+import type { World } from "./world.ts";
 
 export interface Server {
   /** Where it listens; the port is the real one if 0 was asked for. */
@@ -29,6 +27,13 @@ export interface Server {
   readonly lobby: Lobby;
   /** Everyone past the doors, with a promise that the socket is gone. */
   readonly connections: ReadonlyMap<Session, Promise<void>>;
+  /** The watch over memory and what waits; for tests. */
+  readonly overload: Overload;
+  /**
+   * Closes every client with a hint to come back, ends what Deno alone cannot
+   * end (unfinished requests, endless messages), and listens anew.
+   */
+  reopen(reason: string, farewell: Farewell): Promise<void>;
   /**
    * Lets no one in any more, closes every client with 1001 and returns when
    * all are gone, at the latest after `deadlineMs`.
@@ -37,6 +42,22 @@ export interface Server {
 }
 
 const RETRY_AFTER_SECONDS = 5;
+
+/** Origin, invitation and lack of space; not what a client got wrong. */
+const NOTABLE_REFUSALS = new Set([401, 403, 429, 503]);
+
+/** Clients asked to come back are spread over so much time. */
+const RETURN_AT_EARLIEST_MS = 1_000;
+const RETURN_SPREAD_MS_PER_CLIENT = 5;
+const RETURN_SPREAD_MAX_MS = 60_000;
+
+/** How long clients have to answer a farewell before they are cut off. */
+const FAREWELL_MS = 250;
+
+/** When the listener failed so often in a row, what hogs it is cut off. */
+const LISTENER_FAILURES = 3;
+const LISTENER_FAILURES_WITHIN_MS = 10_000;
+const LISTENER_CUT_EVERY_MS = 60_000;
 
 /** How long a handshake may take to be completed, once it was answered. */
 const OPEN_TIMEOUT_MS = 10_000;
@@ -55,16 +76,21 @@ export function serve(
   options: Options,
   assets: Assets,
   log: Log,
-  world: World = { now: Date.now, random: Math.random },
+  world: World,
 ): Server {
   // A quarter, so that a turn alone never makes a member look slow.
   const lobby = new Lobby(
     { maxRooms: options.maxRooms, maxTurnChars: options.sendLimit / 4 },
     log,
-    world.now,
-    world.random,
+    world,
   );
   const connections = new Map<Session, Promise<void>>();
+  const overload = new Overload(
+    options,
+    () => connections.keys(),
+    world,
+    () => void reopen("memory", "overloaded"),
+  );
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
@@ -84,7 +110,21 @@ export function serve(
       return sentence(404, `There is nothing here: all is below ${base}.`);
     }
     const path = url.pathname.slice(base.length - 1);
-    if (path === "/ws") return upgrade(request, url, remoteAddr);
+    if (path === "/ws") {
+      const answer = upgrade(request, url, remoteAddr);
+      noteHandshake(answer, remoteAddr.hostname);
+      return answer;
+    }
+    if (path === "/healthz") return tellHealth(world, overload, isDraining);
+    if (path === "/metrics") {
+      return options.publicMetrics || isLocal(request.headers, remoteAddr)
+        ? tellMetrics(world, overload, lobby, connections.size)
+        : sentence(
+          403,
+          "Metrics are for this machine only. " +
+            "The server's operator can show them with --public-metrics.",
+        );
+    }
     const response = serveAsset(assets, request, path) ??
       sentence(404, `There is nothing at ${url.pathname}.`);
     for (const [name, value] of securityHeaders) {
@@ -150,7 +190,14 @@ export function serve(
     });
     // Not by Deno's option, which knows only lists with ", " between.
     if (isV1) response.headers.set("sec-websocket-protocol", SUBPROTOCOL);
-    const at = { lobby, roomName, limits: options, now: world.now };
+    const at = {
+      lobby,
+      roomName,
+      limits: options,
+      overload,
+      world,
+      client: peer.hostname,
+    };
     const session = isV1
       ? new V1Session(socket, at)
       : new PlainSession(socket, at);
@@ -169,44 +216,115 @@ export function serve(
     return response;
   }
 
+  async function noteHandshake(
+    answer: Response | Promise<Response>,
+    client: string,
+  ): Promise<void> {
+    const { status } = await answer;
+    world.metrics.handshakes.add(1, `${status}`);
+    if (!NOTABLE_REFUSALS.has(status)) return;
+    const message = "A client was not let in.";
+    world.logger.log("info", "refusal", message, { status, client });
+  }
+
   function whyNoSpace(roomName: string): string | undefined {
     if (isDraining) return "The server is shutting down.";
     if (connections.size >= options.maxClients) {
       return "The server is full: try again later.";
     }
+    if (overload.isTight) return "The server is overloaded: try again later.";
     if (!lobby.hasSpaceFor(roomName)) {
       return "There are too many rooms: join an existing one or come later.";
     }
     return undefined;
   }
 
-  const listener = Deno.serve({
-    port: options.port,
-    hostname: options.host,
-    onListen: () => {},
-    onError: (fault) => {
-      console.error("partyline: a request failed:", fault);
-      return sentence(500, "The server failed at this request.");
-    },
-  }, handle);
+  const listener = new Listener(
+    (port, signal) =>
+      Deno.serve({
+        port,
+        hostname: options.host,
+        signal,
+        onListen: () => {},
+        onError: (fault) => {
+          world.logger.fault("A request failed.", fault);
+          return sentence(500, "The server failed at this request.");
+        },
+      }, handle),
+    options.port,
+    world.logger,
+    onListenerFailure,
+  );
+  overload.start();
+
+  let failuresMs: number[] = [];
+  let cutAtMs = -Infinity;
+
+  /** Without a free descriptor nobody comes in: end what may hold them. */
+  function onListenerFailure(): void {
+    const nowMs = performance.now();
+    failuresMs = failuresMs.filter((atMs) =>
+      nowMs - atMs < LISTENER_FAILURES_WITHIN_MS
+    );
+    failuresMs.push(nowMs);
+    if (failuresMs.length < LISTENER_FAILURES) return;
+    if (nowMs - cutAtMs < LISTENER_CUT_EVERY_MS) return;
+    cutAtMs = nowMs;
+    reopen("descriptors", "overloaded");
+  }
+
+  function bidFarewell(why: Farewell): void {
+    const spreadMs = Math.min(
+      RETURN_SPREAD_MAX_MS,
+      connections.size * RETURN_SPREAD_MS_PER_CLIENT,
+    );
+    for (const session of connections.keys()) {
+      session.dismiss(why, RETURN_AT_EARLIEST_MS + world.random() * spreadMs);
+    }
+  }
+
+  /** Resolves when all that ever opened are gone. */
+  async function areGone(): Promise<void> {
+    const open = [...connections].filter(([session]) => session.hasOpened);
+    await Promise.all(open.map(([, isGone]) => isGone));
+  }
+
+  async function reopen(reason: string, farewell: Farewell): Promise<void> {
+    if (isDraining) return;
+    const { metrics, logger } = world;
+    metrics.reopenings.add(1, reason);
+    logger.log("warn", "reopening", "All connections are closed.", { reason });
+    bidFarewell(farewell);
+    await within(FAREWELL_MS, areGone());
+    if (!isDraining) listener.cut();
+  }
 
   async function drain(deadlineMs: number): Promise<void> {
     isDraining = true;
     invitation?.close();
-    for (const session of connections.keys()) {
-      session.close(CloseCode.shuttingDown, "the server is shutting down");
-    }
-    const { promise: isLate, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, deadlineMs);
-    const open = [...connections].filter(([session]) => session.hasOpened)
-      .map(([, isGone]) => isGone);
-    await Promise.race([Promise.all(open), isLate]);
+    bidFarewell("shutting_down");
+    await within(deadlineMs, areGone());
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
-    await Promise.race([listener.shutdown(), isLate]);
-    clearTimeout(timer);
+    await within(FAREWELL_MS, listener.close());
+    overload.stop();
   }
 
-  return { address: listener.addr, lobby, connections, drain };
+  return {
+    address: listener.address,
+    lobby,
+    connections,
+    overload,
+    reopen,
+    drain,
+  };
+}
+
+/** Waits for `promise`, at the longest `deadlineMs`. */
+async function within(deadlineMs: number, promise: Promise<void>) {
+  const { promise: isLate, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, deadlineMs);
+  await Promise.race([promise, isLate]);
+  clearTimeout(timer);
 }
 
 /** Whether a request is an opening handshake (RFC 6455 section 4.2.1). */

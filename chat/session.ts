@@ -11,7 +11,9 @@ import {
   exceedsBytes,
   exceedsChars,
 } from "./protocol.ts";
+import type { Overload } from "./overload.ts";
 import type { Member, Room, Turn } from "./room.ts";
+import type { World } from "./world.ts";
 
 /** Refusals in a row after which a client is let go. */
 export const MAX_REFUSALS = 50;
@@ -26,14 +28,38 @@ const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
 /** When to try again after the room had too much waiting. */
 const BUSY_RETRY_MS = 1_000;
 
+/** Why the server lets a client go, and what the client is told. */
+const EVICTIONS = {
+  binary_frame: [CloseCode.binaryFrame, "send text, not binary"],
+  flood: [CloseCode.policy, "too many refused messages"],
+  frame_too_large: [CloseCode.tooLarge, "frame too large"],
+  history_lost: [CloseCode.tryAgainLater, "the room's history was lost"],
+  history_moved: [CloseCode.tryAgainLater, "history moved on"],
+  late_hello: [CloseCode.protocolError, "no hello in time"],
+  log_unavailable: [CloseCode.tryAgainLater, "the log cannot be used"],
+  no_hello: [CloseCode.protocolError, "say hello first"],
+  not_json: [CloseCode.protocolError, "send JSON objects"],
+  server_fault: [CloseCode.serverFault, "server fault"],
+  slow_reader: [CloseCode.tryAgainLater, "reading too slowly"],
+  too_many_rooms: [CloseCode.tryAgainLater, "too many rooms"],
+} as const;
+
+/** Why the server closes connections that did nothing wrong. */
+const FAREWELLS = {
+  shutting_down: [CloseCode.shuttingDown, "the server is shutting down"],
+  restarting: [CloseCode.restarting, "the server is restarting"],
+  overloaded: [CloseCode.tryAgainLater, "the server is overloaded"],
+} as const;
+
+export type Eviction = keyof typeof EVICTIONS;
+export type Farewell = keyof typeof FAREWELLS;
+
 export interface SessionLimits {
   /** Messages per second; 0 for no limit. */
   rate: number;
   burst: number;
   maxMessage: number;
   maxFrame: number;
-  /** Bytes that may wait in the socket before the member is let go. */
-  sendLimit: number;
 }
 
 /** Where a session is and what holds it. */
@@ -41,7 +67,10 @@ export interface Surroundings {
   lobby: Lobby;
   roomName: string;
   limits: SessionLimits;
-  now: () => number;
+  overload: Overload;
+  world: World;
+  /** The address it comes from, for the operator's eyes. */
+  client: string;
 }
 
 export abstract class Session implements Member {
@@ -49,6 +78,7 @@ export abstract class Session implements Member {
   protected room: Room | undefined;
   #refusals = 0;
   #hasEnded = false;
+  #waitingAtEnd = 0;
   readonly #messages: TokenBucket;
 
   constructor(
@@ -80,8 +110,34 @@ export abstract class Session implements Member {
     retryAfterMs?: number,
   ): void;
 
+  /** Lets a client go for what it did, or for what cannot be done for it. */
+  evict(why: Eviction): void {
+    if (this.#hasEnded) return;
+    const { metrics, logger } = this.at.world;
+    const [code, reason] = EVICTIONS[why];
+    metrics.evictions.add(1, why);
+    logger.log("info", "eviction", `A client was let go: ${reason}.`, {
+      reason: why,
+      room: this.at.roomName,
+      client: this.at.client,
+    });
+    this.close(code, reason);
+  }
+
+  /** Closes with a hint when to come back. */
+  dismiss(why: Farewell, retryAfterMs: number): void {
+    const [code, reason] = FAREWELLS[why];
+    const seconds = Math.ceil(retryAfterMs / 1000);
+    const hint = `${reason}; come back in ${seconds} s`;
+    if (!this.#hasEnded) this.foretell(why, hint, retryAfterMs);
+    this.close(code, hint);
+  }
+
+  /** Tells why the end comes, where the dialect has more than a close code. */
+  protected foretell(_why: Farewell, _hint: string, _retryMs: number): void {}
+
   /** Leaves the room at once, then starts the closing handshake. */
-  close(code: number, reason: string): void {
+  protected close(code: number, reason: string): void {
     this.#end();
     // Deno waits for the peer's close frame without a limit; nothing here does.
     this.socket.close(code, reason);
@@ -94,6 +150,7 @@ export abstract class Session implements Member {
     id?: string,
     retryAfterMs?: number,
   ): void {
+    this.at.world.metrics.refusals.add(1, code);
     if (OWN_FAULTS.has(code)) this.blame();
     this.complain(code, message, id, retryAfterMs);
   }
@@ -101,13 +158,17 @@ export abstract class Session implements Member {
   /** Counts what a client must not do again and again. */
   protected blame(): void {
     this.#refusals++;
-    if (this.#refusals < MAX_REFUSALS) return;
-    this.close(CloseCode.policy, "too many refused messages");
+    if (this.#refusals >= MAX_REFUSALS) this.evict("flood");
   }
 
   /** Whether the handshake was ever completed. */
   get hasOpened(): boolean {
     return this.room !== undefined;
+  }
+
+  /** Bytes that wait to be sent; after the end at most as many as then. */
+  get waitingBytes(): number {
+    return this.#hasEnded ? this.#waitingAtEnd : this.socket.bufferedAmount;
   }
 
   protected get hasEnded(): boolean {
@@ -116,12 +177,12 @@ export abstract class Session implements Member {
 
   protected newBucket(): TokenBucket {
     const { rate, burst } = this.at.limits;
-    return new TokenBucket(rate, burst, this.at.now());
+    return new TokenBucket(rate, burst, this.at.world.now());
   }
 
   /** Passes a message to the room, or refuses it. */
   protected say(message: string, identity?: string, id?: string): void {
-    const { limits, now } = this.at;
+    const { limits, world } = this.at;
     if (exceedsChars(message, limits.maxMessage)) {
       return this.refuse(
         "too_long",
@@ -130,7 +191,7 @@ export abstract class Session implements Member {
         id,
       );
     }
-    const waitMs = this.#messages.take(now());
+    const waitMs = this.#messages.take(world.now());
     if (waitMs > 0) return this.refuseRate(waitMs, id);
     if (this.room?.say(this, message, identity, id)) return this.serve();
     this.refuse(
@@ -160,9 +221,10 @@ export abstract class Session implements Member {
     if (this.#hasEnded) return;
     // `send` never blocks and never fails: what a slow peer does not read
     // piles up in memory, and this is the only place that can see it.
-    if (this.socket.bufferedAmount > this.at.limits.sendLimit) {
-      return this.close(CloseCode.tryAgainLater, "reading too slowly");
+    if (this.socket.bufferedAmount > this.at.overload.sendLimit) {
+      return this.evict("slow_reader");
     }
+    this.at.overload.handOut(frame.length);
     this.socket.send(frame);
   }
 
@@ -176,31 +238,28 @@ export abstract class Session implements Member {
   }
 
   #fail(fault: unknown): void {
-    console.error("partyline: a connection failed:", fault);
-    this.close(CloseCode.serverFault, "server fault");
+    this.at.world.logger.fault("A connection failed.", fault);
+    this.evict("server_fault");
   }
 
   #enter(): void | Promise<void> {
     this.room = this.at.lobby.enter(this.at.roomName, this);
-    if (this.room === undefined) {
-      return this.close(CloseCode.tryAgainLater, "too many rooms");
-    }
+    if (this.room === undefined) return this.evict("too_many_rooms");
     return this.open(this.room);
   }
 
   #receive(data: unknown): void | Promise<void> {
     if (this.#hasEnded) return;
-    if (typeof data !== "string") {
-      return this.close(CloseCode.binaryFrame, "send text, not binary");
-    }
+    if (typeof data !== "string") return this.evict("binary_frame");
     if (exceedsBytes(data, this.at.limits.maxFrame)) {
-      return this.close(CloseCode.tooLarge, "frame too large");
+      return this.evict("frame_too_large");
     }
     return this.read(data);
   }
 
   #end(): void {
     if (this.#hasEnded) return;
+    this.#waitingAtEnd = this.socket.bufferedAmount;
     this.#hasEnded = true;
     if (this.room !== undefined) this.at.lobby.leave(this.room, this);
     this.release();

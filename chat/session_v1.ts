@@ -21,7 +21,7 @@ import {
   type WelcomeEvent,
 } from "./protocol.ts";
 import { LOG_RETRY_MS, type Room, type Turn } from "./room.ts";
-import { Session, type Surroundings } from "./session.ts";
+import { type Farewell, Session, type Surroundings } from "./session.ts";
 import { nameProblem } from "./names.ts";
 
 /** How long a client may take to say hello. */
@@ -49,7 +49,7 @@ export class V1Session extends Session {
   constructor(socket: WebSocket, at: Surroundings) {
     super(socket, at);
     this.#timer = setTimeout(
-      () => this.close(CloseCode.protocolError, "no hello in time"),
+      () => this.evict("late_hello"),
       HELLO_TIMEOUT_MS,
     );
   }
@@ -84,7 +84,7 @@ export class V1Session extends Session {
   }
 
   restart(): void {
-    this.close(CloseCode.tryAgainLater, "the room's history was lost");
+    this.evict("history_lost");
   }
 
   /** Nothing happens before the client says hello. */
@@ -93,14 +93,14 @@ export class V1Session extends Session {
   protected read(text: string): void | Promise<void> {
     const request = parseRequest(text);
     if (request === undefined) {
-      return this.close(CloseCode.protocolError, "send JSON objects");
+      return this.evict("not_json");
     }
     if (request.type === "malformed") {
       return this.refuse("invalid", request.message, request.id);
     }
     if (this.#state === "silent") {
       if (request.type === "hello") return this.#hello(request);
-      return this.close(CloseCode.protocolError, "say hello first");
+      return this.evict("no_hello");
     }
     if (this.#state === "joining" || request.type === "hello") {
       const message = "Say hello once, then wait for the welcome.";
@@ -110,7 +110,7 @@ export class V1Session extends Session {
     if (request.type === "message") {
       return this.say(request.message, this.#identity?.id, request.id);
     }
-    const waitMs = this.#requests.take(this.at.now());
+    const waitMs = this.#requests.take(this.at.world.now());
     if (waitMs === 0) {
       this.serve();
       return this.#answer(request);
@@ -118,6 +118,15 @@ export class V1Session extends Session {
     // Nobody misses a sign of typing, but a flood of them has to end.
     if (request.type === "typing") this.blame();
     else this.refuseRate(waitMs);
+  }
+
+  protected override foretell(
+    why: Farewell,
+    hint: string,
+    retryAfterMs: number,
+  ): void {
+    const sentence = `${hint.charAt(0).toUpperCase()}${hint.slice(1)}.`;
+    this.complain(why, sentence, undefined, Math.ceil(retryAfterMs));
   }
 
   protected complain(
@@ -170,9 +179,9 @@ export class V1Session extends Session {
       if (isNew) this.#tellOfWish(hello.name, identity);
       await this.#catchUp();
     } catch (error) {
-      console.error(`partyline: a hello failed: ${error}`);
+      this.at.world.logger.fault("A hello failed.", error);
       this.complain("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
-      this.close(CloseCode.tryAgainLater, "the log cannot be used");
+      this.evict("log_unavailable");
     }
   }
 
@@ -255,7 +264,7 @@ export class V1Session extends Session {
       await this.#untilRead();
       const page = await room.after(this.#position);
       if (page === undefined) {
-        return this.close(CloseCode.tryAgainLater, "history moved on");
+        return this.evict("history_moved");
       }
       const events = page.slice(0, missing);
       this.#position += events.length;
@@ -265,11 +274,13 @@ export class V1Session extends Session {
 
   /** Waits until most of what was sent has left this machine's memory. */
   async #untilRead(): Promise<void> {
-    const { sendLimit } = this.at.limits;
+    const { overload } = this.at;
     const giveUpAtMs = performance.now() + CATCH_UP_TIMEOUT_MS;
-    while (!this.hasEnded && this.socket.bufferedAmount > sendLimit / 4) {
+    while (
+      !this.hasEnded && this.socket.bufferedAmount > overload.sendLimit / 4
+    ) {
       if (performance.now() > giveUpAtMs) {
-        return this.close(CloseCode.tryAgainLater, "reading too slowly");
+        return this.evict("slow_reader");
       }
       await new Promise<void>((resolve) => {
         this.#timer = setTimeout(resolve, CATCH_UP_PAUSE_MS);
@@ -299,7 +310,7 @@ export class V1Session extends Session {
       if (error instanceof NameError) {
         return this.refuse(error.code, error.message);
       }
-      console.error(`partyline: a ${request.type} failed: ${error}`);
+      this.at.world.logger.fault(`A ${request.type} failed.`, error);
       this.refuse("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
     }
   }

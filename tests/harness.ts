@@ -11,7 +11,10 @@ import {
   SUBPROTOCOL,
   type WelcomeEvent,
 } from "../chat/protocol.ts";
-import { serve, type Server, type World } from "../chat/server.ts";
+import { Logger } from "../chat/logger.ts";
+import { Metrics } from "../chat/metrics.ts";
+import { serve, type Server } from "../chat/server.ts";
+import type { World } from "../chat/world.ts";
 
 export const STATIC = new URL("../static", import.meta.url).pathname;
 
@@ -56,6 +59,18 @@ export interface TestServer extends AsyncDisposable, Server {
   readonly ws: string;
 }
 
+/** The real clock and chance; the operator's lines are not shown. */
+export function newWorld(changes: Partial<World> = {}): World {
+  return {
+    now: Date.now,
+    random: Math.random,
+    memoryBytes: () => Deno.memoryUsage().rss,
+    logger: new Logger("text", () => {}, Date.now),
+    metrics: new Metrics(),
+    ...changes,
+  };
+}
+
 let assets: Assets | undefined;
 
 export async function startServer(
@@ -67,11 +82,7 @@ export async function startServer(
   const log = options.data === ":memory:"
     ? new MemoryLog(options.keep)
     : new SqliteLog(options.data, options.keep, 0);
-  const server = serve(options, assets, log, {
-    now: Date.now,
-    random: Math.random,
-    ...world,
-  });
+  const server = serve(options, assets, log, newWorld(world));
   const { port } = server.address;
   return {
     ...server,

@@ -5,6 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Lobby, NAME_REST_MS, NameError } from "../chat/lobby.ts";
 import { MemoryLog } from "../chat/log.ts";
 import type { Member } from "../chat/room.ts";
+import { newWorld } from "./harness.ts";
 
 const guest = (name = "guest"): Member => ({
   name,
@@ -20,7 +21,11 @@ function lobbyOf({
   maxRooms = 10,
   log = new MemoryLog(10),
 } = {}): Lobby {
-  return new Lobby({ maxRooms, maxTurnChars: 1_000 }, log, now, random);
+  return new Lobby(
+    { maxRooms, maxTurnChars: 1_000 },
+    log,
+    newWorld({ now, random }),
+  );
 }
 
 class Holder {

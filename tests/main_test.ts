@@ -11,11 +11,14 @@ import { Client, frame, Opcode, RawClient, soon, until } from "./harness.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
-/** The command line of `deno task start`. */
-function command(...args: string[]): Deno.Command {
+/** The command line of `deno task start`, maybe with few file descriptors. */
+function command(args: string[], maxFiles?: number): Deno.Command {
   const [, ...start] = config.tasks.start.replaceAll("'", "").split(" ");
-  return new Deno.Command(Deno.execPath(), {
-    args: [...start, "--data", ":memory:", ...args],
+  const deno = [Deno.execPath(), ...start, "--data", ":memory:", ...args];
+  const limited = ["sh", "-c", `ulimit -n ${maxFiles}; exec "$@"`, "sh"];
+  const [program = "", ...rest] = maxFiles ? [...limited, ...deno] : deno;
+  return new Deno.Command(program, {
+    args: rest,
     cwd: ROOT,
     stdout: "piped",
     stderr: "piped",
@@ -23,14 +26,14 @@ function command(...args: string[]): Deno.Command {
 }
 
 async function run(...args: string[]) {
-  const { code, stdout, stderr } = await command(...args).output();
+  const { code, stdout, stderr } = await command(args).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
 /** Starts the program on a free port and waits for its banner. */
-async function launch(...args: string[]) {
-  const child = command("--port", "0", ...args).spawn();
+async function launch(args: string[] = [], maxFiles?: number) {
+  const child = command(["--port", "0", ...args], maxFiles).spawn();
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   while (!text.includes("Ctrl-C")) {
@@ -89,7 +92,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 Deno.test("a stop does not wait for a stalled client and half a request", async () => {
-  const { child, port, end } = await launch("--rate", "0");
+  const { child, port, end } = await launch(["--rate", "0"]);
   using half = await RawClient.open(port);
   await half.write("GET / HTTP/1.1\r\n");
   using stalled = await RawClient.upgrade(port);
@@ -117,12 +120,47 @@ Deno.test("a second Ctrl-C ends at once", async () => {
   assertEquals(await end(), 130);
 });
 
+Deno.test({
+  name: "out of file descriptors it ends who holds them and goes on",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const { child, port, end } = await launch([], 90);
+    const hogs: RawClient[] = [];
+    const hog = async () => {
+      try {
+        const client = await RawClient.open(port);
+        hogs.push(client);
+        await client.write("GET / HT");
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    while (await hog());
+    let page = "";
+    await soon(
+      (async () => {
+        while (page === "") {
+          page = await fetch(`http://127.0.0.1:${port}/`, {
+            signal: AbortSignal.timeout(500),
+          }).then((response) => response.text()).catch(() => "");
+        }
+      })(),
+      "the page",
+    );
+    assertStringIncludes(page, "Partyline");
+    for (const client of hogs) client[Symbol.dispose]();
+    child.kill("SIGTERM");
+    assertEquals(await end(), 0);
+  },
+});
+
 Deno.test("--quiet prints nothing", async () => {
   // Port 0 is known only from the banner, so a port is found by hand.
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
-  const child = command("--quiet", "--port", `${port}`).spawn();
+  const child = command(["--quiet", "--port", `${port}`]).spawn();
   let client: Client | undefined;
   while (client === undefined) {
     client = await Client.open(`ws://127.0.0.1:${port}/ws`).catch(() =>
@@ -136,7 +174,7 @@ Deno.test("--quiet prints nothing", async () => {
 });
 
 Deno.test("--lan prints addresses or says that there are none", async () => {
-  const { child, text, end } = await launch("--lan");
+  const { child, text, end } = await launch(["--lan"]);
   assertMatch(text, /Others +(http:\/\/\d|cannot reach)/);
   child.kill("SIGTERM");
   assertEquals(await end(), 0);

@@ -11,7 +11,7 @@ import {
   Room,
   type Turn,
 } from "../chat/room.ts";
-import { until } from "./harness.ts";
+import { newWorld, until } from "./harness.ts";
 
 class Listener implements Member {
   readonly heard: string[] = [];
@@ -43,7 +43,13 @@ function roomOf(
   members: Listener[],
   { log = new MemoryLog(100_000) as Log, maxTurnChars = 256 * 1024 } = {},
 ) {
-  const room = new Room("lobby", log, maxTurnChars, () => 0, () => {});
+  const room = new Room(
+    "lobby",
+    log,
+    maxTurnChars,
+    newWorld({ now: () => 0 }),
+    () => {},
+  );
   for (const member of members) {
     room.guests.add(member);
     room.members.add(member);

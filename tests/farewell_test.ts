@@ -1,0 +1,138 @@
+// What a client hears when the server ends its connection without its fault,
+// and what listening anew promises: nothing is lost, and what Deno alone would
+// keep for ever is gone.
+import { assert, assertEquals } from "@std/assert";
+import { Listener } from "../chat/listener.ts";
+import {
+  Client,
+  frame,
+  newWorld,
+  Opcode,
+  RawClient,
+  soon,
+  startServer,
+  until,
+} from "./harness.ts";
+
+Deno.test("who is sent away by a stop is told when to come back", async () => {
+  await using server = await startServer({}, { random: () => 0.5 });
+  await using plain = await Client.open(server.ws);
+  await using v1 = await Client.join(server.ws);
+  const drained = server.drain(2_000);
+  const { code, message, retryAfter } = await v1.nextOf("error");
+  assertEquals([code, retryAfter], ["shutting_down", 1_005]);
+  assertEquals(
+    message,
+    "The server is shutting down; come back in 2 s.",
+  );
+  for (const client of [plain, v1]) {
+    const end = await soon(client.closed, "the close");
+    assertEquals(end.code, 1001);
+    assertEquals(end.reason, "the server is shutting down; come back in 2 s");
+  }
+  await drained;
+});
+
+Deno.test("the more are sent away, the longer their return is spread", async () => {
+  const asked: number[] = [];
+  await using server = await startServer({}, { random: () => 0.999 });
+  const clients = await Promise.all(
+    Array.from({ length: 100 }, () => Client.join(server.ws)),
+  );
+  const drained = server.drain(5_000);
+  for (const client of clients) {
+    asked.push((await client.nextOf("error")).retryAfter);
+    await client[Symbol.asyncDispose]();
+  }
+  await drained;
+  assertEquals(new Set(asked), new Set([1_000 + Math.ceil(0.999 * 500)]));
+});
+
+Deno.test("listening anew closes with 1012, and who returns missed nothing", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  a.request({ type: "message", message: "before", id: "1" });
+  await a.messagesUpTo("before");
+  const { key, epoch } = a.welcome;
+  await server.reopen("test", "restarting");
+  const { code, retryAfter } = await a.nextOf("error");
+  assertEquals(code, "restarting");
+  assert(retryAfter >= 1_000);
+  assertEquals((await soon(a.closed, "the close")).code, 1012);
+  const b = await eventually(() =>
+    Client.join(server.ws, { key, since: { epoch, seq: 0 } })
+  );
+  await using _ = b;
+  assertEquals(b.welcome.recovered, true);
+  await b.messagesUpTo("before");
+});
+
+/** The port is taken for a moment longer. */
+async function eventually<T>(open: () => Promise<T>): Promise<T> {
+  const giveUpAtMs = performance.now() + 10_000;
+  while (true) {
+    try {
+      return await open();
+    } catch (error) {
+      if (performance.now() > giveUpAtMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+Deno.test("listening anew ends half a request and an endless message", async () => {
+  await using server = await startServer();
+  using half = await RawClient.open(server.port);
+  await half.write("GET / HT");
+  using endless = await RawClient.upgrade(server.port);
+  await endless.write(frame(Opcode.text, "x".repeat(1_000), { fin: false }));
+  await until(() => server.connections.size === 1, "the connection");
+  await server.reopen("test", "overloaded");
+  assertEquals(await soon(half.readFrame(), "the end"), undefined);
+  // Its close frame comes, and then the end, though it never answers.
+  let last;
+  for (let next; (next = await soon(endless.readFrame(), "the end"));) {
+    last = next;
+  }
+  assertEquals(last?.opcode, Opcode.close);
+  await until(() => server.connections.size === 0, "nobody is left");
+});
+
+Deno.test("a listener that fails listens again on the same port", async () => {
+  const servers: Deno.HttpServer<Deno.NetAddr>[] = [];
+  const failures: string[] = [];
+  const finished: PromiseWithResolvers<void>[] = [];
+  const world = newWorld();
+  world.logger.log = (_level, event) => failures.push(event);
+  let failed = 0;
+  const listener = new Listener(
+    (port, signal) => {
+      const server = Deno.serve(
+        { port, hostname: "127.0.0.1", signal, onListen: () => {} },
+        () => new Response("here"),
+      );
+      servers.push(server);
+      const end = Promise.withResolvers<void>();
+      finished.push(end);
+      return Object.create(server, {
+        finished: { value: end.promise },
+        addr: { value: server.addr },
+        shutdown: { value: () => server.shutdown() },
+      });
+    },
+    0,
+    world.logger,
+    () => failed++,
+  );
+  const url = `http://127.0.0.1:${listener.address.port}`;
+  assertEquals(await (await fetch(url)).text(), "here");
+  await servers[0]?.shutdown();
+  finished[0]?.reject(new Error("no descriptor is left"));
+  assertEquals(await eventually(async () => (await fetch(url)).text()), "here");
+  assertEquals([failed, servers.length], [1, 2]);
+  assertEquals(failures, ["listener_failed"]);
+  await listener.close();
+  const { hostname, port } = listener.address;
+  const error = await Deno.connect({ hostname, port }).catch((error) => error);
+  assert(error instanceof Deno.errors.ConnectionRefused);
+});
