@@ -1,7 +1,8 @@
 // @ts-check
-// Owns what the page's address says: the room, the socket's address, the link
-// to share. It never navigates and never reads the page. Invariant: functions
-// of their arguments only; a room that they return is one the server accepts.
+// Owns what the page's address says: the room, the invitation, the socket's
+// address, the link to share. It never navigates and never reads the page.
+// Invariant: functions of their arguments only; a room that they return is one
+// the server accepts.
 
 const DEFAULT_ROOM = "lobby";
 const ROOM_NAME = /^[a-z0-9-]{1,32}$/;
@@ -19,6 +20,16 @@ export function roomFrom(search) {
 }
 
 /**
+ * The invitation code that comes with a link, or "". It is in the fragment,
+ * because that part of a link is sent to no server and stands in no log.
+ *
+ * @param {string} hash such as "#invite=cuckoo"
+ */
+export function invitationFrom(hash) {
+  return new URLSearchParams(hash.replace(/^#/, "")).get("invite") ?? "";
+}
+
+/**
  * What someone probably means who types a room's name: "Physics 2" is
  * physics-2. The result may still be invalid.
  *
@@ -33,25 +44,39 @@ export function tidyRoomName(typed) {
  *
  * @param {string} base the page's base address
  * @param {string} room
+ * @param {string} invitation the code, or ""
  */
-export function socketUrl(base, room) {
+export function socketUrl(base, room, invitation = "") {
   const url = new URL("ws", base);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   if (room !== DEFAULT_ROOM) url.searchParams.set("room", room);
+  if (invitation !== "") url.searchParams.set("invite", invitation);
   return url.href;
 }
 
 /**
- * The address of the page in this room, to share with others.
+ * The address of the page in this room, to share with others. With the code
+ * in it, whoever has the address may come in.
  *
  * @param {string} base the page's base address
  * @param {string} room
+ * @param {string} invitation the code, or ""
  */
-export function inviteUrl(base, room) {
+export function inviteUrl(base, room, invitation = "") {
   const url = new URL(base);
-  url.hash = "";
+  url.hash = invitation && `invite=${encodeURIComponent(invitation)}`;
   url.search = room === DEFAULT_ROOM ? "" : `?room=${room}`;
   return url.href;
+}
+
+/**
+ * The folder that the page is served from: "/" or "/chat/". Two servers may
+ * share an origin under different ones.
+ *
+ * @param {string} base the page's base address
+ */
+export function basePath(base) {
+  return new URL(".", base).pathname;
 }
 
 /**

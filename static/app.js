@@ -1,17 +1,23 @@
 // @ts-check
-// Owns the start: which room the page is for. It never connects by itself.
-// Invariant: with an invalid room nothing is connected, and the page says why.
+// Owns the start: which room the page is for, and with which invitation. It
+// never connects by itself. Invariant: with an invalid room nothing is
+// connected, and the page says why.
 
-import { roomFrom } from "./address.js";
+import { basePath, roomFrom } from "./address.js";
 import { byId } from "./dom.js";
 import { createStatus } from "./elements.js";
+import { Invitation } from "./invitation.js";
 import { setUpPanel } from "./panel.js";
 import { join } from "./room.js";
+import { tabMemory } from "./storage.js";
 
 const { room, asked } = roomFrom(location.search);
+const tab = tabMemory(basePath(document.baseURI));
+const invitation = new Invitation(tab);
+invitation.takeFromAddress();
 setUpPanel(room);
 if (room === null) refuse(asked);
-else join(room);
+else join(room, tab, invitation);
 
 /**
  * Says that there can be no such room, and that nothing is connected.

@@ -1,17 +1,22 @@
 // @ts-check
 // Owns one WebSocket and the wish to have it open: when it is lost, another
 // is opened, until the server says for good that it is not wanted. It never
-// touches the page or reads a frame. Invariant: at most one socket and one
-// timer at a time; what an older socket still says is not heard.
+// touches the page or reads a frame. Invariant: at most one socket or question
+// and one timer at a time; what an older one still says is not heard; nothing
+// but open() comes before the time that the server asked us to wait.
 
 import { CloseCode, SUBPROTOCOL } from "./protocol.js";
+import { askWhy, whyClosed } from "./refusal.js";
 
+/** @import { Refusal } from "./refusal.js" */
 /** @import { Timer } from "./heartbeat.js" */
 
 const BASE_DELAY_MS = 500;
 const MAX_DELAY_MS = 15_000;
 // A network that swallows packets would leave us "connecting" for minutes.
 const CONNECT_TIMEOUT_MS = 10_000;
+// Who asks us to stay away for a day gets a visitor every ten minutes.
+const MAX_WISH_MS = 600_000;
 // A server that accepts and hangs up at once must still see us back off.
 const STABLE_AFTER_MS = 5_000;
 // WebSocket.OPEN, written out so that a test's socket need not have it.
@@ -22,10 +27,13 @@ const OPEN = 1;
  * `offline`: the system says that there is no network; attempts go on quietly,
  * because a server on this very computer can be reached all the same.
  * `removed`, `takenOver`: the server hung up, and only open() tries again.
+ * `refused`, `uninvited`: it does not let us in, and only open() tries again.
+ * `why` is a sentence for a person.
  *
  * @typedef {"removed" | "takenOver"} Ending
  * @typedef {{ name: "connecting" | "open" | "offline" | Ending }
- *   | { name: "waiting", delayMs: number }} State
+ *   | { name: "waiting", delayMs: number, why: string | null }
+ *   | { name: "refused" | "uninvited", why: string }} State
  */
 
 /** @type {Map<number, Ending>} */
@@ -56,6 +64,8 @@ const ENDINGS = new Map([
  *
  * @typedef {object} Surroundings
  * @property {(url: string) => Socket} createSocket
+ * @property {(url: string, signal: AbortSignal) => Promise<Refusal | null>
+ *   } askWhy never rejects
  * @property {() => number} now in milliseconds
  * @property {() => number} random at least 0, less than 1
  * @property {(callback: () => void, delayMs: number) => Timer} setTimer
@@ -65,6 +75,7 @@ const ENDINGS = new Map([
 /** @type {Surroundings} */
 const realSurroundings = {
   createSocket: (url) => new WebSocket(url, SUBPROTOCOL),
+  askWhy,
   now: () => performance.now(),
   random: () => Math.random(),
   setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
@@ -83,12 +94,32 @@ export function retryDelayMs(attempt, random) {
   return random * Math.min(MAX_DELAY_MS, BASE_DELAY_MS * 2 ** attempt);
 }
 
+/**
+ * How long to stay away, in milliseconds, when the server tells everyone the
+ * same time: never less, and up to half as much again.
+ *
+ * @param {number} retryAfterMs
+ * @param {number} random at least 0, less than 1
+ */
+export function spreadMs(retryAfterMs, random) {
+  return retryAfterMs * (1 + random / 2);
+}
+
 export class Connection {
-  #url;
+  #createUrl;
+  #url = "";
   #handlers;
   #surroundings;
   /** @type {Socket | null} */
   #socket = null;
+  /** @type {AbortController | null} while we ask why a socket did not open */
+  #asking = null;
+  #asksFirst = false;
+  /** @type {{ why: string, untilMs: number } | null} the server's last one */
+  #wish = null;
+  // The last attempt was found blocked. One alone may be a coincidence: the
+  // server started just before we asked it.
+  #seemsBlocked = false;
   /** @type {Timer | undefined} */
   #timer = undefined;
   #attempt = 0;
@@ -100,12 +131,12 @@ export class Connection {
   /**
    * Nothing happens before open().
    *
-   * @param {string} url
+   * @param {() => string} createUrl called for every attempt
    * @param {Handlers} handlers
    * @param {Partial<Surroundings>} surroundings
    */
-  constructor(url, handlers, surroundings = {}) {
-    this.#url = url;
+  constructor(createUrl, handlers, surroundings = {}) {
+    this.#createUrl = createUrl;
     this.#handlers = handlers;
     this.#surroundings = { ...realSurroundings, ...surroundings };
   }
@@ -117,12 +148,35 @@ export class Connection {
   /** Opens the line now, instead of waiting, unless it is open or opening. */
   open() {
     this.#isWanted = true;
-    if (this.#socket === null) this.#connect();
+    if (this.#socket === null && this.#asking === null) this.#connect();
   }
 
-  /** As open(), but leaves a line alone that the server ended. */
+  /**
+   * The address is another one now: tries it at once, unless the line is open.
+   * It asks first whether we would be let in: the server counts a wrong
+   * invitation then once, and not both with the socket and with the question.
+   */
+  knock() {
+    this.#isWanted = true;
+    this.#asksFirst = true;
+    if (!this.isOpen) this.#connect();
+  }
+
+  /** As open(), but does as the server said: stays away, for now or for good. */
   wake() {
-    if (this.#isWanted) this.open();
+    if (this.#isWanted && this.#wishMs === 0) this.open();
+  }
+
+  /**
+   * The server told us how long to stay away once the line is lost, which it
+   * soon will be.
+   *
+   * @param {string} why
+   * @param {number} retryAfterMs
+   */
+  heed(why, retryAfterMs) {
+    const waitMs = Math.min(retryAfterMs, MAX_WISH_MS);
+    this.#stayAway(why, waitMs);
   }
 
   /** Drops the line, which is of no use any more, and opens another soon. */
@@ -144,8 +198,12 @@ export class Connection {
   /** Tell it when the system has a network again: it tries at once. */
   networkIsUp() {
     this.#networkUp = true;
-    // An attempt made through the network of before will not succeed.
-    if (this.#isWanted && !this.isOpen) this.#connect();
+    if (!this.#isWanted || this.isOpen) return;
+    // An attempt made through the network of before will not succeed, and
+    // those that failed say nothing about this one.
+    this.#attempt = 0;
+    if (this.#wishMs === 0) this.#connect();
+    else this.#retryLater();
   }
 
   /** Tell it when the system has lost its network. */
@@ -157,11 +215,17 @@ export class Connection {
 
   #connect() {
     this.#drop();
+    this.#url = this.#createUrl();
+    if (this.#asksFirst) this.#ask();
+    else this.#createSocket();
+    this.#report({ name: this.#networkUp ? "connecting" : "offline" });
+  }
+
+  #createSocket() {
     const socket = this.#surroundings.createSocket(this.#url);
     this.#socket = socket;
     this.#listenTo(socket);
-    this.#startTimer(() => this.#retryLater(), CONNECT_TIMEOUT_MS);
-    this.#report({ name: this.#networkUp ? "connecting" : "offline" });
+    this.#startTimer(() => this.#ask(), CONNECT_TIMEOUT_MS);
   }
 
   /** @param {Socket} socket */
@@ -182,29 +246,90 @@ export class Connection {
   /** @param {number} code */
   #closed(code) {
     const ending = ENDINGS.get(code);
-    if (ending === undefined) return this.#retryLater();
+    if (ending !== undefined) this.#end({ name: ending });
+    else if (this.#openedAt === null) this.#ask();
+    else this.#retryLater(whyClosed(code));
+  }
+
+  /** @param {State} state */
+  #end(state) {
     this.#isWanted = false;
     this.#drop();
-    this.#report({ name: ending });
+    this.#report(state);
   }
 
   #opened() {
     this.#stopTimer();
     this.#openedAt = this.#surroundings.now();
     this.#networkUp = true;
+    this.#seemsBlocked = false;
+    this.#wish = null;
     this.#report({ name: "open" });
   }
 
-  #retryLater() {
+  /** Finds out why the socket did not open, or whether it would. */
+  async #ask() {
+    this.#drop();
+    const asking = new AbortController();
+    this.#asking = asking;
+    this.#startTimer(() => this.#retryLater(), CONNECT_TIMEOUT_MS);
+    const refusal = await this.#surroundings.askWhy(this.#url, asking.signal);
+    if (asking === this.#asking) this.#answered(refusal);
+  }
+
+  /** @param {Refusal | null} refusal */
+  #answered(refusal) {
+    const isBlocked = refusal?.kind === "blocked";
+    if (isBlocked && this.#asksFirst) {
+      this.#asksFirst = false;
+      return this.#connect();
+    }
+    const isCoincidence = isBlocked && !this.#seemsBlocked;
+    this.#seemsBlocked = isBlocked;
+    if (refusal === null || isCoincidence) return this.#retryLater();
+    const { kind, why, retryAfterMs } = refusal;
+    if (kind === "uninvited") return this.#end({ name: "uninvited", why });
+    if (kind === "final") return this.#end({ name: "refused", why });
+    const waitMs = Math.min(retryAfterMs, MAX_WISH_MS);
+    this.#stayAway(why, spreadMs(waitMs, this.#surroundings.random()));
+    this.#retryLater(why);
+  }
+
+  /**
+   * @param {string} why
+   * @param {number} waitMs
+   */
+  #stayAway(why, waitMs) {
+    this.#wish = { why, untilMs: this.#surroundings.now() + waitMs };
+  }
+
+  /** @param {string | null} why */
+  #retryLater(why = null) {
     if (this.#wasStable()) this.#attempt = 0;
     this.#drop();
-    const random = this.#surroundings.random();
-    const delayMs = retryDelayMs(this.#attempt, random);
+    const delayMs = this.#nextDelayMs();
+    const reason = this.#wishMs > 0 ? this.#wish?.why ?? why : why;
     this.#attempt++;
     this.#startTimer(() => this.#connect(), delayMs);
     this.#report(
-      this.#networkUp ? { name: "waiting", delayMs } : { name: "offline" },
+      this.#networkUp
+        ? { name: "waiting", delayMs, why: reason }
+        : { name: "offline" },
     );
+  }
+
+  /** A wish stands for the first step of the backoff; later ones come on top. */
+  #nextDelayMs() {
+    const random = this.#surroundings.random();
+    const stepMs = retryDelayMs(this.#attempt, random);
+    const wishMs = this.#wishMs;
+    return wishMs > 0 && this.#attempt === 0 ? wishMs : wishMs + stepMs;
+  }
+
+  /** How long the server still wants us to stay away. */
+  get #wishMs() {
+    const untilMs = this.#wish?.untilMs ?? 0;
+    return Math.max(0, untilMs - this.#surroundings.now());
   }
 
   #wasStable() {
@@ -212,9 +337,11 @@ export class Connection {
       this.#surroundings.now() - this.#openedAt >= STABLE_AFTER_MS;
   }
 
-  /** Leaves no socket and no timer behind. */
+  /** Leaves no socket, no question and no timer behind. */
   #drop() {
     this.#stopTimer();
+    this.#asking?.abort();
+    this.#asking = null;
     const socket = this.#socket;
     this.#socket = null;
     this.#openedAt = null;

@@ -5,6 +5,7 @@
 
 import { Composer } from "./composer.js";
 import { byId } from "./dom.js";
+import { Door } from "./door.js";
 import { NameForm } from "./name_form.js";
 import { People } from "./people.js";
 import { Status } from "./status.js";
@@ -78,6 +79,16 @@ export function createPeople(members) {
     heading: byId("people-heading", HTMLElement),
     list: byId("people-list", HTMLElement),
   }, members);
+}
+
+/** @param {(code: string) => void} submit */
+export function createDoor(submit) {
+  return new Door({
+    covered: byId("main", HTMLElement),
+    form: byId("door", HTMLFormElement),
+    input: byId("door-input", HTMLInputElement),
+    note: byId("door-note", HTMLElement),
+  }, submit);
 }
 
 /** @param {(name: string) => boolean} rename */

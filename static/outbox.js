@@ -121,11 +121,13 @@ export class Outbox {
     this.#sendNext();
   }
 
-  /** What was under way may be lost: it is sent again when the line is up. */
+  /**
+   * What was under way may be lost: it is sent again when the line is up, but
+   * not sooner than the server said.
+   */
   lineDown() {
     this.#isUp = false;
     this.#underWay = null;
-    this.#stopTimer();
   }
 
   /**

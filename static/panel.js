@@ -1,7 +1,8 @@
 // @ts-check
 // Owns the panel with the form to change rooms and the address to share. It
 // never navigates: the browser sends the form. Invariant: the address to
-// share leads to the room that this page is in.
+// share leads to the room that this page is in; an invitation code in it has
+// let us in, and the panel says that it is there.
 
 import { inviteUrl, isLoopback, tidyRoomName } from "./address.js";
 import { byId } from "./dom.js";
@@ -24,13 +25,25 @@ export function setUpPanel(room) {
 function setUpInvite(room) {
   const address = byId("invite-address", HTMLInputElement);
   const note = byId("copy-note", HTMLElement);
-  address.value = inviteUrl(document.baseURI, room);
+  shareWith(room, "");
   byId("loopback-note", HTMLElement).hidden = !isLoopback(location.hostname);
   byId("copy-button", HTMLButtonElement).addEventListener("click", async () => {
     note.textContent = await copyFrom(address)
       ? "Copied."
       : "Selected: now copy it with the keyboard or the menu.";
   });
+}
+
+/**
+ * Shows the address to share.
+ *
+ * @param {string} room
+ * @param {string} code that lets people in, or ""
+ */
+export function shareWith(room, code) {
+  const address = byId("invite-address", HTMLInputElement);
+  address.value = inviteUrl(document.baseURI, room, code);
+  byId("invite-note", HTMLElement).hidden = code === "";
 }
 
 /**

@@ -7,8 +7,8 @@
 /** What the page asks for when it opens the WebSocket (RFC 6455, 1.9). */
 export const SUBPROTOCOL = "partyline.v1";
 
-/** Close codes after which coming back by itself would be wrong. */
-export const CloseCode = { removed: 4001, takenOver: 4002 };
+/** The close codes that mean one thing only to the page. */
+export const CloseCode = { restarting: 1012, removed: 4001, takenOver: 4002 };
 
 // A message's frame without its text takes less.
 const ENVELOPE_BYTES = 128;

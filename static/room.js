@@ -3,7 +3,7 @@
 // does the parts' work. Invariant: what comes takes one way, connection →
 // session → parts; what goes takes one way back, parts → session → connection.
 
-import { socketUrl } from "./address.js";
+import { basePath, socketUrl } from "./address.js";
 import { Backlog } from "./backlog.js";
 import { Connection } from "./connection.js";
 import { byId } from "./dom.js";
@@ -12,12 +12,16 @@ import { Heartbeat } from "./heartbeat.js";
 import { Identity } from "./identity.js";
 import { Members } from "./members.js";
 import { Outbox } from "./outbox.js";
+import { shareWith } from "./panel.js";
 import { maxLength } from "./protocol.js";
+import { farewell } from "./refusal.js";
 import { Session } from "./session.js";
-import { sharedMemory, tabMemory } from "./storage.js";
+import { sharedMemory } from "./storage.js";
 import { Title } from "./title.js";
 import { Typing } from "./typing.js";
 
+/** @import { Invitation } from "./invitation.js" */
+/** @import { Memory } from "./storage.js" */
 /** @import { State } from "./connection.js" */
 /** @import { Message, ServerError, ServerEvent } from "./protocol.js" */
 /** @import { Welcome } from "./protocol.js" */
@@ -26,18 +30,24 @@ import { Typing } from "./typing.js";
  * Joins a room, for as long as the page is open.
  *
  * @param {string} room
+ * @param {Memory} tab
+ * @param {Invitation} invitation
  */
-export async function join(room) {
-  const url = socketUrl(document.baseURI, room);
+export async function join(room, tab, invitation) {
+  const { baseURI } = document;
   const roomName = byId("room-name", HTMLElement);
   roomName.textContent = room;
   roomName.title = room;
-  byId("socket-address", HTMLElement).textContent = url;
-  const tab = tabMemory();
-  const identity = new Identity(tab, sharedMemory());
+  // Without the code: this may be on the wall, for all to see.
+  byId("socket-address", HTMLElement).textContent = socketUrl(baseURI, room);
+  const identity = new Identity(tab, sharedMemory(basePath(baseURI)));
   await identity.settle();
+  invitation.keep();
 
-  const connection = new Connection(url, { onState, onFrame });
+  const connection = new Connection(
+    () => socketUrl(baseURI, room, invitation.code),
+    { onState, onFrame },
+  );
   const session = new Session(
     {
       send: (text) => connection.send(text),
@@ -58,6 +68,10 @@ export async function join(room) {
 
   const title = new Title(`${room} · Partyline`);
   const status = elements.createStatus(() => connection.open());
+  const door = elements.createDoor((code) => {
+    invitation.use(code);
+    connection.knock();
+  });
   const composer = elements.createComposer(room, tab, {
     submit: say,
     onWrite: () => typing.wrote(),
@@ -94,6 +108,8 @@ export async function join(room) {
       return heartbeat.start();
     }
     status.show(state);
+    if (state.name === "uninvited") keepOut(state.why);
+    else if (state.name !== "connecting") door.stopAsking();
     transcript.showHint(false);
     session.end();
     heartbeat.stop();
@@ -101,6 +117,13 @@ export async function join(room) {
     backlog.forget();
     nameForm.lineDown();
     typing.clear();
+  }
+
+  /** @param {string} why */
+  function keepOut(why) {
+    door.ask(why, invitation.code);
+    invitation.use("");
+    shareWith(room, "");
   }
 
   /** @param {unknown} data */
@@ -151,6 +174,11 @@ export async function join(room) {
     composer.setMaxLength(maxLength(event.limits));
     transcript.showHint(true);
     status.show({ name: "open" });
+    shareWith(room, invitation.code);
+    if (door.isOpen) {
+      door.close();
+      composer.focus();
+    }
     if (hasBeenHere) note("Reconnected");
     hasBeenHere = true;
   }
@@ -168,6 +196,10 @@ export async function join(room) {
   /** @param {ServerError} error */
   function showError(error) {
     const { code, message, retryAfter } = error;
+    const goodbye = farewell(code) ?? (session.isWelcome ? null : message);
+    if (goodbye !== null && retryAfter !== null) {
+      return connection.heed(goodbye, retryAfter);
+    }
     if (!session.isWelcome) return status.note(message);
     if (outbox.refused(error)) {
       if (retryAfter === null) status.note("A message was not sent.");
@@ -240,10 +272,14 @@ export async function join(room) {
     connection.wake();
     heartbeat.check();
   });
+  addEventListener("hashchange", () => {
+    if (invitation.takeFromAddress()) connection.knock();
+  });
   addEventListener("pagehide", () => identity.giveUp());
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted && !identity.takeBack()) location.reload();
   });
   showUnsent();
-  connection.open();
+  if (invitation.code === "") connection.open();
+  else connection.knock();
 }

@@ -18,6 +18,8 @@ const WORDS = {
   closed: "Not connected",
   takenOver: "Not connected: you went on in another tab",
   removed: "Not connected: you were removed from this room",
+  refused: "Not connected",
+  uninvited: "Not connected: an invitation is needed",
 };
 
 /** @type {Partial<Record<Shown["name"], string>>} */
@@ -25,6 +27,7 @@ const BUTTON_WORDS = {
   waiting: "Try now",
   offline: "Try now",
   takenOver: "Use here",
+  refused: "Try again",
 };
 
 /**
@@ -56,12 +59,15 @@ export class Status {
     clearInterval(this.#ticker);
     countdown.textContent = "";
     page.dataset["line"] = state.name;
-    setText(text, WORDS[state.name]);
+    setText(text, wordsFor(state));
     if (state.name === "open") setText(note, "");
     const buttonWords = BUTTON_WORDS[state.name];
     tryNow.hidden = buttonWords === undefined;
     tryNow.textContent = buttonWords ?? "";
-    if (state.name === "waiting") this.#countDown(state.delayMs);
+    if (state.name !== "waiting") return;
+    // What the server wishes is news, how long it is, too; but only once.
+    countdown.ariaLive = state.why === null ? "off" : null;
+    this.#countDown(state);
   }
 
   /**
@@ -73,16 +79,35 @@ export class Status {
     setText(this.#parts.note, words);
   }
 
-  /** @param {number} delayMs */
-  #countDown(delayMs) {
+  /** @param {{ delayMs: number, why: string | null }} wait */
+  #countDown({ delayMs, why }) {
+    const { countdown } = this.#parts;
     const end = performance.now() + delayMs;
-    const tick = () => {
-      const seconds = Math.ceil((end - performance.now()) / 1000);
-      setText(this.#parts.countdown, ` in ${Math.max(1, seconds)} s`);
+    const words = () => {
+      const time = timeLeft(end - performance.now());
+      return why === null ? ` in ${time}` : ` Next try in ${time}.`;
     };
-    tick();
-    this.#ticker = setInterval(tick, TICK_MS);
+    setText(countdown, words());
+    this.#ticker = setInterval(() => {
+      if (countdown.textContent === words()) return;
+      countdown.ariaLive = "off";
+      setText(countdown, words());
+    }, TICK_MS);
   }
+}
+
+/** @param {Shown} state */
+function wordsFor(state) {
+  const why = state.name === "waiting" || state.name === "refused"
+    ? state.why
+    : null;
+  return why ?? WORDS[state.name];
+}
+
+/** @param {number} ms */
+function timeLeft(ms) {
+  const seconds = Math.max(1, Math.ceil(ms / 1000));
+  return seconds <= 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 /**

@@ -1,21 +1,25 @@
 // @ts-check
 // Owns what the browser keeps for the page between two loads. It never knows
 // what the values mean. Invariant: it works, if only until the page is left,
-// where the browser's storage is switched off or full.
-
-const PREFIX = "partyline.";
+// where the browser's storage is switched off or full; servers that share an
+// origin under different paths share nothing here.
 
 /** The part of the browser's Storage that is used here. */
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Store */
 
 export class Memory {
   #store;
+  #prefix;
   /** @type {Map<string, string>} */
   #values = new Map();
 
-  /** @param {Store | null} store */
-  constructor(store) {
+  /**
+   * @param {Store | null} store
+   * @param {string} path that the page is served from, as basePath gives it
+   */
+  constructor(store, path = "/") {
     this.#store = store;
+    this.#prefix = path === "/" ? "partyline." : `partyline${path}.`;
   }
 
   /**
@@ -24,8 +28,8 @@ export class Memory {
    */
   get(key) {
     try {
-      return this.#store?.getItem(PREFIX + key) ?? this.#values.get(key) ??
-        null;
+      return this.#store?.getItem(this.#prefix + key) ??
+        this.#values.get(key) ?? null;
     } catch {
       return this.#values.get(key) ?? null;
     }
@@ -38,10 +42,10 @@ export class Memory {
   set(key, value) {
     this.#values.set(key, value);
     try {
-      this.#store?.setItem(PREFIX + key, value);
+      this.#store?.setItem(this.#prefix + key, value);
     } catch {
       // An old value that stayed behind would be taken for the new one.
-      this.#store?.removeItem(PREFIX + key);
+      this.#store?.removeItem(this.#prefix + key);
     }
   }
 
@@ -49,19 +53,27 @@ export class Memory {
   clear() {
     this.#values.clear();
     for (const key of Object.keys(this.#store ?? {})) {
-      if (key.startsWith(PREFIX)) this.#store?.removeItem(key);
+      if (key.startsWith(this.#prefix)) this.#store?.removeItem(key);
     }
   }
 }
 
-/** What this tab keeps: it survives a reload, and a copy of the tab has it. */
-export function tabMemory() {
-  return new Memory(storeOf(() => sessionStorage));
+/**
+ * What this tab keeps: it survives a reload, and a copy of the tab has it.
+ *
+ * @param {string} path that the page is served from
+ */
+export function tabMemory(path) {
+  return new Memory(storeOf(() => sessionStorage), path);
 }
 
-/** What all tabs of this site share. */
-export function sharedMemory() {
-  return new Memory(storeOf(() => localStorage));
+/**
+ * What all tabs of this site share.
+ *
+ * @param {string} path that the page is served from
+ */
+export function sharedMemory(path) {
+  return new Memory(storeOf(() => localStorage), path);
 }
 
 /**

@@ -7,6 +7,7 @@ import {
   type Browser,
   type BrowserContextOptions,
   chromium,
+  type ConsoleMessage,
   type Locator,
   type Page,
 } from "npm:playwright-core@1.65.1";
@@ -27,6 +28,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // A public name for the servers of the tests.
+  "--host-resolver-rules=MAP class.example 127.0.0.1",
 ];
 
 const executablePath = findChromium();
@@ -72,6 +75,15 @@ export function test(
   });
 }
 
+/**
+ * A browser reports a lost or refused connection there, and the answer to the
+ * question why; the page cannot prevent it.
+ */
+function tellsOfRefusal(message: ConsoleMessage): boolean {
+  return message.text().startsWith("WebSocket connection to ") ||
+    new URL(message.location().url).pathname.endsWith("/ws");
+}
+
 /** A message as it stands in the transcript. */
 export interface Line {
   seq: number;
@@ -91,6 +103,7 @@ export class Tab implements AsyncDisposable {
   /** What it does not have yet. */
   readonly unsent: Locator;
   readonly nameField: Locator;
+  readonly codeField: Locator;
 
   private constructor(readonly page: Page, private readonly isOnly = true) {
     this.composer = page.getByRole("textbox", { name: "Message" });
@@ -98,10 +111,12 @@ export class Tab implements AsyncDisposable {
     this.lines = this.log.locator("#lines").getByRole("listitem");
     this.unsent = this.log.locator("#unsent").getByRole("listitem");
     this.nameField = page.getByRole("textbox", { name: "Your name" });
+    this.codeField = page.getByRole("textbox", { name: "Invitation code" });
     page.on("websocket", (socket) => this.sockets.push(socket.url()));
     page.on("pageerror", (error) => this.faults.push(String(error)));
     page.on("console", (message) => {
-      if (message.type() === "error") this.faults.push(message.text());
+      if (message.type() !== "error" || tellsOfRefusal(message)) return;
+      this.faults.push(message.text());
     });
   }
 
@@ -286,11 +301,7 @@ export class Tab implements AsyncDisposable {
 
   async [Symbol.asyncDispose]() {
     await (this.isOnly ? this.page.context() : this.page).close();
-    // A browser reports a lost connection there; the page cannot prevent it.
-    const faults = this.faults.filter((fault) =>
-      !fault.startsWith("WebSocket connection to ")
-    );
-    if (faults.length > 0) throw new Error(faults.join("\n"));
+    if (this.faults.length > 0) throw new Error(this.faults.join("\n"));
   }
 }
 

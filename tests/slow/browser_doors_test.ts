@@ -1,0 +1,400 @@
+// How the page stands at the door, in Chromium: what it says when the server
+// does not have it, when it comes back, how it asks for an invitation. All of
+// it against real servers; what stands between is played by a small front.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { SUBPROTOCOL } from "../../chat/protocol.ts";
+import { Client, startServer, type TestServer, until } from "../harness.ts";
+import { DESKTOP, PHONE, Tab, test } from "./browser.ts";
+
+/** What a front does with a request; undefined passes it on as it is. */
+type Rule = (request: Request, url: URL) => Response | string | undefined;
+
+/**
+ * A proxy in front of a server. Its rule answers a request itself or gives the
+ * address to pass it on to.
+ */
+function startFront(rule: Rule) {
+  const listener = Deno.serve(
+    { port: 0, hostname: "127.0.0.1", onListen: () => {} },
+    (request) => {
+      const verdict = rule(request, new URL(request.url));
+      if (verdict === undefined) return new Response(null, { status: 404 });
+      if (verdict instanceof Response) return verdict;
+      return request.headers.has("upgrade")
+        ? bridge(request, verdict.replace("http", "ws"))
+        : fetch(verdict, { redirect: "manual" });
+    },
+  );
+  return {
+    http: `http://127.0.0.1:${listener.addr.port}`,
+    [Symbol.asyncDispose]: () => listener.shutdown(),
+  };
+}
+
+/** Joins the socket of a request with another one. */
+async function bridge(request: Request, url: string): Promise<Response> {
+  const inner = new WebSocket(url, SUBPROTOCOL);
+  await new Promise((resolve, reject) => {
+    inner.onopen = resolve;
+    inner.onerror = reject;
+  });
+  const { socket, response } = Deno.upgradeWebSocket(request, {
+    protocol: SUBPROTOCOL,
+  });
+  socket.onmessage = ({ data }) => inner.send(data);
+  socket.onclose = () => inner.close();
+  inner.onmessage = ({ data }) => socket.send(data);
+  inner.onclose = () => socket.close();
+  return response;
+}
+
+/** Ends every connection as the server would that tells when to come back. */
+function sendAway(server: TestServer, retryAfterMs: number) {
+  for (const session of server.connections.keys()) {
+    session.refuse(
+      "restarting",
+      "The server is restarting.",
+      undefined,
+      retryAfterMs,
+    );
+    session.close(1012, "the server is restarting");
+  }
+}
+
+const countdown = (tab: Tab) => tab.page.locator("#status-countdown");
+const shareAddress = async (tab: Tab) =>
+  await tab.page.locator("#invite-address").inputValue();
+
+test("a full server is heard, and asked again when it said", async () => {
+  await using server = await startServer({ maxClients: 1 });
+  await using tab = await Tab.open(`${server.http}/?room=`);
+  await tab.stopClock();
+  {
+    await using _client = await Client.open(server.ws);
+    await tab.page.goto(server.http);
+    await tab.status("The server is full: try again later.");
+    // Spoken once, with the sentence; then silent.
+    assertMatch(
+      await countdown(tab).textContent() ?? "",
+      /^ Next try in \d s\.$/,
+    );
+    assertEquals(await countdown(tab).getAttribute("aria-live"), null);
+    await tab.page.clock.runFor(1_500);
+    assertEquals(await countdown(tab).getAttribute("aria-live"), "off");
+    await tab.page.clock.runFor(3_400);
+    assertEquals(tab.sockets.length, 1);
+  }
+  await until(() => server.connections.size === 0, "space");
+  await tab.page.clock.runFor(2_600);
+  await tab.status("Connected");
+  assertEquals(tab.sockets.length, 2);
+  assertEquals(await countdown(tab).textContent(), "");
+});
+
+test("“Try now” asks a full server at once", async () => {
+  await using server = await startServer({ maxClients: 1 });
+  await using client = await Client.open(server.ws);
+  await using tab = await Tab.open(server.http);
+  await tab.status("The server is full: try again later.");
+  client.socket.close();
+  await until(() => server.connections.size === 0, "space");
+  await tab.page.getByRole("button", { name: "Try now" }).click();
+  await tab.status("Connected");
+});
+
+test("a page under a name that is not listed says so and stops, until someone acts", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.open(`http://class.example:${server.port}/`);
+  await tab.status(
+    "Pages of another site may not connect. " +
+      "The server's operator can allow it with --allow-origin.",
+  );
+  await tab.page.evaluate("dispatchEvent(new Event('online'))");
+  assertEquals(tab.sockets.length, 1);
+  await tab.page.getByRole("button", { name: "Try again" }).click();
+  await tab.page.waitForFunction("document.body.dataset.line === 'refused'");
+  assertEquals(tab.sockets.length, 2);
+});
+
+test("where WebSocket is blocked on the way the page says so, and tries on", async () => {
+  await using server = await startServer();
+  let isBlocked = true;
+  await using front = startFront((request, { pathname, search }) =>
+    isBlocked && request.headers.has("upgrade")
+      ? new Response("no", { status: 400 })
+      : server.http + pathname + search
+  );
+  await using tab = await Tab.open(front.http);
+  await tab.status(
+    "The server can be reached, but something on the way blocks WebSocket.",
+  );
+  isBlocked = false;
+  await tab.status("Connected");
+  await tab.say("through");
+});
+
+test("an answer in HTML is not shown, and not a reason to give up", async () => {
+  await using server = await startServer();
+  let isDown = true;
+  await using front = startFront((_, { pathname, search }) =>
+    isDown && pathname === "/ws"
+      ? new Response("<h1>Bad Gateway</h1>", {
+        status: 502,
+        headers: { "content-type": "text/html" },
+      })
+      : server.http + pathname + search
+  );
+  await using tab = await Tab.open(front.http);
+  await tab.status("The server does not answer.");
+  isDown = false;
+  await tab.status("Connected");
+});
+
+test("when the server restarts the page comes back by itself, not before it was told", async () => {
+  const first = await startServer();
+  await using tab = await Tab.join(first.http);
+  await tab.say("before");
+  await tab.stopClock();
+  sendAway(first, 4_000);
+  await tab.status("The server is restarting.");
+  assertEquals(await countdown(tab).textContent(), " Next try in 4 s.");
+  await first[Symbol.asyncDispose]();
+  await tab.write("written meanwhile");
+  await using second = await startServer({ port: first.port });
+  // Looking at the tab again is no reason to come early, nor is the network.
+  await tab.page.evaluate(`
+    document.dispatchEvent(new Event("visibilitychange"));
+    dispatchEvent(new Event("online"));`);
+  await tab.page.clock.runFor(3_500);
+  assertEquals(tab.sockets.length, 1);
+  assertEquals(second.connections.size, 0);
+  await tab.page.clock.runFor(1_000);
+  await tab.status("Connected");
+  await tab.line("written meanwhile");
+  assertEquals(tab.sockets.length, 2);
+});
+
+test("the form asks for the invitation; a wrong code is told, the right one lets in", async () => {
+  await using server = await startServer({ invite: "cuckoo" });
+  await using tab = await Tab.open(`${server.http}/?room=physics`);
+  await tab.status("Not connected: an invitation is needed");
+  await tab.page.getByRole("form", { name: "By invitation only" }).waitFor();
+  assert(
+    await tab.codeField.evaluate((e) => e === e.ownerDocument.activeElement),
+  );
+  assert(await tab.log.isHidden());
+  assert(await tab.composer.isHidden());
+  await tab.page.keyboard.type("magpie");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.getByText("This invitation does not hold here").waitFor();
+  assertEquals(await tab.codeField.getAttribute("aria-invalid"), "true");
+  assert(
+    await tab.codeField.evaluate((e) => e === e.ownerDocument.activeElement),
+  );
+  await tab.page.keyboard.type("cuckoo");
+  assertEquals(await tab.codeField.inputValue(), "cuckoo");
+  await tab.page.keyboard.press("Enter");
+  await tab.status("Connected");
+  assert(await tab.codeField.isHidden());
+  assert(
+    await tab.composer.evaluate((e) => e === e.ownerDocument.activeElement),
+  );
+  await tab.say("let in");
+  assertEquals(
+    await shareAddress(tab),
+    `${server.http}/?room=physics#invite=cuckoo`,
+  );
+
+  await tab.page.reload();
+  await tab.line("let in");
+  await tab.page.getByRole("button", { name: "Rooms" }).click();
+  await tab.page.getByText("It contains the invitation code").waitFor();
+  await tab.page.getByLabel("Room name").fill("maths");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.waitForURL("**/?room=maths");
+  await tab.status("Connected");
+});
+
+test("the code of a link lets in, and is seen nowhere but in the address to share", async () => {
+  await using server = await startServer({ invite: "a+b c&d=#?%20ü" });
+  const link = `${server.http}/?room=physics#invite=${
+    encodeURIComponent("a+b c&d=#?%20ü")
+  }`;
+  await using tab = await Tab.join(link);
+  assertEquals(tab.page.url(), `${server.http}/?room=physics`);
+  assertEquals(await shareAddress(tab), link);
+  assertEquals(
+    await tab.page.locator("#socket-address").textContent(),
+    `${server.ws}?room=physics`,
+  );
+  assertEquals(await tab.page.evaluate("Object.keys(localStorage)"), [
+    "partyline.identities",
+  ]);
+  // A copy of the tab is someone else, but invited, too.
+  const copy = await tab.duplicate();
+  assert(
+    await copy.nameField.inputValue() !== await tab.nameField.inputValue(),
+  );
+});
+
+test("without an invitation there is none in the address to share", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(`${server.http}/?room=physics`);
+  assertEquals(await shareAddress(tab), `${server.http}/?room=physics`);
+  assert(await tab.page.locator("#invite-note").isHidden());
+});
+
+test("a wrong code in a link is told once to the server, and can be corrected by another link", async () => {
+  await using server = await startServer({ invite: "cuckoo" });
+  await using tab = await Tab.open(`${server.http}/#invite=magpie`);
+  await tab.page.getByText("This invitation does not hold here").waitFor();
+  assertEquals(await tab.codeField.inputValue(), "magpie");
+  assertEquals(tab.sockets, []);
+  assertEquals(await shareAddress(tab), `${server.http}/`);
+  await tab.page.goto(`${server.http}/#invite=cuckoo`);
+  await tab.status("Connected");
+  assertEquals(tab.page.url(), `${server.http}/`);
+});
+
+test("the whole link does as well as its code in the form", async () => {
+  await using server = await startServer({ invite: "two words" });
+  await using tab = await Tab.open(server.http);
+  await tab.codeField.fill(`${server.http}/?room=a#invite=two%20words`);
+  await tab.page.getByRole("button", { name: "Come in" }).click();
+  await tab.status("Connected");
+});
+
+test("after too many wrong codes the page waits as told, then tries the last one", async () => {
+  let nowMs = 0;
+  await using server = await startServer({ invite: "cuckoo" }, {
+    now: () => nowMs,
+  });
+  await using tab = await Tab.open(server.http);
+  await tab.codeField.fill("cuckoo");
+  const guesses = Array.from(
+    { length: 60 },
+    () =>
+      fetch(`${server.http}/ws?invite=x`).then((answer) =>
+        answer.body?.cancel()
+      ),
+  );
+  await Promise.all(guesses);
+  await tab.stopClock();
+  await tab.page.keyboard.press("Enter");
+  await tab.page.getByText("Too many wrong invitations").waitFor();
+  nowMs += 10_000;
+  assertEquals(tab.sockets.length, 1);
+  await tab.page.clock.runFor(2_000);
+  await tab.status("Connected");
+});
+
+test("who was in the room when the code changed keeps what was written and said", async () => {
+  const first = await startServer({ invite: "old" });
+  await using tab = await Tab.join(`${first.http}/#invite=old`);
+  await tab.say("before");
+  await tab.composer.fill("half a thou");
+  await first[Symbol.asyncDispose]();
+  await using _second = await startServer({ port: first.port, invite: "new" });
+  await tab.codeField.waitFor();
+  await tab.page.getByText("This invitation does not hold here").waitFor();
+  await tab.codeField.fill("new");
+  await tab.codeField.press("Enter");
+  await tab.status("Connected");
+  assertEquals(await tab.composer.inputValue(), "half a thou");
+  await tab.say("after");
+});
+
+test("under a base the page finds everything, and so do its links", async () => {
+  await using server = await startServer({ base: "/chat/", invite: "cuckoo" });
+  await using tab = await Tab.join(`${server.http}/chat?room=a#invite=cuckoo`);
+  assertEquals(tab.page.url(), `${server.http}/chat/?room=a`);
+  await tab.say("hello");
+  assertEquals(
+    await shareAddress(tab),
+    `${server.http}/chat/?room=a#invite=cuckoo`,
+  );
+  await tab.page.getByRole("link", { name: "Partyline" }).click();
+  await tab.page.waitForURL(`${server.http}/chat/`);
+  await tab.status("Connected");
+  const { hrefs, url } = await tab.page.evaluate<
+    { hrefs: string[]; url: string }
+  >(`
+    Promise.resolve({
+      hrefs: performance.getEntriesByType("resource").map(({ name }) => name),
+      url: document.querySelector("#hint a").href,
+    })`);
+  for (const href of [url, ...hrefs, ...tab.sockets]) {
+    assertEquals(new URL(href).pathname.slice(0, 6), "/chat/", href);
+  }
+});
+
+test("behind proxies that strip their path two servers share an origin, not their people", async () => {
+  await using first = await startServer();
+  await using second = await startServer();
+  await using front = startFront((_, { pathname, search }) => {
+    const [, name, rest] = /^\/(one|two)\/(.*)/.exec(pathname) ?? [];
+    if (name === undefined) return undefined;
+    return `${(name === "one" ? first : second).http}/${rest}${search}`;
+  });
+  await using one = await Tab.join(`${front.http}/one/`);
+  await one.renameTo("Ada");
+  const two = await one.another(`${front.http}/two/`);
+  await two.renameTo("Bob");
+  assertEquals(
+    (await one.page.evaluate<string[]>("Object.keys(localStorage)")).sort(),
+    ["partyline/one/.identities", "partyline/two/.identities"],
+  );
+  await two.page.goto(`${front.http}/one/?room=a`);
+  await two.status("Connected");
+  await two.page.goto(`${front.http}/two/`);
+  await two.status("Connected");
+  assertEquals(await two.nameField.inputValue(), "Bob");
+  await one.page.reload();
+  await one.status("Connected");
+  assertEquals(await one.nameField.inputValue(), "Ada");
+});
+
+const states: Record<string, (tab: Tab, server: TestServer) => Promise<void>> =
+  {
+    "the form for the invitation": async (tab) => {
+      await tab.codeField.waitFor();
+    },
+    "a refused invitation": async (tab) => {
+      await tab.codeField.fill("magpie");
+      await tab.codeField.press("Enter");
+      await tab.page.getByText("This invitation does not hold here").waitFor();
+    },
+    "a full server": async (tab, server) => {
+      await tab.page.goto(`${server.http}/#invite=cuckoo`);
+      await tab.status("The server is full: try again later.");
+    },
+    "a restart": async (tab, server) => {
+      for (const session of server.connections.keys()) session.close(1000, "");
+      await tab.page.goto(`${server.http}/#invite=cuckoo`);
+      await tab.status("Connected");
+      await tab.say("Hello?");
+      sendAway(server, 60_000);
+      await tab.status("The server is restarting.");
+    },
+  };
+
+for (const [state, enter] of Object.entries(states)) {
+  test(`axe finds nothing in ${state}, light or dark, wide or narrow`, async () => {
+    await using server = await startServer({ maxClients: 1, invite: "cuckoo" });
+    await using _client = await Client.open(`${server.ws}?invite=cuckoo`);
+    await using tab = await Tab.open(server.http);
+    await enter(tab, server);
+    for (const [device, viewport] of Object.entries({ DESKTOP, PHONE })) {
+      await tab.page.setViewportSize(viewport);
+      for (const colorScheme of ["light", "dark"] as const) {
+        await tab.page.emulateMedia({ colorScheme });
+        assertEquals(await tab.violations(), [], `${colorScheme} ${device}`);
+        const folder = Deno.env.get("PARTYLINE_SHOTS");
+        if (folder !== undefined) {
+          const path = `${folder}/${state} ${device} ${colorScheme}.png`;
+          await tab.page.screenshot({ path });
+        }
+      }
+    }
+  });
+}
