@@ -131,6 +131,12 @@ export class Lobby {
     return identity;
   }
 
+  /** Who is here under the identity of this key. */
+  async present(key: string, nowMs: number): Promise<Holder | undefined> {
+    const identity = await this.log.identify(key, nowMs);
+    return identity && this.#holders.get(identity.id);
+  }
+
   /** A new identity, called `wish` if that can be, else by a name made here. */
   async register(
     wish: string | undefined,

@@ -12,6 +12,9 @@ export const SERVER_NAME = "server";
 
 export const DEFAULT_ROOM = "lobby";
 
+/** Most networks cut a line that is silent for a minute. */
+export const KEEP_ALIVE_MS = 15_000;
+
 /** Longest `id` of a message, in characters (Unicode code points). */
 export const MAX_ID_CHARS = 64;
 /** How many messages a client may ask for at once. */
@@ -330,6 +333,14 @@ function isCount(
 export function parseRoom(url: URL): string | undefined {
   const room = url.searchParams.get("room") ?? DEFAULT_ROOM;
   return /^[a-z0-9-]{1,32}$/.test(room) ? room : undefined;
+}
+
+/** Reads `epoch:seq`, as an event's id has it; undefined if it is neither. */
+export function readSince(
+  text: string,
+): { epoch: string; seq: number } | undefined {
+  const [, epoch, seq] = /^(.+):(\d{1,15})$/.exec(text) ?? [];
+  return epoch === undefined ? undefined : { epoch, seq: Number(seq) };
 }
 
 /** Whether `text`, encoded as UTF-8, takes more than `maxBytes`. */

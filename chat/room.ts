@@ -21,6 +21,8 @@ export interface Member {
   deliver(turn: Turn): void;
   /** Takes the event of a message that it sent again, with its `seq`. */
   acknowledge(event: string, seq: number): void;
+  /** Hears that its message was stored, before it is delivered. */
+  stored?(event: string, id: string | undefined): void;
   /** Hears that its message was not stored, and may be after `retryAfterMs`. */
   refuse(
     code: ErrorCode,
@@ -63,33 +65,35 @@ export class Turn {
   /** The `seq` of the first and of the last message, if there is one. */
   readonly firstSeq: number | undefined;
   readonly lastSeq: number | undefined;
+  #events: string[] | undefined;
   #frame: string | undefined;
-  #presence: string | undefined;
+  #presence: string[] | undefined;
   #plain: string[] | undefined;
 
-  constructor(private readonly events: readonly Encoded[]) {
-    this.firstSeq = events.find(({ seq }) => seq !== 0)?.seq;
-    this.lastSeq = events.findLast(({ seq }) => seq !== 0)?.seq;
+  constructor(private readonly encoded: readonly Encoded[]) {
+    this.firstSeq = encoded.find(({ seq }) => seq !== 0)?.seq;
+    this.lastSeq = encoded.findLast(({ seq }) => seq !== 0)?.seq;
+  }
+
+  /** All of it, encoded. */
+  get events(): readonly string[] {
+    return this.#events ??= this.encoded.map(({ text }) => text);
   }
 
   /** All of it, as one frame of the full dialect. */
   get frame(): string {
-    return this.#frame ??= encodeFrame(this.events.map(({ text }) => text));
+    return this.#frame ??= encodeFrame(this.events);
   }
 
-  /** All but the messages, or "" if there is nothing else. */
-  get presence(): string {
-    if (this.#presence === undefined) {
-      const texts = this.events.filter(({ seq }) => seq === 0)
-        .map(({ text }) => text);
-      this.#presence = texts.length > 0 ? encodeFrame(texts) : "";
-    }
-    return this.#presence;
+  /** All but the messages. */
+  get presence(): readonly string[] {
+    return this.#presence ??= this.encoded.filter(({ seq }) => seq === 0)
+      .map(({ text }) => text);
   }
 
   /** What the plain dialect knows, a frame each. */
   get plain(): readonly string[] {
-    return this.#plain ??= this.events.filter(({ isPlain }) => isPlain)
+    return this.#plain ??= this.encoded.filter(({ isPlain }) => isPlain)
       .map(({ text }) => text);
   }
 }
@@ -330,6 +334,7 @@ export class Room {
       const result = stored[at++];
       if (result === undefined) continue;
       const { event, seq, isRepeat } = result;
+      entry.author.stored?.(event, entry.draft.id);
       if (isRepeat) {
         entry.author.acknowledge(event, seq);
         continue;

@@ -17,7 +17,7 @@ import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
 import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
-import type { Farewell, Session } from "./session.ts";
+import { attach, type Farewell, type Session } from "./session.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
 import { PlainSession } from "./session_plain.ts";
 import { V1Session } from "./session_v1.ts";
@@ -214,6 +214,7 @@ export function serve(
     const session = isV1
       ? new V1Session(socket, at)
       : new PlainSession(socket, at);
+    attach(socket, session);
     const isGone = new Promise<void>((resolve) => {
       // A connection that is reset during the handshake never reports its end.
       const timer = setTimeout(() => {

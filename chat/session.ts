@@ -1,7 +1,7 @@
-// Owns what the two dialects share of a WebSocket's life: guarded handlers,
-// frame size, rates, the send limit, the end. Never decides an order and never
-// sees another member.
-// Invariant: whatever the socket does, the end comes once; after it the
+// Owns what all clients share, however connected: guarded handlers, frame
+// size, rates, the send limit, the end. Never decides an order, never sees
+// another member, knows its transport only as a `Line`.
+// Invariant: whatever the client does, the end comes once; after it the
 // session is in no room, holds no name and sends nothing more.
 import { TokenBucket } from "./limits.ts";
 import type { Lobby } from "./lobby.ts";
@@ -62,6 +62,16 @@ export interface SessionLimits {
   maxFrame: number;
 }
 
+/** What carries a session's frames; a WebSocket is one. */
+export interface Line {
+  /** Bytes that wait to be sent. */
+  readonly bufferedAmount: number;
+  /** Takes a frame and the encoded events in it; never waits, never throws. */
+  send(frame: string, events: readonly string[]): void;
+  /** Starts to close. `ended` follows, at once or after a while. */
+  close(code: number, reason: string): void;
+}
+
 /** Where a session is and what holds it. */
 export interface Surroundings {
   lobby: Lobby;
@@ -82,16 +92,28 @@ export abstract class Session implements Member {
   readonly #messages: TokenBucket;
 
   constructor(
-    protected readonly socket: WebSocket,
+    readonly line: Line,
     protected readonly at: Surroundings,
   ) {
     this.#messages = this.newBucket();
-    // What is thrown in a socket's handler would end the process.
-    socket.onopen = () => this.guard(() => this.#enter());
-    socket.onmessage = (event) => this.guard(() => this.#receive(event.data));
-    // `close` follows an error only sometimes and may come twice.
-    socket.onerror = () => this.guard(() => this.#end());
-    socket.onclose = () => this.guard(() => this.#end());
+  }
+
+  // What is thrown in a handler of a socket would end the process, so these
+  // three never throw.
+
+  /** The line is ready. */
+  opened(): void {
+    this.guard(() => this.#enter());
+  }
+
+  /** A frame came: text, or what is not accepted. */
+  received(data: unknown): void {
+    this.guard(() => this.#receive(data));
+  }
+
+  /** The line is gone; may be told more than once. */
+  ended(): void {
+    this.guard(() => this.#end());
   }
 
   /** Begins, once the socket is open and there is a place in the room. */
@@ -140,7 +162,7 @@ export abstract class Session implements Member {
   close(code: number, reason: string): void {
     this.#end();
     // Deno waits for the peer's close frame without a limit; nothing here does.
-    this.socket.close(code, reason);
+    this.line.close(code, reason);
   }
 
   /** Tells the client alone what was refused; ends it if it does not listen. */
@@ -161,6 +183,10 @@ export abstract class Session implements Member {
     if (this.#refusals >= MAX_REFUSALS) this.evict("flood");
   }
 
+  get roomName(): string {
+    return this.at.roomName;
+  }
+
   /** Whether the handshake was ever completed. */
   get hasOpened(): boolean {
     return this.room !== undefined;
@@ -168,7 +194,7 @@ export abstract class Session implements Member {
 
   /** Bytes that wait to be sent; after the end at most as many as then. */
   get waitingBytes(): number {
-    return this.#hasEnded ? this.#waitingAtEnd : this.socket.bufferedAmount;
+    return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
   }
 
   protected get hasEnded(): boolean {
@@ -217,15 +243,15 @@ export abstract class Session implements Member {
     );
   }
 
-  protected send(frame: string): void {
+  protected send(frame: string, events: readonly string[] = [frame]): void {
     if (this.#hasEnded) return;
     // `send` never blocks and never fails: what a slow peer does not read
     // piles up in memory, and this is the only place that can see it.
-    if (this.socket.bufferedAmount > this.at.overload.sendLimit) {
+    if (this.line.bufferedAmount > this.at.overload.sendLimit) {
       return this.evict("slow_reader");
     }
     this.at.overload.handOut(frame.length);
-    this.socket.send(frame);
+    this.line.send(frame, events);
   }
 
   /** Runs a handler so that its fault costs this client only. */
@@ -259,9 +285,18 @@ export abstract class Session implements Member {
 
   #end(): void {
     if (this.#hasEnded) return;
-    this.#waitingAtEnd = this.socket.bufferedAmount;
+    this.#waitingAtEnd = this.line.bufferedAmount;
     this.#hasEnded = true;
     if (this.room !== undefined) this.at.lobby.leave(this.room, this);
     this.release();
   }
+}
+
+/** Makes a WebSocket the line of a session. */
+export function attach(socket: WebSocket, session: Session): void {
+  socket.onopen = () => session.opened();
+  socket.onmessage = ({ data }) => session.received(data);
+  // `close` follows an error only sometimes and may come twice.
+  socket.onerror = () => session.ended();
+  socket.onclose = () => session.ended();
 }

@@ -21,7 +21,12 @@ import {
   type WelcomeEvent,
 } from "./protocol.ts";
 import { LOG_RETRY_MS, type Room, type Turn } from "./room.ts";
-import { type Farewell, Session, type Surroundings } from "./session.ts";
+import {
+  type Farewell,
+  type Line,
+  Session,
+  type Surroundings,
+} from "./session.ts";
 import { nameProblem } from "./names.ts";
 
 /** How long a client may take to say hello. */
@@ -37,17 +42,32 @@ const LOG_FAILED = "The server's log cannot be used now. Try again.";
 
 type State = "silent" | "joining" | "catching up" | "live";
 
+/** What became of a message that came in a request of its own. */
+export type Answer =
+  | { type: "stored"; event: string }
+  | {
+    type: "refused";
+    code: ErrorCode;
+    message: string;
+    retryAfterMs: number | undefined;
+  }
+  | { type: "ended" };
+
 export class V1Session extends Session {
   #state: State = "silent";
   #identity: Identity | undefined;
+  #key = "";
   #position = 0;
   readonly #requests = this.newBucket();
   #renaming = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #endPause = () => {};
+  readonly #joined = Promise.withResolvers<void>();
+  /** Who waits to hear of a message, by its id. */
+  readonly #answers = new Map<string, (answer: Answer) => void>();
 
-  constructor(socket: WebSocket, at: Surroundings) {
-    super(socket, at);
+  constructor(line: Line, at: Surroundings) {
+    super(line, at);
     this.#timer = setTimeout(
       () => this.evict("late_hello"),
       HELLO_TIMEOUT_MS,
@@ -56,6 +76,48 @@ export class V1Session extends Session {
 
   get name(): string {
     return this.#identity?.name ?? "";
+  }
+
+  /** Resolves when it is in the room, or has ended. */
+  get joined(): Promise<void> {
+    return this.#joined.promise;
+  }
+
+  /** Reclaims its identity; a secret, and "" before the welcome. */
+  get key(): string {
+    return this.#key;
+  }
+
+  /** Names the life of the room's log. */
+  get epoch(): string {
+    return this.room?.head.epoch ?? "";
+  }
+
+  /** Says something, like a frame would, and returns what became of it. */
+  async post(message: string, id: string): Promise<Answer> {
+    await this.joined;
+    if (this.hasEnded) return { type: "ended" };
+    const { promise, resolve } = Promise.withResolvers<Answer>();
+    this.#answers.set(id, resolve);
+    this.received(JSON.stringify({ type: "message", message, id }));
+    const answer = await promise;
+    this.#answers.delete(id);
+    return answer;
+  }
+
+  stored(event: string, id: string | undefined): void {
+    if (id !== undefined) this.#answers.get(id)?.({ type: "stored", event });
+  }
+
+  override refuse(
+    code: ErrorCode,
+    message: string,
+    id?: string,
+    retryAfterMs?: number,
+  ): void {
+    const answer = { type: "refused", code, message, retryAfterMs } as const;
+    if (id !== undefined) this.#answers.get(id)?.(answer);
+    super.refuse(code, message, id, retryAfterMs);
   }
 
   /** A newer connection came with this one's key. */
@@ -72,15 +134,15 @@ export class V1Session extends Session {
       turn.firstSeq === this.#position + 1;
     if (this.#state === "live" && isNext) {
       this.#position = turn.lastSeq ?? this.#position;
-      return this.send(turn.frame);
+      return this.send(turn.frame, turn.events);
     }
-    if (turn.presence !== "") this.send(turn.presence);
+    if (turn.presence.length > 0) this.#pass(turn.presence);
     if (this.#state === "live") return this.#catchUp();
   }
 
   acknowledge(event: string, seq: number): void {
     // Who has not come so far yet gets it when catching up.
-    if (seq <= this.#position) this.send(encodeFrame([event]));
+    if (seq <= this.#position) this.#pass([event]);
   }
 
   restart(): void {
@@ -149,11 +211,17 @@ export class V1Session extends Session {
   protected release(): void {
     clearTimeout(this.#timer);
     this.#endPause();
+    this.#joined.resolve();
+    for (const answer of this.#answers.values()) answer({ type: "ended" });
     if (this.#identity) this.at.lobby.release(this.#identity, this);
   }
 
   #tell(event: ServerEvent): void {
-    this.send(encodeFrame([encode(event)]));
+    this.#pass([encode(event)]);
+  }
+
+  #pass(events: readonly string[]): void {
+    this.send(encodeFrame(events), events);
   }
 
   async #hello(hello: Hello): Promise<void> {
@@ -163,6 +231,7 @@ export class V1Session extends Session {
     if (room === undefined) return;
     try {
       const { identity, key, isNew } = await this.#identify(hello);
+      this.#key = key;
       await room.open();
       const missed = await this.#missed(room, hello);
       if (this.hasEnded) return;
@@ -173,9 +242,10 @@ export class V1Session extends Session {
       this.#position = position;
       this.#state = "catching up";
       room.join(this);
+      this.#joined.resolve();
       const seq = recovered ? room.head.seq : position;
       const welcome = this.#welcome(room, seq, key, recovered);
-      this.send(encodeFrame([encode(welcome), ...events]));
+      this.#pass([encode(welcome), ...events]);
       if (isNew) this.#tellOfWish(hello.name, identity);
       await this.#catchUp();
     } catch (error) {
@@ -268,7 +338,7 @@ export class V1Session extends Session {
       }
       const events = page.slice(0, missing);
       this.#position += events.length;
-      this.send(encodeFrame(events));
+      this.#pass(events);
     }
   }
 
@@ -277,7 +347,7 @@ export class V1Session extends Session {
     const { overload } = this.at;
     const giveUpAtMs = performance.now() + CATCH_UP_TIMEOUT_MS;
     while (
-      !this.hasEnded && this.socket.bufferedAmount > overload.sendLimit / 4
+      !this.hasEnded && this.line.bufferedAmount > overload.sendLimit / 4
     ) {
       if (performance.now() > giveUpAtMs) {
         return this.evict("slow_reader");
@@ -337,6 +407,6 @@ export class V1Session extends Session {
       before,
       count ?? DEFAULT_HISTORY,
     );
-    this.send(encodeFrame([encodeHistory(before, events, more)]));
+    this.#pass([encodeHistory(before, events, more)]);
   }
 }

@@ -1,0 +1,95 @@
+// Owns a member's line over single requests: what is for it waits here until
+// it asks, for as long as it keeps asking. Never reads a request.
+// Invariant: a message leaves only when the client says that it has it, so an
+// answer that is lost on the way loses none.
+import type { Line } from "./session.ts";
+
+/** How long someone who does not ask is still in the room. */
+export const LEASE_MS = 15_000;
+
+interface Letter {
+  event: string;
+  /** 0 for what is not a message. */
+  seq: number;
+}
+
+export class Mailbox implements Line {
+  /** The newest message that the client is known to have. */
+  floor = 0;
+  #letters: Letter[] = [];
+  #chars = 0;
+  /** Ends the wait of the request that is open now. */
+  #wake = () => {};
+  #hasEnded = false;
+  #lease: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(private readonly onEnd: () => void) {
+    this.#startLease();
+  }
+
+  get bufferedAmount(): number {
+    return this.#chars;
+  }
+
+  send(_frame: string, events: readonly string[]): void {
+    if (this.#hasEnded) return;
+    for (const event of events) {
+      const seq = /^\{"type":"message","seq":(\d+),/.exec(event)?.[1];
+      this.#letters.push({ event, seq: Number(seq ?? 0) });
+      this.#chars += event.length;
+    }
+    this.#wake();
+  }
+
+  close(): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#lease);
+    this.#wake();
+    this.onEnd();
+  }
+
+  /**
+   * What came after the message `seq`, waiting for it up to `waitMs`. A second
+   * request ends the wait of the first.
+   */
+  async take(seq: number, waitMs: number): Promise<string[]> {
+    this.floor = Math.max(this.floor, seq);
+    this.#drop((letter) => letter.seq > 0 && letter.seq <= seq);
+    this.#wake();
+    clearTimeout(this.#lease);
+    if (this.#letters.length === 0 && waitMs > 0 && !this.#hasEnded) {
+      await this.#wait(waitMs);
+    }
+    const events = this.#letters.map(({ event }) => event);
+    this.#drop((letter) => letter.seq === 0);
+    return events;
+  }
+
+  /** The answer is on its way, or nobody is there to take it. */
+  answered(): void {
+    this.#startLease();
+  }
+
+  async #wait(waitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, waitMs);
+    this.#wake = resolve;
+    await promise;
+    clearTimeout(timer);
+  }
+
+  #startLease(): void {
+    clearTimeout(this.#lease);
+    if (this.#hasEnded) return;
+    this.#lease = setTimeout(() => this.close(), LEASE_MS);
+  }
+
+  #drop(isGone: (letter: Letter) => boolean): void {
+    this.#letters = this.#letters.filter((letter) => !isGone(letter));
+    this.#chars = this.#letters.reduce(
+      (sum, { event }) => sum + event.length,
+      0,
+    );
+  }
+}

@@ -1,0 +1,86 @@
+// Owns a member's line over Server-Sent Events (WHATWG HTML section 9.2): what
+// goes down is a stream of events, what comes up is a POST each.
+// Never reads a request. Invariant: the `id:` of an event names the newest
+// message that the client has, once it has this one.
+import { KEEP_ALIVE_MS } from "./protocol.ts";
+import type { Line } from "./session.ts";
+
+const encoder = new TextEncoder();
+
+/** Until a client that lost its stream asks again, if nothing else is said. */
+const RETRY_MS = 1_000;
+
+/** With more than this waiting, the end does not wait for it. */
+const MAX_LEFT_BYTES = 64 * 1024;
+
+export class EventStream implements Line {
+  /** The body of the response. */
+  readonly body: ReadableStream<Uint8Array>;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #keepAlive: ReturnType<typeof setInterval>;
+
+  constructor(
+    /** Names the life of the room's log, for the ids. */
+    private readonly epoch: () => string,
+    private readonly onEnd: () => void,
+  ) {
+    this.body = new ReadableStream({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      cancel: () => this.#end(),
+    }, new ByteLengthQueuingStrategy({ highWaterMark: 0 }));
+    this.#write(`retry: ${RETRY_MS}\n\n`);
+    this.#keepAlive = setInterval(
+      () => this.#write(": still here\n\n"),
+      KEEP_ALIVE_MS,
+    );
+  }
+
+  get bufferedAmount(): number {
+    return -(this.#controller?.desiredSize ?? 0);
+  }
+
+  send(_frame: string, events: readonly string[]): void {
+    const epoch = this.epoch();
+    this.#write(events.map((event) => formatEvent(event, epoch)).join(""));
+  }
+
+  /**
+   * Tells code and reason as an event `close`, which SSE has no word for; who
+   * does not read is cut off.
+   */
+  close(code: number, reason: string): void {
+    if (this.bufferedAmount > MAX_LEFT_BYTES) {
+      this.#controller?.error(new Error(reason));
+    } else {
+      const data = JSON.stringify({ code, reason });
+      this.#write(`event: close\ndata: ${data}\n\n`);
+      this.#controller?.close();
+    }
+    this.#end();
+  }
+
+  #write(text: string): void {
+    this.#controller?.enqueue(encoder.encode(text));
+  }
+
+  #end(): void {
+    clearInterval(this.#keepAlive);
+    this.#controller = undefined;
+    this.onEnd();
+  }
+}
+
+/**
+ * One encoded event as SSE has it. A message is an event without a name, which
+ * a browser gives to `onmessage`; it brings the id that a browser sends back
+ * as `Last-Event-ID`. Encoded events have neither line breaks nor other order
+ * of their first fields.
+ */
+export function formatEvent(event: string, epoch: string): string {
+  const seq = /^\{"type":"message","seq":(\d+),/.exec(event)?.[1];
+  if (seq !== undefined) return `id: ${epoch}:${seq}\ndata: ${event}\n\n`;
+  const type = /^\{"type":"(\w+)"/.exec(event)?.[1];
+  return `event: ${type}\ndata: ${event}\n\n`;
+}
