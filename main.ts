@@ -3,6 +3,7 @@
 // Invariant: the process ends here, with 0 after a stop, 1 when it could not
 // start, 2 when an option was wrong, and by no client's doing.
 import { loadAssets } from "./chat/assets.ts";
+import { Certificate, CertificateError } from "./chat/certificate.ts";
 import { type Log, LogError, MemoryLog } from "./chat/log.ts";
 import { SqliteLog } from "./chat/log_sqlite.ts";
 import { Logger } from "./chat/logger.ts";
@@ -18,6 +19,7 @@ const FORGET_EVERY_MS = 5 * 60 * 1000;
 const options = readOptions();
 const logger = new Logger(options.log, console.error, Date.now);
 const assets = await loadAssets(`${import.meta.dirname}/static`);
+const certificate = openCertificate();
 const log = openLog();
 const server = start();
 keepAlive();
@@ -37,6 +39,16 @@ function readOptions() {
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
     end(2, `partyline: ${error.message}. See --help.`);
+  }
+}
+
+function openCertificate(): Certificate | undefined {
+  if (options.cert === "") return undefined;
+  try {
+    return new Certificate(options.cert, options.key, Date.now);
+  } catch (error) {
+    if (!(error instanceof CertificateError)) throw error;
+    end(1, `partyline: ${error.message}`);
   }
 }
 
@@ -60,7 +72,7 @@ function start() {
       memoryBytes: () => Deno.memoryUsage().rss,
       logger,
       metrics: new Metrics(),
-    });
+    }, certificate);
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
       end(1, `partyline: port ${port} is in use. Choose another with --port.`);

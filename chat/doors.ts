@@ -120,22 +120,23 @@ function sha256(text: string): Uint8Array {
 }
 
 /**
- * Whether a request may open a socket. A browser names the page's site in
+ * Whether a page may open a socket. A browser names the page's site in
  * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
- * of this server may, unless its host is a public name: such a name may have
- * been pointed here by a stranger (DNS rebinding), so it has to be listed.
+ * of this server, which is at `host`, may, unless that is a public name: such a
+ * name may have been pointed here, or at the proxy before it, by a stranger
+ * (DNS rebinding), so it has to be listed.
  */
 export function isAllowedOrigin(
-  request: Request,
+  origin: string | null,
+  host: string | null,
   allowed: string[],
 ): boolean {
-  const origin = request.headers.get("origin");
   if (origin === null || allowed.includes("*") || allowed.includes(origin)) {
     return true;
   }
   const url = URL.canParse(origin) ? new URL(origin) : undefined;
   return url !== undefined && /^https?:$/.test(url.protocol) &&
-    url.host === request.headers.get("host") && isLocalName(url.hostname);
+    url.host === host && isLocalName(url.hostname);
 }
 
 /** An address, or a name that no public DNS can give away. */

@@ -3,6 +3,7 @@
 // Invariant: one row of `settings` is the whole truth about a setting; the
 // parser, the help text and the defaults are read from it.
 import { parseArgs } from "node:util";
+import { Networks } from "./proxy.ts";
 
 /** What a user can set. Each is described, with its unit, in `settings`. */
 export interface Options {
@@ -14,6 +15,8 @@ export interface Options {
   invite: string;
   /** A path that begins and ends with a slash. */
   base: string;
+  /** IP addresses and CIDR blocks. */
+  trustProxy: string[];
   data: string;
   keep: number;
   rate: number;
@@ -24,6 +27,8 @@ export interface Options {
   maxClients: number;
   maxRooms: number;
   idleTimeout: number;
+  cert: string;
+  key: string;
   maxMemory: number;
   publicMetrics: boolean;
   log: "text" | "json";
@@ -77,6 +82,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     value: "PATH",
     help: "path below which all is served",
     read: readBase,
+  },
+  trustProxy: {
+    default: [],
+    value: "ADDRESS,…",
+    help: "proxies, also as CIDR, whose X-Forwarded-… holds",
+    read: readNetwork,
   },
   data: {
     default: "partyline.db",
@@ -146,6 +157,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     min: 2,
     max: 86_400,
   },
+  cert: {
+    default: "",
+    value: "FILE",
+    help: "certificate in PEM form: serve https and wss",
+  },
+  key: { default: "", value: "FILE", help: "its private key in PEM form" },
   maxMemory: {
     default: 1024,
     value: "MIB",
@@ -291,6 +308,18 @@ function readBase(text: string, source: string): string {
   );
 }
 
+function readNetwork(text: string, source: string): string {
+  try {
+    new Networks([text]);
+    return text;
+  } catch {
+    throw new OptionError(
+      `${source} takes IP addresses and CIDR blocks such as 10.0.0.0/8, ` +
+        `not "${text}"`,
+    );
+  }
+}
+
 /** Characters of JSON that one character may take, as \u0000 does. */
 const MAX_ESCAPE = 6;
 
@@ -299,6 +328,9 @@ function checkTogether(options: Options): Options {
     throw new OptionError(
       `--send-limit must be at least ${MAX_ESCAPE} times --max-message`,
     );
+  }
+  if ((options.cert === "") !== (options.key === "")) {
+    throw new OptionError("--cert and --key belong together: give both");
   }
   if (!options.lan) return options;
   if (options.host !== settings.host.default) {

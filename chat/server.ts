@@ -3,6 +3,7 @@
 // Invariant: a connection that got past the doors is in `connections` until its
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
+import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
   isAllowedOrigin,
@@ -14,6 +15,7 @@ import type { Log } from "./log.ts";
 import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
+import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
 import type { Farewell, Session } from "./session.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
@@ -27,6 +29,8 @@ export interface Server {
   readonly lobby: Lobby;
   /** Everyone past the doors, with a promise that the socket is gone. */
   readonly connections: ReadonlyMap<Session, Promise<void>>;
+  /** Reads the certificate again and, if it is new, serves with it. */
+  renewCertificate(): Promise<void>;
   /** The watch over memory and what waits; for tests. */
   readonly overload: Overload;
   /**
@@ -54,6 +58,8 @@ const RETURN_SPREAD_MAX_MS = 60_000;
 /** How long clients have to answer a farewell before they are cut off. */
 const FAREWELL_MS = 250;
 
+const RENEW_CERTIFICATE_EVERY_MS = 10_000;
+
 /** When the listener failed so often in a row, what hogs it is cut off. */
 const LISTENER_FAILURES = 3;
 const LISTENER_FAILURES_WITHIN_MS = 10_000;
@@ -77,6 +83,7 @@ export function serve(
   assets: Assets,
   log: Log,
   world: World,
+  certificate?: Certificate,
 ): Server {
   // A quarter, so that a turn alone never makes a member look slow.
   const lobby = new Lobby(
@@ -94,6 +101,7 @@ export function serve(
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
+  const trusted = new Networks(options.trustProxy);
   let isDraining = false;
 
   function handle(
@@ -111,8 +119,10 @@ export function serve(
     }
     const path = url.pathname.slice(base.length - 1);
     if (path === "/ws") {
-      const answer = upgrade(request, url, remoteAddr);
-      noteHandshake(answer, remoteAddr.hostname);
+      const { hostname } = remoteAddr;
+      const client = clientAddress(request.headers, hostname, trusted);
+      const answer = upgrade(request, url, remoteAddr, client);
+      noteHandshake(answer, client);
       return answer;
     }
     if (path === "/healthz") return tellHealth(world, overload, isDraining);
@@ -142,6 +152,7 @@ export function serve(
     request: Request,
     url: URL,
     peer: Deno.NetAddr,
+    client: string,
   ): Response | Promise<Response> {
     if (request.method !== "GET") {
       return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
@@ -153,7 +164,9 @@ export function serve(
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
-    if (!isAllowedOrigin(request, options.allowOrigin)) {
+    const origin = request.headers.get("origin");
+    const host = requestedHost(request.headers, peer.hostname, trusted);
+    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       return sentence(
         403,
         "Pages of another site may not connect. " +
@@ -196,7 +209,7 @@ export function serve(
       limits: options,
       overload,
       world,
-      client: peer.hostname,
+      client,
     };
     const session = isV1
       ? new V1Session(socket, at)
@@ -245,6 +258,7 @@ export function serve(
         port,
         hostname: options.host,
         signal,
+        ...certificate && { cert: certificate.cert, key: certificate.key },
         onListen: () => {},
         onError: (fault) => {
           world.logger.fault("A request failed.", fault);
@@ -256,6 +270,20 @@ export function serve(
     onListenerFailure,
   );
   overload.start();
+  const renewTimer = certificate &&
+    setInterval(renewCertificate, RENEW_CERTIFICATE_EVERY_MS);
+
+  async function renewCertificate(): Promise<void> {
+    try {
+      if (!certificate?.reload()) return;
+    } catch (error) {
+      if (!(error instanceof CertificateError)) throw error;
+      const message = `The old certificate stays in use: ${error.message}.`;
+      return world.logger.log("error", "certificate", message);
+    }
+    world.logger.log("info", "certificate", "There is a new certificate.");
+    await reopen("certificate", "restarting");
+  }
 
   let failuresMs: number[] = [];
   let cutAtMs = -Infinity;
@@ -306,6 +334,7 @@ export function serve(
     await within(deadlineMs, areGone());
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
     await within(FAREWELL_MS, listener.close());
+    clearInterval(renewTimer);
     overload.stop();
   }
 
@@ -313,6 +342,7 @@ export function serve(
     address: listener.address,
     lobby,
     connections,
+    renewCertificate,
     overload,
     reopen,
     drain,

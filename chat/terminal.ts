@@ -43,8 +43,9 @@ export function banner(
   const isLocal = /^(localhost|127\.|::1$)/.test(options.host);
   const own = isEverywhere || isLocal ? "localhost" : options.host;
   const { base, invite } = options;
+  const scheme = options.cert === "" ? "http" : "https";
   const link = (host: string) =>
-    `http://${bracketed(host)}:${port}${base}${fragment(invite)}`;
+    `${scheme}://${bracketed(host)}:${port}${base}${fragment(invite)}`;
   const lines = ["Partyline is on the air.", "", `  Open    ${link(own)}`];
   const others = isEverywhere ? lanAddresses(interfaces) : [];
   for (const address of others) lines.push(`  Others  ${link(address)}`);

@@ -1,8 +1,11 @@
-// What doors.ts promises: which pages may connect, who needs an invitation, and
-// how slow it is to guess one. The server is asked as a page or a program would.
+// What doors.ts and proxy.ts promise: which pages may connect, who needs an
+// invitation, how slow it is to guess one, and whose word a proxy's is. The
+// server is asked as a page or a program would.
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import fc from "npm:fast-check@4.10.2";
 import { Invitation } from "../chat/doors.ts";
+import { clientAddress, Networks, requestedHost } from "../chat/proxy.ts";
 import {
   Client,
   handshake,
@@ -263,4 +266,97 @@ Deno.test("a plain GET is refused for the reason of the handshake, or gets 426",
   await using _only = await Client.open(`${server.http}${inQuery}`);
   const [status, text] = await ask(inQuery);
   assertEquals([status, text], [503, "The server is full: try again later.\n"]);
+});
+
+const trusted = new Networks(["10.0.0.0/8", "192.0.2.7", "fd00::/8", "::1"]);
+
+for (
+  const [peer, forwarded, client] of [
+    ["203.0.113.5", null, "203.0.113.5"],
+    ["203.0.113.5", "198.51.100.1", "203.0.113.5"],
+    ["192.0.2.8", "198.51.100.1", "192.0.2.8"],
+    ["10.1.2.3", null, "10.1.2.3"],
+    ["10.1.2.3", "", "10.1.2.3"],
+    ["10.1.2.3", "198.51.100.1", "198.51.100.1"],
+    ["::ffff:10.1.2.3", "198.51.100.1", "198.51.100.1"],
+    ["::ffff:203.0.113.5", "198.51.100.1", "203.0.113.5"],
+    ["::1", "2001:db8::1", "2001:db8::1"],
+    ["192.0.2.7", "1.1.1.1, 198.51.100.1", "198.51.100.1"],
+    ["10.1.2.3", "1.1.1.1,198.51.100.1 , fd00::1,10.9.9.9", "198.51.100.1"],
+    ["10.1.2.3", "10.4.4.4, 10.5.5.5", "10.4.4.4"],
+    ["10.1.2.3", "198.51.100.1:5000", "198.51.100.1"],
+    ["10.1.2.3", "[2001:db8::1]:5000", "2001:db8::1"],
+    ["10.1.2.3", "[2001:db8::1]", "2001:db8::1"],
+    ["10.1.2.3", "::ffff:198.51.100.1", "198.51.100.1"],
+    ["10.1.2.3", "1.1.1.1, unknown", "10.1.2.3"],
+    ["10.1.2.3", "1.1.1.1, unknown, 10.5.5.5", "10.5.5.5"],
+    ["10.1.2.3", "1.1.1.1, ", "10.1.2.3"],
+    ["10.1.2.3", "198.51.100.256", "10.1.2.3"],
+    ["10.1.2.3", "fe80::1%eth0", "10.1.2.3"],
+    ["no address", "198.51.100.1", "no address"],
+  ] as const
+) {
+  const heard = forwarded === null ? "nothing" : `"${forwarded}"`;
+  Deno.test(`from ${peer} with ${heard} the client is ${client}`, () => {
+    const headers = new Headers();
+    if (forwarded !== null) headers.set("x-forwarded-for", forwarded);
+    assertEquals(clientAddress(headers, peer, trusted), client);
+  });
+}
+
+Deno.test("no header makes a stranger's word count, or throws", () => {
+  const words = fc.constantFrom(
+    ..."10.1.2.3|1.1.1.1|fd00::1|[::1]:5|,|, |:|[|]|%|/8|a|\t".split("|"),
+  );
+  const value = fc.array(words, { maxLength: 12 }).map((parts) =>
+    parts.join("")
+  );
+  fc.assert(fc.property(value, value, (own, added) => {
+    const headers = new Headers({
+      "x-forwarded-for": own,
+      "x-forwarded-host": own,
+      host: "class.local",
+    });
+    const stranger = "203.0.113.5";
+    assertEquals(clientAddress(headers, stranger, trusted), stranger);
+    assertEquals(requestedHost(headers, stranger, trusted), "class.local");
+    requestedHost(headers, "10.1.2.3", trusted);
+    clientAddress(headers, "10.1.2.3", trusted);
+    // Whatever a client sends: the trusted proxy appends whom it heard.
+    headers.set("x-forwarded-for", `${own}, ${added}, ${stranger}, 10.9.9.9`);
+    assertEquals(clientAddress(headers, "10.1.2.3", trusted), stranger);
+  }));
+});
+
+Deno.test("the host that a trusted proxy names is the page's own", async () => {
+  const behind = (name: string, forwarded: string) => ({
+    Host: "backend:9000",
+    Origin: `https://${name}`,
+    "X-Forwarded-Host": forwarded,
+  });
+  await using server = await startServer({ trustProxy: ["127.0.0.0/8"] });
+  for (
+    const [name, forwarded, status] of [
+      ["teacher.local", "teacher.local", 101],
+      ["teacher.local:8443", "teacher.local:8443", 101],
+      ["teacher.local", "evil.local, teacher.local", 101],
+      ["evil.local", "evil.local, teacher.local", 403],
+      ["evil.local", "teacher.local", 403],
+      ["backend:9000", "", 101],
+      ["backend:9000", "teacher.local", 403],
+      ["teacher.local", ",", 403],
+      // A public name has to be listed behind a proxy too.
+      ["class.example", "class.example", 403],
+    ] as const
+  ) {
+    const headers = behind(name, forwarded);
+    const answer = await knock(server.port, "/ws", headers);
+    assertEquals(answer.status, status, `${name} and ${forwarded}`);
+  }
+  for (const trustProxy of [[], ["10.0.0.0/8"]]) {
+    await using distrustful = await startServer({ trustProxy });
+    const headers = behind("teacher.local", "teacher.local");
+    const { status } = await knock(distrustful.port, "/ws", headers);
+    assertEquals(status, 403);
+  }
 });

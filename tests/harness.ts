@@ -2,6 +2,7 @@
 // can be awaited, a raw TCP client for bad frames, a deadline. Asserts nothing.
 // Invariant: all that is opened here is disposable, so a test leaks nothing.
 import { type Assets, loadAssets } from "../chat/assets.ts";
+import type { Certificate } from "../chat/certificate.ts";
 import { MemoryLog } from "../chat/log.ts";
 import { SqliteLog } from "../chat/log_sqlite.ts";
 import { defaultOptions, type Options } from "../chat/options.ts";
@@ -76,19 +77,20 @@ let assets: Assets | undefined;
 export async function startServer(
   changes: Partial<Options> = {},
   world: Partial<World> = {},
+  certificate?: Certificate,
 ): Promise<TestServer> {
   assets ??= await loadAssets(STATIC);
   const options = defaultOptions({ port: 0, data: ":memory:", ...changes });
   const log = options.data === ":memory:"
     ? new MemoryLog(options.keep)
     : new SqliteLog(options.data, options.keep, 0);
-  const server = serve(options, assets, log, newWorld(world));
+  const server = serve(options, assets, log, newWorld(world), certificate);
   const { port } = server.address;
   return {
     ...server,
     port,
-    http: `http://127.0.0.1:${port}`,
-    ws: `ws://127.0.0.1:${port}/ws`,
+    http: `http${certificate ? "s" : ""}://127.0.0.1:${port}`,
+    ws: `ws${certificate ? "s" : ""}://127.0.0.1:${port}/ws`,
     async [Symbol.asyncDispose]() {
       await server.drain(2_000);
       log.close();

@@ -91,6 +91,16 @@ for (
     ["--base \\chat", "a path such as /chat/"],
     ["--base /chät", "a path such as /chat/"],
     ["--base=", "--base needs a value"],
+    ["--trust-proxy proxy.example", '"proxy.example"'],
+    ["--trust-proxy 10.0.0.1,", '""'],
+    ["--trust-proxy 10.0.0.256", "CIDR blocks such as"],
+    ["--trust-proxy 10.0.0.0/33", "CIDR blocks such as"],
+    ["--trust-proxy fd00::/129", "CIDR blocks such as"],
+    ["--trust-proxy 10.0.0.0/", "CIDR blocks such as"],
+    ["--trust-proxy 10.0.0.0/8/8", "CIDR blocks such as"],
+    ["--trust-proxy 10.0.0.0/1e1", "CIDR blocks such as"],
+    ["--trust-proxy fe80::1%eth0", "CIDR blocks such as"],
+    ["--trust-proxy *", "CIDR blocks such as"],
     ["--invite=", "--invite needs a value"],
     ["--invite short", "6 to 64 characters"],
     [`--invite ${"x".repeat(65)}`, "6 to 64 characters"],
@@ -109,6 +119,13 @@ Deno.test("a base begins and ends with a slash, however it is given", () => {
   }
   assertEquals(parse("--base /").base, "/");
   assertEquals(parse("--base /~a/b-1/c_.d").base, "/~a/b-1/c_.d/");
+});
+
+Deno.test("trusted proxies are addresses and networks of both versions", () => {
+  assertEquals(
+    parse("--trust-proxy 10.0.0.1,fd00::/8 --trust-proxy ::1").trustProxy,
+    ["10.0.0.1", "fd00::/8", "::1"],
+  );
 });
 
 Deno.test("an invitation is not repeated in the complaint about it", () => {

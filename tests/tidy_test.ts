@@ -7,6 +7,7 @@ const ROOT = new URL("..", import.meta.url);
 /** What each file of chat/ may import from chat/. */
 const layers: Record<string, string[]> = {
   "assets.ts": [],
+  "certificate.ts": [],
   "doors.ts": ["limits.ts"],
   "limits.ts": [],
   "listener.ts": ["logger.ts"],
@@ -16,12 +17,14 @@ const layers: Record<string, string[]> = {
   "logger.ts": ["limits.ts"],
   "metrics.ts": [],
   "names.ts": [],
-  "options.ts": [],
+  "options.ts": ["proxy.ts"],
   "overload.ts": ["world.ts"],
   "protocol.ts": [],
+  "proxy.ts": [],
   "room.ts": ["log.ts", "protocol.ts", "world.ts"],
   "server.ts": [
     "assets.ts",
+    "certificate.ts",
     "doors.ts",
     "listener.ts",
     "lobby.ts",
@@ -29,6 +32,7 @@ const layers: Record<string, string[]> = {
     "options.ts",
     "overload.ts",
     "protocol.ts",
+    "proxy.ts",
     "session.ts",
     "session_plain.ts",
     "session_v1.ts",
