@@ -7,6 +7,7 @@ import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
   isAllowedOrigin,
+  pageOrigin,
   presentedCode,
   type Refusal,
 } from "./doors.ts";
@@ -164,7 +165,7 @@ export function serve(
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
-    const origin = request.headers.get("origin");
+    const origin = pageOrigin(request.headers);
     const host = requestedHost(request.headers, peer.hostname, trusted);
     if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       return sentence(
