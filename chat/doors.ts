@@ -112,6 +112,18 @@ function sha256(text: string): Uint8Array {
 }
 
 /**
+ * The site of the page that asks, or null for a program. A browser names it in
+ * `Origin` with a handshake, but not when a page asks its own server by `fetch`
+ * why that was refused; then the page sends it as `Referer` (RFC 9110 section
+ * 10.1.3).
+ */
+export function pageOrigin(headers: Headers): string | null {
+  const referer = headers.get("referer") ?? "";
+  return headers.get("origin") ??
+    (URL.canParse(referer) ? new URL(referer).origin : null);
+}
+
+/**
  * Whether a page may open a socket. A browser names the page's site in
  * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
  * of this server, which is at `host`, may, unless that is a public name: such a

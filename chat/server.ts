@@ -4,7 +4,12 @@
 // socket is gone, also when its session ended long before.
 import { type Assets, serveAsset } from "./assets.ts";
 import { type Certificate, CertificateError } from "./certificate.ts";
-import { Invitation, isAllowedOrigin, presentedCode } from "./doors.ts";
+import {
+  Invitation,
+  isAllowedOrigin,
+  pageOrigin,
+  presentedCode,
+} from "./doors.ts";
 import { openSocket, readSubprotocol } from "./handshake.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
@@ -192,8 +197,9 @@ export function serve(
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
+    const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    if (!isAllowedOrigin(headers.get("origin"), host, options.allowOrigin)) {
+    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       throw new Refusal(
         403,
         "Pages of another site may not connect. " +
