@@ -25,10 +25,7 @@ const server = start();
 keepAlive();
 stopOnSignal();
 forgetNowAndThen();
-if (!options.quiet) {
-  const interfaces = options.host === "0.0.0.0" ? Deno.networkInterfaces() : [];
-  console.log(banner(options, server.address.port, interfaces));
-}
+sayHello();
 
 function readOptions() {
   try {
@@ -90,6 +87,26 @@ function start() {
   }
 }
 
+/** A banner for a person, a line for a program. */
+function sayHello() {
+  const { hostname, port } = server.address;
+  if (options.log === "json") {
+    logger.log("info", "start", "The server listens.", { hostname, port });
+  } else if (!options.quiet) {
+    const isOpen = options.host === "0.0.0.0";
+    const interfaces = isOpen ? Deno.networkInterfaces() : [];
+    console.log(banner(options, port, interfaces));
+  }
+}
+
+function sayGoodbye() {
+  if (options.log === "json") {
+    logger.log("info", "stop", "The server stops.");
+  } else if (!options.quiet) {
+    console.log("Stopping. Ctrl-C again ends at once.");
+  }
+}
+
 /** The last net: what no handler caught is logged, and the server lives on. */
 function keepAlive() {
   addEventListener("error", (event) => {
@@ -108,7 +125,7 @@ function stopOnSignal() {
   const stop = async () => {
     if (isStopping) Deno.exit(130);
     isStopping = true;
-    if (!options.quiet) console.log("Stopping. Ctrl-C again ends at once.");
+    sayGoodbye();
     try {
       await server.drain(DRAIN_DEADLINE_MS);
     } finally {

@@ -24,12 +24,12 @@ export class EventStream implements Line {
     private readonly epoch: () => string,
     private readonly onEnd: () => void,
   ) {
-    this.body = new ReadableStream({
+    this.body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
       },
       cancel: () => this.#end(),
-    }, new ByteLengthQueuingStrategy({ highWaterMark: 0 }));
+    }, { highWaterMark: 0, size: (chunk) => chunk?.byteLength ?? 0 });
     this.#write(`retry: ${RETRY_MS}\n\n`);
     this.#keepAlive = setInterval(
       () => this.#write(": still here\n\n"),

@@ -12,7 +12,8 @@ import {
   readSince,
   type Request as Asked,
 } from "./protocol.ts";
-import type { Session, Surroundings } from "./session.ts";
+import { Refusal } from "./refusal.ts";
+import type { Line, Session, Surroundings } from "./session.ts";
 import { type Answer, V1Session } from "./session_v1.ts";
 import { EventStream } from "./sse.ts";
 
@@ -22,21 +23,15 @@ export const MAX_WAIT_SECONDS = 50;
 /** How long the body of a request may take. */
 const BODY_TIMEOUT_MS = 10_000;
 
-/** Says why something cannot be done, as HTTP. */
-export class TransportError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-    readonly retryAfterMs?: number,
-  ) {
-    super(message);
-  }
-}
-
 export interface Host {
   lobby: Lobby;
   /** Counts a session as a connection until it is gone; throws if too many. */
   admit(session: Session, isGone: Promise<void>): void;
+}
+
+interface Opened<L extends Line> {
+  session: V1Session;
+  line: L;
 }
 
 export class Transports {
@@ -47,11 +42,12 @@ export class Transports {
   /** `GET /events`: all that happens, as Server-Sent Events. */
   events(request: Request, url: URL, at: Surroundings): Response {
     const hello = readHello(request.headers, url);
-    const session: V1Session = this.#open(hello, at, (onEnd) => {
-      return new EventStream(() => session.epoch, onEnd);
-    });
-    const { body } = session.line as EventStream;
-    return new Response(body, {
+    const opened: Opened<EventStream> = this.#open(
+      hello,
+      at,
+      (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
+    );
+    return new Response(opened.line.body, {
       headers: {
         "content-type": "text/event-stream",
         "cache-control": "no-store, no-transform",
@@ -70,7 +66,7 @@ export class Transports {
     const hello = readHello(request.headers, url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
     const known = await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(hello, at).mailbox;
+    const mailbox = known ?? this.#openMailbox(hello, at).line;
     // The welcome is always on its way.
     const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
     try {
@@ -96,7 +92,7 @@ export class Transports {
     let session = present instanceof V1Session ? present : undefined;
     if (asked.type !== "message") {
       if (session === undefined) {
-        throw new TransportError(409, "Open /events or /messages first.");
+        throw new Refusal(409, "Open /events or /messages first.");
       }
       session.received(text);
       return json('{"accepted":true}', 202);
@@ -127,22 +123,25 @@ export class Transports {
   }
 
   #openMailbox(hello: Hello, at: Surroundings) {
-    const session = this.#open(hello, at, (onEnd) =>
-      new Mailbox(() => {
-        this.#mailboxes.delete(session);
-        onEnd();
-      }));
-    const mailbox = session.line as Mailbox;
-    this.#mailboxes.set(session, mailbox);
-    return { session, mailbox };
+    const opened: Opened<Mailbox> = this.#open(
+      hello,
+      at,
+      (onEnd) =>
+        new Mailbox(() => {
+          this.#mailboxes.delete(opened.session);
+          onEnd();
+        }),
+    );
+    this.#mailboxes.set(opened.session, opened.line);
+    return opened;
   }
 
   /** Opens a session on a line of HTTP, and says hello for it. */
-  #open(
+  #open<L extends Line>(
     hello: Hello,
     at: Surroundings,
-    newLine: (onEnd: () => void) => EventStream | Mailbox,
-  ): V1Session {
+    newLine: (onEnd: () => void) => L,
+  ): Opened<L> {
     const { promise: isGone, resolve } = Promise.withResolvers<void>();
     const line = newLine(() => {
       session.ended();
@@ -152,7 +151,7 @@ export class Transports {
     this.host.admit(session, isGone);
     session.opened();
     session.received(JSON.stringify(hello));
-    return session;
+    return { session, line };
   }
 }
 
@@ -169,7 +168,7 @@ function readHello(headers: Headers, url: URL): Hello {
   if (since !== null && since !== "") {
     const read = readSince(since);
     if (read === undefined) {
-      throw new TransportError(400, "since is an epoch and a seq: EPOCH:SEQ.");
+      throw new Refusal(400, "since is an epoch and a seq: EPOCH:SEQ.");
     }
     hello.since = read;
   }
@@ -186,7 +185,7 @@ function readCount(url: URL, name: string, max: number): number | undefined {
   if (text === null) return undefined;
   const count = /^\d+$/.test(text) ? Number(text) : NaN;
   if (count <= max) return count;
-  throw new TransportError(
+  throw new Refusal(
     400,
     `${name} is a whole number from 0 to ${max}.`,
   );
@@ -202,13 +201,13 @@ function readAsked(headers: Headers, text: string): Asked {
   }
   const asked = parseRequest(text);
   if (asked === undefined) {
-    throw new TransportError(400, "The body is not a JSON object.");
+    throw new Refusal(400, "The body is not a JSON object.");
   }
   if (asked.type === "malformed") {
-    throw new TransportError(400, asked.message);
+    throw new Refusal(400, asked.message);
   }
   if (asked.type === "hello") {
-    throw new TransportError(400, "GET /events or /messages says hello.");
+    throw new Refusal(400, "GET /events or /messages says hello.");
   }
   return asked;
 }
@@ -223,15 +222,15 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
       size += next.value.length;
       if (size > maxBytes) {
         await reader.cancel("too large");
-        throw new TransportError(413, `At most ${maxBytes} bytes are taken.`);
+        throw new Refusal(413, `At most ${maxBytes} bytes are taken.`);
       }
       chunks.push(next.value);
     }
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
       .decode(await new Blob(chunks).arrayBuffer());
   } catch (error) {
-    if (error instanceof TransportError) throw error;
-    throw new TransportError(400, "The body was not complete, or not UTF-8.");
+    if (error instanceof Refusal) throw error;
+    throw new Refusal(400, "The body was not complete, or not UTF-8.");
   } finally {
     clearTimeout(timer);
   }
@@ -249,14 +248,21 @@ function tell(answer: Answer, { key }: V1Session): Response {
     case "stored":
       return json(`{"key":${JSON.stringify(key)},"event":${answer.event}}`);
     case "refused":
-      throw new TransportError(
+      throw new Refusal(
         STATUS[answer.code] ?? 400,
         answer.message,
-        answer.retryAfterMs,
+        retryAfter(answer.retryAfterMs),
       );
     case "ended":
-      throw new TransportError(409, "Another connection took over this key.");
+      throw new Refusal(409, "Another connection took over this key.");
   }
+}
+
+/** In whole seconds (RFC 9110 section 10.2.3). */
+function retryAfter(ms: number | undefined): Record<string, string> {
+  return ms === undefined
+    ? {}
+    : { "retry-after": String(Math.ceil(ms / 1000)) };
 }
 
 function json(body: string, status = 200): Response {

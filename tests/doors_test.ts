@@ -68,6 +68,26 @@ Deno.test("a public name that leads here must be listed (DNS rebinding)", async 
   assertEquals((await knock(listed.port, "/ws", own)).status, 101);
 });
 
+Deno.test("a page that asks why it may not connect is known by its Referer", async () => {
+  await using server = await startServer({
+    allowOrigin: ["https://a.example"],
+  });
+  const answers = [
+    ["https://evil.example/", 403],
+    ["null", 426],
+    ["https://a.example/chat/", 426],
+    [`${server.http}/?room=a`, 426],
+  ] as const;
+  for (const [referer, status] of answers) {
+    const answer = await fetch(`${server.http}/ws`, { headers: { referer } });
+    await answer.body?.cancel();
+    assertEquals(answer.status, status, referer);
+  }
+  // A handshake is known by its Origin alone.
+  const both = { Origin: server.http, Referer: "https://evil.example/" };
+  assertEquals((await knock(server.port, "/ws", both)).status, 101);
+});
+
 Deno.test("the server's own origin and listed ones may connect", async () => {
   const listed = "https://class.example";
   await using server = await startServer({ allowOrigin: [listed] });

@@ -173,6 +173,28 @@ Deno.test("--quiet prints nothing", async () => {
   assertEquals([code, stdout.length, stderr.length], [0, 0, 0]);
 });
 
+Deno.test("with --log json every line is JSON, from the start to the stop", async () => {
+  const child = command(["--port", "0", "--log", "json"]).spawn();
+  const lines = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.includes("\n")) {
+    text += (await soon(lines.read(), "the first line")).value ?? "";
+  }
+  const { port } = JSON.parse(text);
+  const clumsy = await RawClient.upgrade(port);
+  await clumsy.write(frame(Opcode.binary, "x"));
+  assertEquals(await clumsy.closeCode(), 1003);
+  clumsy[Symbol.dispose]();
+  child.kill("SIGTERM");
+  for (let next; !(next = await soon(lines.read(), "a line")).done;) {
+    text += next.value;
+  }
+  assertEquals((await child.status).code, 0);
+  assertEquals(await new Response(child.stdout).text(), "");
+  const events = text.trim().split("\n").map((line) => JSON.parse(line).event);
+  assertEquals(events, ["start", "eviction", "stop"]);
+});
+
 Deno.test("--lan prints addresses or says that there are none", async () => {
   const { child, text, end } = await launch(["--lan"]);
   assertMatch(text, /Others +(http:\/\/\d|cannot reach)/);

@@ -81,7 +81,7 @@ export function test(
  */
 function tellsOfRefusal(message: ConsoleMessage): boolean {
   return message.text().startsWith("WebSocket connection to ") ||
-    new URL(message.location().url).pathname.endsWith("/ws");
+    /\/ws(\?|$)/.test(message.location().url);
 }
 
 /** A message as it stands in the transcript. */

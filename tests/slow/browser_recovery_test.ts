@@ -60,7 +60,7 @@ test("after a restart of the server the page comes back, text and all", async ()
   await tab.say("before");
   await tab.composer.pressSequentially("half a thou");
   await first[Symbol.asyncDispose]();
-  await tab.status("Reconnecting");
+  await tab.status("The server is shutting down.");
   await tab.composer.pressSequentially("ght");
 
   await using second = await startServer({
@@ -83,7 +83,7 @@ test("what is too much to wait stays in the box, all else is sent", async () => 
   const first = await startServer();
   await using tab = await Tab.join(first.http);
   await first.drain(2_000);
-  await tab.status("Reconnecting");
+  await tab.status("The server is shutting down.");
   const written = Array.from({ length: 65 }, (_, i) => `written ${i}`);
   // In one go, because each by hand takes a while.
   await tab.composer.evaluate((box, written) => {
@@ -110,7 +110,7 @@ test("“Try now” connects without waiting", async () => {
   await using tab = await Tab.join(first.http);
   await tab.stopClock();
   await first.drain(2_000);
-  await tab.status("Reconnecting");
+  await tab.status("The server is shutting down.");
   await using _second = await startServer({ port: first.port });
   await tab.page.getByRole("button", { name: "Try now" }).click();
   await tab.status("Connected");
