@@ -4,14 +4,7 @@
 // more about it than right or wrong, at a bounded rate.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { TokenBucket } from "./limits.ts";
-
-/** Why someone may not come in, as an HTTP answer. */
-export interface Refusal {
-  status: number;
-  /** A sentence for a person. */
-  text: string;
-  headers: Record<string, string>;
-}
+import { Refusal } from "./refusal.ts";
 
 /** How long a wrong code waits for its answer: a second for each guess. */
 const WRONG_CODE_WAIT_MS = 1_000;
@@ -102,17 +95,16 @@ export function presentedCode(headers: Headers, url: URL): string | undefined {
 }
 
 function unauthorized(text: string, challenge: string): Refusal {
-  return { status: 401, text, headers: { "www-authenticate": challenge } };
+  return new Refusal(401, text, { "www-authenticate": challenge });
 }
 
 function tooManyWrongCodes(waitMs: number): Refusal {
   const seconds = Math.ceil(waitMs / 1000);
-  return {
-    status: 429,
-    text: "Too many wrong invitations were tried here: " +
-      `come back in ${seconds} s.`,
-    headers: { "retry-after": String(seconds) },
-  };
+  return new Refusal(
+    429,
+    `Too many wrong invitations were tried here: come back in ${seconds} s.`,
+    { "retry-after": String(seconds) },
+  );
 }
 
 function sha256(text: string): Uint8Array {

@@ -83,7 +83,7 @@ export class Overload {
     return sum;
   }
 
-  look(): void {
+  look(nowMs = performance.now()): void {
     this.#handedOut = 0;
     const bytes = this.world.memoryBytes();
     const wasTight = this.isTight;
@@ -92,11 +92,10 @@ export class Overload {
     this.sendLimit = this.limits.sendLimit *
       (this.isTight ? TIGHT_SEND_SHARE : 1);
     if (this.isTight !== wasTight) this.#tell(bytes);
-    this.#guard(bytes);
+    this.#guard(bytes, nowMs);
   }
 
-  #guard(bytes: number): void {
-    const nowMs = this.world.now();
+  #guard(bytes: number, nowMs: number): void {
     if (nowMs - this.#cutAtMs < SETTLE_MS) {
       // What the last resort leaves is not what it can free.
       this.#cutAbove = Math.max(this.#maxBytes, bytes * GROWTH);

@@ -9,19 +9,18 @@ import {
   isAllowedOrigin,
   pageOrigin,
   presentedCode,
-  type Refusal,
 } from "./doors.ts";
+import { openSocket, readSubprotocol } from "./handshake.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
 import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
 import { clientAddress, Networks, requestedHost } from "./proxy.ts";
-import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
+import { parseRoom } from "./protocol.ts";
+import { Refusal, refuse } from "./refusal.ts";
 import type { Farewell, Session } from "./session.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
-import { PlainSession } from "./session_plain.ts";
-import { V1Session } from "./session_v1.ts";
 import type { World } from "./world.ts";
 
 export interface Server {
@@ -66,9 +65,6 @@ const LISTENER_FAILURES = 3;
 const LISTENER_FAILURES_WITHIN_MS = 10_000;
 const LISTENER_CUT_EVERY_MS = 60_000;
 
-/** How long a handshake may take to be completed, once it was answered. */
-const OPEN_TIMEOUT_MS = 10_000;
-
 const securityHeaders = Object.entries({
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; " +
@@ -105,152 +101,141 @@ export function serve(
   const trusted = new Networks(options.trustProxy);
   let isDraining = false;
 
-  function handle(
+  async function handle(
     request: Request,
     { remoteAddr }: Deno.ServeHandlerInfo<Deno.NetAddr>,
+  ): Promise<Response> {
+    try {
+      return await route(request, remoteAddr);
+    } catch (error) {
+      return refuse(error);
+    }
+  }
+
+  function route(
+    request: Request,
+    peer: Deno.NetAddr,
   ): Response | Promise<Response> {
     if (!URL.canParse(request.url)) {
-      return sentence(400, "This request could not be understood.");
+      throw new Refusal(400, "This request could not be understood.");
     }
     const url = new URL(request.url);
     const { base } = options;
-    if (`${url.pathname}/` === base) return redirectInto(base, url.search);
+    if (`${url.pathname}/` === base) throw redirectInto(base, url.search);
     if (!url.pathname.startsWith(base)) {
-      return sentence(404, `There is nothing here: all is below ${base}.`);
+      throw new Refusal(404, `There is nothing here: all is below ${base}.`);
     }
     const path = url.pathname.slice(base.length - 1);
-    if (path === "/ws") {
-      const { hostname } = remoteAddr;
-      const client = clientAddress(request.headers, hostname, trusted);
-      const answer = upgrade(request, url, remoteAddr, client);
-      noteHandshake(answer, client);
-      return answer;
+    switch (path) {
+      case "/ws":
+        return enter(request, url, peer);
+      case "/healthz":
+        return tellHealth(world, overload, isDraining);
+      case "/metrics":
+        return metrics(request.headers, peer);
+      default:
+        return file(request, path, url.pathname);
     }
-    if (path === "/healthz") return tellHealth(world, overload, isDraining);
-    if (path === "/metrics") {
-      return options.publicMetrics || isLocal(request.headers, remoteAddr)
-        ? tellMetrics(world, overload, lobby, connections.size)
-        : sentence(
-          403,
-          "Metrics are for this machine only. " +
-            "The server's operator can show them with --public-metrics.",
-        );
-    }
+  }
+
+  function file(request: Request, path: string, asked: string): Response {
     const response = serveAsset(assets, request, path) ??
-      sentence(404, `There is nothing at ${url.pathname}.`);
+      new Refusal(404, `There is nothing at ${asked}.`).response;
     for (const [name, value] of securityHeaders) {
       response.headers.set(name, value);
     }
     return response;
   }
 
+  function metrics(headers: Headers, peer: Deno.NetAddr): Response {
+    if (options.publicMetrics || isLocal(headers, peer)) {
+      return tellMetrics(world, overload, lobby, connections.size);
+    }
+    throw new Refusal(
+      403,
+      "Metrics are for this machine only. " +
+        "The server's operator can show them with --public-metrics.",
+    );
+  }
+
+  /** Lets a client in, or throws why not, and notes both. */
+  async function enter(
+    request: Request,
+    url: URL,
+    peer: Deno.NetAddr,
+  ): Promise<Response> {
+    const client = clientAddress(request.headers, peer.hostname, trusted);
+    const response = await upgrade(request, url, peer, client).catch(refuse);
+    const { status } = response;
+    world.metrics.handshakes.add(1, `${status}`);
+    if (NOTABLE_REFUSALS.has(status)) {
+      const message = "A client was not let in.";
+      world.logger.log("info", "refusal", message, { status, client });
+    }
+    return response;
+  }
+
   /**
-   * Opens a socket, or says why not. Whether an upgrade was asked for is looked
-   * at last: a page cannot see why its handshake was refused, but it can ask
-   * the same address with `fetch` and be told.
+   * Opens a socket, or throws why not. Whether an upgrade was asked for is
+   * looked at last: a page cannot see why its handshake was refused, but it can
+   * ask the same address with `fetch` and be told.
    */
-  function upgrade(
+  async function upgrade(
     request: Request,
     url: URL,
     peer: Deno.NetAddr,
     client: string,
-  ): Response | Promise<Response> {
-    if (request.method !== "GET") {
-      return sentence(405, "A WebSocket opens with GET.", { allow: "GET" });
+  ): Promise<Response> {
+    const { headers, method } = request;
+    if (method !== "GET") {
+      throw new Refusal(405, "A WebSocket opens with GET.", { allow: "GET" });
     }
     const roomName = parseRoom(url);
     if (roomName === undefined) {
-      return sentence(
+      throw new Refusal(
         400,
         "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.",
       );
     }
-    const origin = pageOrigin(request.headers);
-    const host = requestedHost(request.headers, peer.hostname, trusted);
+    const origin = pageOrigin(headers);
+    const host = requestedHost(headers, peer.hostname, trusted);
     if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
-      return sentence(
+      throw new Refusal(
         403,
         "Pages of another site may not connect. " +
           "The server's operator can allow it with --allow-origin.",
       );
     }
-    const refused = invitation?.check(
-      presentedCode(request.headers, url),
-      `${peer.hostname} ${peer.port}`,
+    const code = presentedCode(headers, url);
+    const connection = `${peer.hostname} ${peer.port}`;
+    const refused = await invitation?.check(code, connection);
+    if (refused !== undefined) throw refused;
+    const isV1 = readSubprotocol(headers);
+    checkSpace(roomName);
+    const { session, response, isGone } = openSocket(
+      request,
+      isV1,
+      options.idleTimeout,
+      { lobby, roomName, limits: options, overload, world, client },
     );
-    if (refused !== undefined) return refuse(refused);
-    const offers = request.headers.get("sec-websocket-protocol");
-    const isV1 = offers?.split(/\s*,\s*/).includes(SUBPROTOCOL) ?? false;
-    if (offers !== null && !isV1) {
-      return sentence(
-        400,
-        `The only subprotocol here is ${SUBPROTOCOL}: offer that, or none.`,
-      );
-    }
-    const refusal = whyNoSpace(roomName);
-    if (refusal !== undefined) {
-      return sentence(503, refusal, {
-        "retry-after": String(RETRY_AFTER_SECONDS),
-      });
-    }
-    if (!asksForWebSocket(request.headers)) {
-      return sentence(426, "Here is a WebSocket: ask for an upgrade.", {
-        upgrade: "websocket",
-        "sec-websocket-version": "13",
-      });
-    }
-    const { socket, response } = Deno.upgradeWebSocket(request, {
-      idleTimeout: options.idleTimeout,
-    });
-    // Not by Deno's option, which knows only lists with ", " between.
-    if (isV1) response.headers.set("sec-websocket-protocol", SUBPROTOCOL);
-    const at = {
-      lobby,
-      roomName,
-      limits: options,
-      overload,
-      world,
-      client,
-    };
-    const session = isV1
-      ? new V1Session(socket, at)
-      : new PlainSession(socket, at);
-    const isGone = new Promise<void>((resolve) => {
-      // A connection that is reset during the handshake never reports its end.
-      const timer = setTimeout(() => {
-        if (!session.hasOpened) resolve();
-      }, OPEN_TIMEOUT_MS);
-      socket.addEventListener("close", () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
     connections.set(session, isGone);
     isGone.then(() => connections.delete(session));
     return response;
   }
 
-  async function noteHandshake(
-    answer: Response | Promise<Response>,
-    client: string,
-  ): Promise<void> {
-    const { status } = await answer;
-    world.metrics.handshakes.add(1, `${status}`);
-    if (!NOTABLE_REFUSALS.has(status)) return;
-    const message = "A client was not let in.";
-    world.logger.log("info", "refusal", message, { status, client });
-  }
-
-  function whyNoSpace(roomName: string): string | undefined {
-    if (isDraining) return "The server is shutting down.";
-    if (connections.size >= options.maxClients) {
-      return "The server is full: try again later.";
-    }
-    if (overload.isTight) return "The server is overloaded: try again later.";
-    if (!lobby.hasSpaceFor(roomName)) {
-      return "There are too many rooms: join an existing one or come later.";
-    }
-    return undefined;
+  function checkSpace(roomName: string): void {
+    const problem = isDraining
+      ? "The server is shutting down."
+      : connections.size >= options.maxClients
+      ? "The server is full: try again later."
+      : overload.isTight
+      ? "The server is overloaded: try again later."
+      : lobby.hasSpaceFor(roomName)
+      ? undefined
+      : "There are too many rooms: join an existing one or come later.";
+    if (problem === undefined) return;
+    const retryAfter = String(RETRY_AFTER_SECONDS);
+    throw new Refusal(503, problem, { "retry-after": retryAfter });
   }
 
   const listener = new Listener(
@@ -263,7 +248,8 @@ export function serve(
         onListen: () => {},
         onError: (fault) => {
           world.logger.fault("A request failed.", fault);
-          return sentence(500, "The server failed at this request.");
+          return new Refusal(500, "The server failed at this request.")
+            .response;
         },
       }, handle),
     options.port,
@@ -358,33 +344,11 @@ async function within(deadlineMs: number, promise: Promise<void>) {
   clearTimeout(timer);
 }
 
-/** Whether a request is an opening handshake (RFC 6455 section 4.2.1). */
-function asksForWebSocket(headers: Headers): boolean {
-  const has = (name: string, token: string) =>
-    headers.get(name)?.toLowerCase().split(/\s*,\s*/).includes(token) ?? false;
-  return has("upgrade", "websocket") && has("connection", "upgrade") &&
-    headers.get("sec-websocket-version") === "13" &&
-    /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "");
-}
-
 /**
  * Adds the slash that was left out. Relative to the address that was asked for,
  * which a proxy may have under another name (RFC 9110 section 10.2.2).
  */
-function redirectInto(base: string, search: string): Response {
+function redirectInto(base: string, search: string): Refusal {
   const location = `${base.split("/").at(-2)}/${search}`;
-  return sentence(308, `The address is ${base}.`, { location });
-}
-
-async function refuse(refusal: Refusal | Promise<Refusal>): Promise<Response> {
-  const { status, text, headers } = await refusal;
-  return sentence(status, text, headers);
-}
-
-function sentence(
-  status: number,
-  text: string,
-  headers: Record<string, string> = {},
-): Response {
-  return new Response(`${text}\n`, { status, headers });
+  return new Refusal(308, `The address is ${base}.`, { location });
 }

@@ -1,5 +1,5 @@
-// Owns the server under stress: the real program, with the permissions of
-// `deno task start`, killed and started again on one port and one file. Never
+// Owns the server under stress or soak: the real program, with the permissions
+// of `deno task start`, killed and started again on one port and one file. Never
 // speaks to it. Invariant: `isUp` is false before a signal is sent, and true
 // only from the banner on, so what happens meanwhile is the signal's doing.
 import config from "../../deno.json" with { type: "json" };
@@ -8,9 +8,6 @@ import type { Dice } from "./dice.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const DEADLINE_MS = 30_000;
-
-/** Bytes that may wait for a slow client; pages have a quarter of it. */
-const SEND_LIMIT = 256 * 1024;
 
 /** What is written on a stream, read as it comes so that it never fills. */
 class Output {
@@ -58,8 +55,14 @@ export class Program {
   constructor(
     readonly port: number,
     private readonly data: string,
+    private readonly flags: readonly string[],
     private readonly onEnd: (what: string) => void,
   ) {}
+
+  /** Undefined while there is none. */
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
 
   async start(): Promise<void> {
     const [, ...start] = config.tasks.start.replaceAll("'", "").split(" ");
@@ -67,8 +70,7 @@ export class Program {
       args: [
         ...start,
         ...["--port", `${this.port}`, "--data", this.data],
-        ...["--rate", "0", "--send-limit", `${SEND_LIMIT}`],
-        ...["--keep", "10000000"],
+        ...this.flags,
       ],
       cwd: ROOT,
       stdout: "piped",

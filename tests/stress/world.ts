@@ -9,6 +9,9 @@ export const DEADLINE_MS = 20_000;
 
 const POLL_MS = 5;
 
+/** A small limit for slow clients: pages of history have a quarter of it. */
+const FLAGS = ["--rate", "0", "--send-limit", "262144", "--keep", "10000000"];
+
 /** So that this process can read all that its many clients are sent. */
 const IDLE_MS_PER_CLIENT = 2.5;
 
@@ -62,7 +65,7 @@ export class World {
   ) {
     this.idleMs = Math.max(40, clients * IDLE_MS_PER_CLIENT);
     const fail = (what: string) => this.fail(new Error(what));
-    this.program = new Program(port, data, fail);
+    this.program = new Program(port, data, FLAGS, fail);
   }
 
   nextNumber(): number {
