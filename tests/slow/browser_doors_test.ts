@@ -417,11 +417,6 @@ for (const [state, enter] of Object.entries(states)) {
       for (const colorScheme of ["light", "dark"] as const) {
         await tab.page.emulateMedia({ colorScheme });
         assertEquals(await tab.violations(), [], `${colorScheme} ${device}`);
-        const folder = Deno.env.get("PARTYLINE_SHOTS");
-        if (folder !== undefined) {
-          const path = `${folder}/${state} ${device} ${colorScheme}.png`;
-          await tab.page.screenshot({ path });
-        }
       }
     }
   });
