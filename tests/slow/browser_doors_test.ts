@@ -104,7 +104,7 @@ test("a page under a name that is not listed says so and stops, until someone ac
   await using server = await startServer();
   await using tab = await Tab.open(`http://class.example:${server.port}/`);
   await tab.status(
-    "Pages of another site may not connect. " +
+    "This page's address is not one that may connect here. " +
       "The server's operator can allow it with --allow-origin.",
   );
   await tab.page.evaluate("dispatchEvent(new Event('online'))");
