@@ -102,7 +102,7 @@ function tooManyWrongCodes(waitMs: number): Refusal {
   const seconds = Math.ceil(waitMs / 1000);
   return new Refusal(
     429,
-    `Too many wrong invitations were tried here: come back in ${seconds} s.`,
+    "Too many wrong invitations were tried here: wait a while.",
     { "retry-after": String(seconds) },
   );
 }

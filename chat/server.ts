@@ -215,7 +215,7 @@ export function serve(
     if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
       throw new Refusal(
         403,
-        "Pages of another site may not connect. " +
+        "This page's address is not one that may connect here. " +
           "The server's operator can allow it with --allow-origin.",
       );
     }

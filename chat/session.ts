@@ -159,7 +159,7 @@ export abstract class Session implements Member {
   protected foretell(_why: Farewell, _hint: string, _retryMs: number): void {}
 
   /** Leaves the room at once, then starts the closing handshake. */
-  close(code: number, reason: string): void {
+  protected close(code: number, reason: string): void {
     this.#end();
     // Deno waits for the peer's close frame without a limit; nothing here does.
     this.line.close(code, reason);

@@ -9,6 +9,7 @@ import { Ajv } from "npm:ajv@8.20.0";
 import fc from "npm:fast-check@4.10.2";
 import { REMEMBERED_IDS } from "../chat/log.ts";
 import { MAX_NAME_CHARS } from "../chat/names.ts";
+import { presentedCode } from "../chat/doors.ts";
 import { defaultOptions } from "../chat/options.ts";
 import {
   CloseCode,
@@ -410,6 +411,23 @@ Deno.test("what the parser returns fits the schema of its request", () => {
     const known = Object.keys(requests[request.type]);
     assertEquals(Object.keys(request).filter((k) => !known.includes(k)), []);
   }));
+});
+
+Deno.test("the server reads an invitation where the document says", () => {
+  const url = new URL("ws://localhost/ws?invite=cuckoo");
+  assertEquals(presentedCode(new Headers(), url), "cuckoo");
+  url.search = "";
+  const headers = ["Bearer a", "bearer  a+b/c=", "Bearer", "Bearer a b", "a"];
+  for (const authorization of headers) {
+    const code = presentedCode(new Headers({ authorization }), url);
+    const fits = problem("components/schemas/authorization", authorization);
+    assertEquals(code !== undefined, fits === "", authorization);
+  }
+  for (const { bindings } of Object.values<Json>(api.channels)) {
+    const { query, headers } = bindings.ws;
+    assertEquals(Object.keys(query.properties), ["room", "invite"]);
+    assert("Authorization" in headers.properties);
+  }
 });
 
 Deno.test("the schema of a room's name accepts what parseRoom accepts", () => {

@@ -276,6 +276,7 @@ Deno.test("a server that stays full is asked less and less often, never early", 
     lastMs = delayMs;
     world.tick();
   }
+  assert(lastMs > 20_000, `${lastMs}`);
 });
 
 Deno.test("a server that sends the page away for a day sees it after ten minutes", async () => {

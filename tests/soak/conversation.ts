@@ -54,7 +54,7 @@ export class Conversation implements Talk {
       () => this.clients.every(({ isHere }) => isHere),
       "all good clients to come",
     );
-    for (const client of this.clients) client.speak();
+    this.#stays.push(...this.clients.map((client) => client.speak()));
   }
 
   /** Of the messages that were said from then to then. */
