@@ -23,7 +23,9 @@ Deno.test("good clients lose nothing when the server closes them all, and are no
   await conversation.begin();
   const saidBy = (count: number) => clients.every(({ said }) => said >= count);
   await until(() => saidBy(1), "everyone's first word");
-  for (const session of server.connections.keys()) session.close(1012, "again");
+  for (const session of server.connections.keys()) {
+    session.dismiss("restarting", 0);
+  }
   await until(() => conversation.interruptions >= clients.length, "the end");
   await until(() => saidBy(4), "everyone's fourth word");
   await conversation.finish();
