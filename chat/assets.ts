@@ -46,7 +46,7 @@ export async function loadAssets(
       throw new Error(`no content type known for ${path}${entry.name}`);
     }
     const bytes = await Deno.readFile(file);
-    const name = entry.name === "index.html" ? "" : entry.name;
+    const name = entry.name.replace(/^index\.html$|\.html$/, "");
     assets.set(path + name, { contentType, forms: await makeForms(bytes) });
   }
   return assets;

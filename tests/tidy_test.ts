@@ -1,5 +1,6 @@
 // The layers of DESIGN section 4: who may import whom, and that each file says
 // at its top what it owns. Adding a file means adding it here.
+import { existsSync } from "node:fs";
 import { assert, assertEquals } from "@std/assert";
 
 const ROOT = new URL("..", import.meta.url);
@@ -26,6 +27,7 @@ const layers: Record<string, string[]> = {
   "names.ts": [],
   "options.ts": ["proxy.ts"],
   "overload.ts": ["world.ts"],
+  "poll.ts": ["session.ts"],
   "protocol.ts": [],
   "proxy.ts": [],
   "refusal.ts": [],
@@ -45,6 +47,7 @@ const layers: Record<string, string[]> = {
     "refusal.ts",
     "session.ts",
     "status.ts",
+    "transports.ts",
     "world.ts",
   ],
   "session.ts": [
@@ -64,9 +67,19 @@ const layers: Record<string, string[]> = {
     "room.ts",
     "session.ts",
   ],
+  "sse.ts": ["protocol.ts", "session.ts"],
   "status.ts": ["lobby.ts", "overload.ts", "world.ts"],
   "std.d.ts": [],
   "terminal.ts": ["options.ts"],
+  "transports.ts": [
+    "lobby.ts",
+    "poll.ts",
+    "protocol.ts",
+    "refusal.ts",
+    "session.ts",
+    "session_v1.ts",
+    "sse.ts",
+  ],
   "world.ts": ["logger.ts", "metrics.ts"],
 };
 
@@ -98,9 +111,10 @@ Deno.test("every file opens with a comment of two to five lines", () => {
     ...filesIn("tests/")
       .filter((name) => name.endsWith(".ts"))
       .map((name) => `tests/${name}`),
-    ...filesIn("static/")
-      .filter((name) => name.endsWith(".js") && name !== "client.js")
-      .map((name) => `static/${name}`),
+    ...["static/", "static/learn/", "static/lab/", "static/x-ray/"]
+      .filter((folder) => existsSync(new URL(folder, ROOT)))
+      .flatMap((folder) => filesIn(folder).map((name) => folder + name))
+      .filter((path) => path.endsWith(".js") && path !== "static/client.js"),
   ];
   for (const file of files) {
     const lines = read(file).split("\n").filter((line) =>
