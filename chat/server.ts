@@ -242,11 +242,11 @@ export function serve(
    * ask the same address with `fetch` and be told.
    */
   function upgrade(request: Request, at: Surroundings): Response {
-    const isV1 = readSubprotocol(request.headers);
+    const subprotocol = readSubprotocol(request.headers);
     checkSpace(at.roomName);
     const { session, response, isGone } = openSocket(
       request,
-      isV1,
+      subprotocol,
       options.idleTimeout,
       at,
     );

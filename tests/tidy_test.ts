@@ -14,6 +14,7 @@ const layers: Record<string, string[]> = {
     "protocol.ts",
     "refusal.ts",
     "session.ts",
+    "session_draw.ts",
     "session_plain.ts",
     "session_v1.ts",
   ],
@@ -58,6 +59,7 @@ const layers: Record<string, string[]> = {
     "room.ts",
     "world.ts",
   ],
+  "session_draw.ts": ["limits.ts", "protocol.ts", "room.ts", "session.ts"],
   "session_plain.ts": ["protocol.ts", "room.ts", "session.ts"],
   "session_v1.ts": [
     "lobby.ts",
