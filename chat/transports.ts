@@ -25,8 +25,10 @@ const BODY_TIMEOUT_MS = 10_000;
 
 export interface Host {
   lobby: Lobby;
-  /** Counts a session as a connection until it is gone; throws if too many. */
-  admit(session: Session, isGone: Promise<void>): void;
+  /** Throws if one more cannot come in. */
+  checkSpace(roomName: string): void;
+  /** Counts a session as a connection until it is gone. */
+  keep(session: Session, isGone: Promise<void>): void;
 }
 
 interface Opened<L extends Line> {
@@ -142,13 +144,14 @@ export class Transports {
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
+    this.host.checkSpace(at.roomName);
     const { promise: isGone, resolve } = Promise.withResolvers<void>();
     const line = newLine(() => {
       session.ended();
       resolve();
     });
     const session = new V1Session(line, at);
-    this.host.admit(session, isGone);
+    this.host.keep(session, isGone);
     session.opened();
     session.received(JSON.stringify(hello));
     return { session, line };
