@@ -348,7 +348,7 @@ export class RawClient implements Disposable {
       this.#unread = joined;
     }
     const taken = this.#unread.slice(0, count);
-    this.#unread = this.#unread.slice(count);
+    this.#unread = this.#unread.subarray(count);
     return taken;
   }
 
