@@ -23,6 +23,9 @@ export const MAX_WAIT_SECONDS = 50;
 /** How long the body of a request may take. */
 const BODY_TIMEOUT_MS = 10_000;
 
+/** How long a log may take to say where the room stands. */
+const WELCOME_TIMEOUT_MS = 10_000;
+
 export interface Host {
   lobby: Lobby;
   /** Throws if one more cannot come in. */
@@ -59,20 +62,28 @@ export class Transports {
     });
   }
 
-  /** `GET /messages`: what is new, at once or when there is something. */
+  /**
+   * `GET /messages`: without `wait` a new session, and its welcome; with it
+   * what is new since then, at once or when there is something.
+   */
   async poll(
     request: Request,
     url: URL,
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
-    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
-    const known = await this.#mailboxOf(hello, at);
+    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
+    const known = waitSeconds === undefined
+      ? undefined
+      : await this.#mailboxOf(hello, at);
     const mailbox = known ?? this.#openMailbox(hello, at).line;
+    const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
-    const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
+    const waitMs = known === undefined
+      ? WELCOME_TIMEOUT_MS
+      : (waitSeconds ?? 0) * 1000;
     try {
-      const events = await mailbox.take(hello.since?.seq ?? 0, waitMs);
+      const events = await mailbox.take(seq, waitMs);
       return json(`[${events.join(",")}]`);
     } finally {
       mailbox.answered();
@@ -120,7 +131,7 @@ export class Transports {
     const mailbox = this.#mailboxes.get(holder);
     const canGoOn = mailbox !== undefined && holder.roomName === at.roomName &&
       (since === undefined ||
-        since.epoch === holder.epoch && since.seq >= mailbox.floor);
+        since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
     return canGoOn ? mailbox : undefined;
   }
 
