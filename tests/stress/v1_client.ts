@@ -174,7 +174,7 @@ export abstract class V1Client extends Guest<V1Call> {
         if (call.pings.delete(event.id ?? "")) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
       case "error":
-        return this.#hearError(event);
+        return this.#hearError(call, event);
     }
   }
 
@@ -251,7 +251,11 @@ export abstract class V1Client extends Guest<V1Call> {
     this.world.tally.pages++;
   }
 
-  #hearError({ code, message, id }: ErrorEvent): void {
+  #hearError(call: V1Call, { code, message, id }: ErrorEvent): void {
+    // The close that follows is judged; nobody here waits to come back.
+    const isFarewell = code === "shutting_down" &&
+      this.world.program.stoppedGeneration >= call.generation;
+    if (isFarewell) return;
     const isAboutName = code.startsWith("name_") ||
       (code === "busy" && id === undefined);
     if (!isAboutName) throw this.fault(`refused with ${code}: ${message}`);
