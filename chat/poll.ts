@@ -9,13 +9,15 @@ export const LEASE_MS = 15_000;
 
 interface Letter {
   event: string;
-  /** 0 for what is not a message. */
+  /** 0 for what goes once, and is not waited to be acknowledged. */
   seq: number;
 }
 
 export class Mailbox implements Line {
   /** What follows this message is here, or has been taken. */
   #floor: number | undefined;
+  /** The newest message that ever was here. */
+  #last = 0;
   #letters: Letter[] = [];
   #chars = 0;
   /** Ends the wait of the request that is open now. */
@@ -37,7 +39,10 @@ export class Mailbox implements Line {
     if (this.#hasEnded) return;
     this.#floor ??= floorOf(events);
     for (const event of events) {
-      this.#letters.push({ event, seq: seqOf(event) });
+      // The answer to a message that was sent again comes out of line.
+      const seq = seqOf(event) > this.#last ? seqOf(event) : 0;
+      this.#last = Math.max(this.#last, seq);
+      this.#letters.push({ event, seq });
       this.#chars += event.length;
     }
     this.#wake();

@@ -26,6 +26,8 @@ const BODY_TIMEOUT_MS = 10_000;
 /** How long a log may take to say where the room stands. */
 const WELCOME_TIMEOUT_MS = 10_000;
 
+const TAKEN_OVER = "Another connection came with this key.";
+
 export interface Host {
   lobby: Lobby;
   /** Throws if one more cannot come in. */
@@ -129,7 +131,9 @@ export class Transports {
     const holder = await this.host.lobby.present(key, at.world.now());
     if (!(holder instanceof V1Session)) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    const canGoOn = mailbox !== undefined && holder.roomName === at.roomName &&
+    // A late request must not push out who came after it.
+    if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
+    const canGoOn = holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
     return canGoOn ? mailbox : undefined;
@@ -268,7 +272,7 @@ function tell(answer: Answer, { key }: V1Session): Response {
         retryAfter(answer.retryAfterMs),
       );
     case "ended":
-      throw new Refusal(409, "Another connection took over this key.");
+      throw new Refusal(409, TAKEN_OVER);
   }
 }
 

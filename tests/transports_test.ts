@@ -373,6 +373,17 @@ Deno.test("the same key on another transport takes over", async () => {
   assertEquals((await soon(socket.closed, "the close")).code, 4002);
 });
 
+Deno.test("a poll that comes late does not push out who came after it", async () => {
+  await using server = await startServer();
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(url)).body;
+  await using socket = await Client.join(server.ws, { key });
+  const late = await get(`${url}?key=${key}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(late.status, 409);
+  socket.request({ type: "message", message: "still here", id: "1" });
+  await socket.messagesUpTo("still here");
+});
+
 Deno.test("curl is enough to chat", async () => {
   await using server = await startServer();
   const curl = (...args: string[]) =>
