@@ -18,7 +18,7 @@ interface Heard {
   seq?: number;
 }
 
-abstract class HttpLine implements Line {
+export abstract class HttpLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
   readonly isExact = false;

@@ -12,6 +12,7 @@ import {
   type WelcomeEvent,
 } from "../../chat/protocol.ts";
 import { Call, Guest } from "./guest.ts";
+import { HttpLine, StreamLine } from "./http_line.ts";
 import { Outbox } from "./outbox.ts";
 import { OwnName } from "./own_name.ts";
 import { Roster } from "./roster.ts";
@@ -21,6 +22,7 @@ const MAX_WINDOW = 16;
 
 export class V1Call extends Call {
   isWelcome = false;
+  isHistoryComing = false;
   /** Sent again on this connection, and not answered out of line yet. */
   readonly resent = new Set<number>();
   readonly pages = new Map<number, number>();
@@ -37,6 +39,8 @@ export abstract class V1Client extends Guest<V1Call> {
   readonly roster = new Roster();
   /** The last message it was shown. */
   last = 0;
+  /** Whether it ever was here by HTTP. */
+  protected hasPosted = false;
   #key: string | undefined;
   #epoch: string | undefined;
   #hasBrokenHello = false;
@@ -54,6 +58,7 @@ export abstract class V1Client extends Guest<V1Call> {
     const call = await this.dial();
     if (call === undefined) return false;
     this.call = call;
+    if (call.line instanceof HttpLine) this.hasPosted = true;
     this.request(call, this.#hello(call));
     meanwhile();
     if (dice.chance(0.03)) {
@@ -196,9 +201,13 @@ export abstract class V1Client extends Guest<V1Call> {
     if (problem !== undefined) throw this.fault(problem);
     if (isReturn) this.world.tally.recoveries++;
     else {
-      // The newest messages come along, so they end with the room's last.
+      // The newest messages come along, so they end with the room's last. A
+      // stream brings them one by one.
+      call.isHistoryComing = call.line instanceof StreamLine &&
+        call.history * seq > 0;
       const count = frame.filter(({ type }) => type === "message").length;
-      if (count > call.history || (count === 0 && call.history * seq > 0)) {
+      const isMissing = count === 0 && call.history * seq > 0;
+      if (count > call.history || (isMissing && !call.isHistoryComing)) {
         throw this.fault(`asked for ${call.history} of ${seq}, got ${count}`);
       }
       this.last = seq - count;
@@ -212,12 +221,17 @@ export abstract class V1Client extends Guest<V1Call> {
     const { author, n, seq } = this.see(event);
     const isOwn = author === this.number;
     if (isOwn) this.#hearAcknowledgement(n, event);
+    if (call.isHistoryComing) {
+      call.isHistoryComing = false;
+      this.last = seq - 1;
+    }
     if (seq === this.last + 1) {
       this.last = seq;
       return;
     }
-    // Out of line comes only the answer to a message that was sent again.
-    if (!isOwn || !call.resent.delete(n)) {
+    // Out of line comes only the answer to a message that was sent again; a
+    // POST on its way when its line broke sends one again later.
+    if (!isOwn || !(call.resent.delete(n) || this.hasPosted)) {
       throw this.fault(`shown seq ${seq} after ${this.last}`);
     }
     this.world.tally.repeatsAnswered++;
