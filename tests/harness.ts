@@ -21,6 +21,9 @@ export const STATIC = new URL("../static", import.meta.url).pathname;
 
 const DEADLINE_MS = 10_000;
 
+/** What was waited for did not come in time. */
+class InVain extends Error {}
+
 /** Fails with `what` if `promise` is not settled in time. */
 export async function soon<T>(
   promise: Promise<T>,
@@ -30,7 +33,7 @@ export async function soon<T>(
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
-      () => reject(new Error(`waited ${deadlineMs} ms in vain for ${what}`)),
+      () => reject(new InVain(`waited ${deadlineMs} ms in vain for ${what}`)),
       deadlineMs,
     );
   });
@@ -250,10 +253,16 @@ export function frame(
 export class RawClient implements Disposable {
   #unread = new Uint8Array();
 
-  private constructor(private readonly tcp: Deno.TcpConn) {}
+  private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
 
-  static async open(port: number): Promise<RawClient> {
-    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+  /** With the certificate that it is to trust, over TLS. */
+  static async open(port: number, caCert?: string): Promise<RawClient> {
+    const to = { hostname: "127.0.0.1", port };
+    return new RawClient(
+      caCert === undefined
+        ? await Deno.connect(to)
+        : await Deno.connectTls({ ...to, caCerts: [caCert] }),
+    );
   }
 
   /** Opens a connection and makes it a WebSocket. */
@@ -261,8 +270,9 @@ export class RawClient implements Disposable {
     port: number,
     path = "/ws",
     headers: Record<string, string> = {},
+    caCert?: string,
   ): Promise<RawClient> {
-    const client = await RawClient.open(port);
+    const client = await RawClient.open(port, caCert);
     await client.write(handshake(port, path, headers));
     const head = await client.readHead();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
@@ -290,6 +300,20 @@ export class RawClient implements Disposable {
     return new TextDecoder().decode(await this.#take(length));
   }
 
+  /** All that comes before the connection ends, however it does. */
+  async readToEnd(): Promise<string> {
+    let text = "";
+    try {
+      while (true) {
+        const bytes = await this.#take(this.#unread.length || 1);
+        text += new TextDecoder().decode(bytes);
+      }
+    } catch (error) {
+      if (error instanceof InVain) throw error;
+      return text;
+    }
+  }
+
   /** The next frame, or undefined at the end of the connection. */
   async readFrame(): Promise<Frame | undefined> {
     try {
@@ -302,7 +326,8 @@ export class RawClient implements Disposable {
           0,
         );
       return { opcode: first & 15, payload: await this.#take(length) };
-    } catch {
+    } catch (error) {
+      if (error instanceof InVain) throw error;
       return undefined;
     }
   }
