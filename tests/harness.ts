@@ -152,8 +152,13 @@ export class Client implements AsyncDisposable {
   }
 
   /** Opens a connection of the full dialect and says hello. */
-  static async join(url: string, hello: Partial<Hello> = {}) {
-    const client = await Client.open(url, { protocols: [SUBPROTOCOL] });
+  static async join(
+    url: string,
+    hello: Partial<Hello> = {},
+    options: WebSocketOptions = {},
+  ) {
+    const protocols = [SUBPROTOCOL];
+    const client = await Client.open(url, { ...options, protocols });
     client.request({ type: "hello", ...hello });
     const welcome: WelcomeEvent = await client.nextOf("welcome");
     return Object.assign(client, { welcome });
