@@ -149,8 +149,13 @@ export class Client implements AsyncDisposable {
   }
 
   /** Opens a connection of the full dialect and says hello. */
-  static async join(url: string, hello: Partial<Hello> = {}) {
-    const client = await Client.open(url, { protocols: [SUBPROTOCOL] });
+  static async join(
+    url: string,
+    hello: Partial<Hello> = {},
+    options: WebSocketOptions = {},
+  ) {
+    const protocols = [SUBPROTOCOL];
+    const client = await Client.open(url, { ...options, protocols });
     client.request({ type: "hello", ...hello });
     const welcome: WelcomeEvent = await client.nextOf("welcome");
     return Object.assign(client, { welcome });
@@ -265,10 +270,15 @@ export class Ended extends Error {}
 export class RawClient implements Disposable {
   #unread = new Uint8Array();
 
-  private constructor(private readonly tcp: Deno.TcpConn) {}
+  private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
 
-  static async open(port: number): Promise<RawClient> {
-    const tcp = await Deno.connect({ hostname: "127.0.0.1", port });
+  /** With the certificate that it is to trust, over TLS. */
+  static async open(port: number, caCert?: string): Promise<RawClient> {
+    const to = { hostname: "127.0.0.1", port };
+    if (caCert !== undefined) {
+      return new RawClient(await Deno.connectTls({ ...to, caCerts: [caCert] }));
+    }
+    const tcp = await Deno.connect(to);
     // So that what is written apart arrives apart.
     tcp.setNoDelay();
     return new RawClient(tcp);
@@ -279,8 +289,9 @@ export class RawClient implements Disposable {
     port: number,
     path = "/ws",
     headers: Record<string, string> = {},
+    caCert?: string,
   ): Promise<RawClient> {
-    const client = await RawClient.open(port);
+    const client = await RawClient.open(port, caCert);
     await client.write(handshake(port, path, headers));
     const head = await client.readHead();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
@@ -316,6 +327,20 @@ export class RawClient implements Disposable {
   /** The next `count` bytes; throws `Ended` if there are not as many. */
   async read(count: number): Promise<Uint8Array> {
     return await this.#take(count);
+  }
+
+  /** All that comes before the connection ends, however it does. */
+  async readToEnd(): Promise<string> {
+    let text = "";
+    try {
+      while (true) {
+        const bytes = await this.#take(this.#unread.length || 1);
+        text += new TextDecoder().decode(bytes);
+      }
+    } catch (error) {
+      if (error instanceof Ended) return text;
+      throw error;
+    }
   }
 
   /** The next frame, or undefined at the end of the connection. */

@@ -155,8 +155,9 @@ export abstract class V1Client extends Guest<V1Call> {
     if (!Array.isArray(events)) throw this.fault(`it was sent ${text}`);
     for (const event of events) {
       if (event.type === "welcome") this.#hearWelcome(call, event, events);
-      else if (call.isWelcome) this.#hearEvent(call, event);
-      else throw this.fault(`sent ${event.type} before welcome`);
+      else if (call.isWelcome || event.type === "error") {
+        this.#hearEvent(call, event);
+      } else throw this.fault(`sent ${event.type} before welcome`);
     }
   }
 
