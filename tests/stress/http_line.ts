@@ -110,6 +110,7 @@ export abstract class HttpLine implements Line {
   }
 
   protected hear(events: Heard[]): void {
+    if (this.abort.signal.aborted) return;
     for (const { type, key, epoch, seq } of events) {
       if (type === "message") this.seq = Math.max(this.seq, seq ?? 0);
       if (type !== "welcome") continue;

@@ -177,7 +177,8 @@ export abstract class V1Client extends Guest<V1Call> {
       case "leave":
         return this.roster.change(event);
       case "pong":
-        if (call.pings.delete(event.id ?? "")) return;
+        // A POST may have been on its way when its line broke.
+        if (call.pings.delete(event.id ?? "") || this.hasPosted) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
       case "error":
         return this.#hearError(call, event);
