@@ -61,6 +61,11 @@ export class Program {
     private readonly onEnd: (what: string) => void,
   ) {}
 
+  /** Of the process that runs now, if one does. */
+  get pid(): number | undefined {
+    return this.#running?.child.pid;
+  }
+
   async start(): Promise<void> {
     const [, ...start] = config.tasks.start.replaceAll("'", "").split(" ");
     const child = new Deno.Command(Deno.execPath(), {
