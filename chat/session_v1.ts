@@ -40,6 +40,7 @@ type State = "silent" | "joining" | "catching up" | "live";
 export class V1Session extends Session {
   #state: State = "silent";
   #identity: Identity | undefined;
+  #name = "";
   #position = 0;
   readonly #requests = this.newBucket();
   #renaming = Promise.resolve();
@@ -54,8 +55,9 @@ export class V1Session extends Session {
     );
   }
 
+  /** As the room knows it: the lobby may have a newer one for a moment. */
   get name(): string {
-    return this.#identity?.name ?? "";
+    return this.#name;
   }
 
   /** A newer connection came with this one's key. */
@@ -194,6 +196,7 @@ export class V1Session extends Session {
       ? { ...known, key }
       : await lobby.register(wish, this);
     this.#identity = identity;
+    this.#name = identity.name;
     // The end came while the log was asked, and released nothing.
     if (this.hasEnded) lobby.release(identity, this);
     return { identity, key: identity.key, isNew: !known };
@@ -326,7 +329,10 @@ export class V1Session extends Session {
     if (this.#identity === undefined || this.hasEnded) return;
     const before = this.name;
     await this.at.lobby.rename(this.#identity, name, this);
-    if (!this.hasEnded && before !== name) room.rename(this, before);
+    // Whoever left meanwhile did so under the name that the room knew.
+    if (this.hasEnded || before === name) return;
+    this.#name = name;
+    room.rename(this, before);
   }
 
   async #tellHistory(
