@@ -171,7 +171,7 @@ export abstract class Session implements Member {
     return this.#hasEnded ? this.#waitingAtEnd : this.socket.bufferedAmount;
   }
 
-  protected get hasEnded(): boolean {
+  get hasEnded(): boolean {
     return this.#hasEnded;
   }
 

@@ -63,6 +63,9 @@ export async function fuzz(plan: Plan): Promise<Tally> {
   }
 }
 
+/** A fuzzer's clients are as fast as they can be. */
+const FLAGS = ["--rate", "0"];
+
 class Run {
   readonly tally = new Tally();
   readonly #program: Program;
@@ -75,7 +78,7 @@ class Run {
   constructor(private readonly plan: Plan, data: string) {
     const fail = (what: string) => this.#fail(new Error(what));
     const port = freePort(new Dice(plan.seed, 0));
-    this.#program = new Program(port, data, fail);
+    this.#program = new Program(port, data, FLAGS, fail);
     this.#number = plan.first;
     this.#bystanders = Array.from(
       { length: V1_BYSTANDERS + PLAIN_BYSTANDERS },
