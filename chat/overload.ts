@@ -18,8 +18,13 @@ const WAITING_SHARE = 1 / 4;
 /** What is left to each of its send limit in any case. */
 const LEAST_SEND_SHARE = 1 / 4;
 
-/** The part of the memory from which on nobody new is let in. */
+/**
+ * The part of the memory above which nobody new is let in while it grows. What
+ * was freed may stay with the process, so a high level alone means nothing.
+ */
 const TIGHT_SHARE = 3 / 4;
+const GROWTH_SHARE = 1 / 64;
+const GROWTH_LOOKS = 40;
 
 /** The part of the places that may be held by who was closed long since. */
 const ENDED_SHARE = 1 / 2;
@@ -45,6 +50,8 @@ export class Overload {
   /** Whether newcomers have to wait. */
   isTight = false;
   #handedOut = 0;
+  /** Memory as it was at the last looks. */
+  #past: number[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
   #dueMs = 0;
   #cutAtMs = -Infinity;
@@ -101,7 +108,10 @@ export class Overload {
     this.#handedOut = 0;
     const bytes = this.world.memory().rss;
     const wasTight = this.isTight;
-    this.isTight = bytes > this.#maxBytes * TIGHT_SHARE;
+    this.#past.push(bytes);
+    if (this.#past.length > GROWTH_LOOKS) this.#past.shift();
+    this.isTight = bytes > this.#maxBytes * TIGHT_SHARE &&
+      bytes > Math.min(...this.#past) + this.#maxBytes * GROWTH_SHARE;
     if (this.isTight !== wasTight) this.#tell(bytes);
     let waiting = 0;
     let ended = 0;
@@ -136,8 +146,8 @@ export class Overload {
 
   #tell(bytes: number): void {
     const message = this.isTight
-      ? "Memory is tight: no one new comes in."
-      : "Memory is no longer tight.";
+      ? "Memory becomes tight: no one new comes in."
+      : "Memory is not tight any more.";
     const memoryMiB = Math.round(bytes / 1024 / 1024);
     this.world.logger.log("warn", "memory", message, { memoryMiB });
   }

@@ -31,13 +31,19 @@ function watchOf({ maxMemory = 100, sendLimit = 1_000, maxClients = 10 } = {}) {
   return { state, overload, wait };
 }
 
-Deno.test("from three quarters of the memory on it is tight", () => {
+Deno.test("above three quarters of the memory it is tight while it grows", () => {
   const { state, overload } = watchOf();
-  for (const [memory, isTight] of [[75, false], [76, true], [70, false]]) {
-    state.memory = memory as number;
+  const isTightAt = (memory: number) => {
+    state.memory = memory;
     overload.look();
-    assertEquals(overload.isTight, isTight);
-  }
+    return overload.isTight;
+  };
+  assertEquals([60, 75, 76].map(isTightAt), [false, false, true]);
+  // It stays where it is, because what was freed stays with the process.
+  const later = Array.from({ length: 60 }, () => isTightAt(90));
+  assertEquals([later.indexOf(false), later.at(-1)], [39, false]);
+  assertEquals([91, 92].map(isTightAt), [false, true]);
+  assertEquals(isTightAt(70), false);
 });
 
 Deno.test("the more waits for slow clients in sum, the less each is granted", () => {
@@ -108,6 +114,7 @@ Deno.test("when memory is tight newcomers get 503, members go on", async () => {
     memory: () => ({ rss: memory, heapUsed: 0 }),
   });
   await using member = await Client.open(server.ws);
+  server.overload.look();
   memory = 127 * MIB;
   server.overload.look();
   const response = await fetch(server.http + "/ws", {
