@@ -103,7 +103,7 @@ export function serve(
     options,
     () => connections.keys(),
     world,
-    () => void reopen("memory", "overloaded"),
+    (reason) => void reopen(reason, "overloaded"),
   );
   const invitation = options.invite === ""
     ? undefined
