@@ -7,6 +7,7 @@ import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
   isAllowedOrigin,
+  isFromElsewhere,
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
@@ -102,13 +103,13 @@ export function serve(
     options,
     () => connections.keys(),
     world,
-    () => void reopen("memory", "overloaded"),
+    (reason) => void reopen(reason, "overloaded"),
   );
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
   const trusted = new Networks(options.trustProxy);
-  const transports = new Transports({ lobby, admit });
+  const transports = new Transports({ lobby, checkSpace, keep });
   let isDraining = false;
 
   async function handle(
@@ -212,7 +213,8 @@ export function serve(
     }
     const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
+    const isAllowed = isAllowedOrigin(origin, host, options.allowOrigin);
+    if (!isAllowed || isFromElsewhere(headers)) {
       throw new Refusal(
         403,
         "This page's address is not one that may connect here. " +
@@ -252,11 +254,6 @@ export function serve(
     );
     keep(session, isGone);
     return response;
-  }
-
-  function admit(session: Session, isGone: Promise<void>): void {
-    checkSpace(session.roomName);
-    keep(session, isGone);
   }
 
   function keep(session: Session, isGone: Promise<void>): void {
