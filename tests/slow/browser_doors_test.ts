@@ -2,6 +2,7 @@
 // does not have it, when it comes back, how it asks for an invitation. All of
 // it against real servers; what stands between is played by a small front.
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Certificate } from "../../chat/certificate.ts";
 import { SUBPROTOCOL } from "../../chat/protocol.ts";
 import { Client, startServer, type TestServer, until } from "../harness.ts";
 import { DESKTOP, PHONE, Tab, test } from "./browser.ts";
@@ -421,3 +422,17 @@ for (const [state, enter] of Object.entries(states)) {
     }
   });
 }
+
+test("over https the page uses wss by itself", async () => {
+  const file = (name: string) =>
+    new URL(`../certificates/first.${name}`, import.meta.url).pathname;
+  const certificate = new Certificate(file("pem"), file("key"), Date.now);
+  await using server = await startServer({}, {}, certificate);
+  await using tab = await Tab.join(server.http, { ignoreHTTPSErrors: true });
+  await tab.say("in secret");
+  await tab.line("in secret");
+  assertEquals(
+    tab.sockets.map((url) => url.split("?")[0]),
+    [`wss://127.0.0.1:${server.port}/ws`],
+  );
+});
