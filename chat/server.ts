@@ -6,6 +6,7 @@ import { type Assets, serveAsset } from "./assets.ts";
 import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
+  isAllowedHost,
   isAllowedOrigin,
   pageOrigin,
   presentedCode,
@@ -212,7 +213,10 @@ export function serve(
     }
     const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
+    const isAllowed = origin === null && path !== "/ws"
+      ? isAllowedHost(host, options.allowOrigin)
+      : isAllowedOrigin(origin, host, options.allowOrigin);
+    if (!isAllowed) {
       throw new Refusal(
         403,
         "This page's address is not one that may connect here. " +

@@ -4,10 +4,12 @@
 // Invariant: whoever is here by HTTP is a member like any other, with the same
 // limits; a request that fails is answered with a sentence.
 import type { Lobby } from "./lobby.ts";
-import { Mailbox } from "./poll.ts";
+import { LastWords, Mailbox } from "./poll.ts";
 import {
   type ErrorCode,
+  exceedsChars,
   type Hello,
+  MAX_ID_CHARS,
   parseRequest,
   readSince,
   type Request as Asked,
@@ -36,6 +38,7 @@ interface Opened<L extends Line> {
 
 export class Transports {
   readonly #mailboxes = new Map<V1Session, Mailbox>();
+  readonly #lastWords = new LastWords();
 
   constructor(private readonly host: Host) {}
 
@@ -57,7 +60,11 @@ export class Transports {
     });
   }
 
-  /** `GET /messages`: what is new, at once or when there is something. */
+  /**
+   * `GET /messages`: what is new, at once or when there is something. A client
+   * that begins anew calls its `line` by another name than before, and is
+   * welcomed: what the old mailbox already brought, it may have forgotten.
+   */
   async poll(
     request: Request,
     url: URL,
@@ -65,8 +72,11 @@ export class Transports {
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
-    const known = await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(hello, at).line;
+    const name = readLine(url);
+    const lastWords = this.#lastWords.take(name, at.world.now());
+    if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
+    const known = await this.#mailboxOf(hello, name, at);
+    const mailbox = known ?? this.#openMailbox(hello, name, at).line;
     // The welcome is always on its way.
     const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
     try {
@@ -102,7 +112,7 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, at).session;
+      session = this.#openMailbox(hello, "", at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
   }
@@ -110,25 +120,27 @@ export class Transports {
   /** The mailbox of someone who polls, if it can go on where that one is. */
   async #mailboxOf(
     { key, since }: Hello,
+    name: string,
     at: Surroundings,
   ): Promise<Mailbox | undefined> {
     if (key === undefined) return undefined;
     const holder = await this.host.lobby.present(key, at.world.now());
     if (!(holder instanceof V1Session)) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    const canGoOn = mailbox !== undefined && holder.roomName === at.roomName &&
+    const canGoOn = mailbox?.name === name && holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && since.seq >= mailbox.floor);
     return canGoOn ? mailbox : undefined;
   }
 
-  #openMailbox(hello: Hello, at: Surroundings) {
+  #openMailbox(hello: Hello, name: string, at: Surroundings) {
     const opened: Opened<Mailbox> = this.#open(
       hello,
       at,
       (onEnd) =>
-        new Mailbox(() => {
+        new Mailbox(name, (unheard) => {
           this.#mailboxes.delete(opened.session);
+          this.#lastWords.add(name, unheard, at.world.now());
           onEnd();
         }),
     );
@@ -178,6 +190,13 @@ function readHello(headers: Headers, url: URL): Hello {
 function readKey(headers: Headers, url: URL): string | undefined {
   return headers.get("partyline-key") ?? url.searchParams.get("key") ??
     undefined;
+}
+
+/** The client's own name for its line over polls; "" if it has none. */
+function readLine(url: URL): string {
+  const name = url.searchParams.get("line") ?? "";
+  if (!exceedsChars(name, MAX_ID_CHARS)) return name;
+  throw new Refusal(400, `line has at most ${MAX_ID_CHARS} characters.`);
 }
 
 function readCount(url: URL, name: string, max: number): number | undefined {
