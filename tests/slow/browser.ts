@@ -81,7 +81,7 @@ export function test(
  */
 function tellsOfRefusal(message: ConsoleMessage): boolean {
   return message.text().startsWith("WebSocket connection to ") ||
-    /\/ws(\?|$)/.test(message.location().url);
+    /\/(ws|events|messages)(\?|$)/.test(message.location().url);
 }
 
 /** A message as it stands in the transcript. */
