@@ -11,6 +11,7 @@ import {
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
+import { echo } from "./echo.ts";
 import { openSocket, readSubprotocol } from "./handshake.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
@@ -144,6 +145,8 @@ export function serve(
         return enter(request, url, peer, path);
       case "/healthz":
         return tellHealth(world, overload, isDraining);
+      case "/lab/echo":
+        return echo(request, url);
       case "/metrics":
         return metrics(request.headers, peer);
       default:

@@ -17,7 +17,7 @@ import {
 import { Refusal } from "./refusal.ts";
 import type { Line, Session, Surroundings } from "./session.ts";
 import { type Answer, V1Session } from "./session_v1.ts";
-import { EventStream } from "./sse.ts";
+import { EVENT_STREAM_HEADERS, EventStream } from "./sse.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
@@ -50,14 +50,7 @@ export class Transports {
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
     );
-    return new Response(opened.line.body, {
-      headers: {
-        "content-type": "text/event-stream",
-        "cache-control": "no-store, no-transform",
-        // What nginx would collect, a browser would see too late.
-        "x-accel-buffering": "no",
-      },
-    });
+    return new Response(opened.line.body, { headers: EVENT_STREAM_HEADERS });
   }
 
   /**

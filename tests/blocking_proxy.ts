@@ -12,6 +12,8 @@ export interface BlockingProxy extends AsyncDisposable {
   cut(): void;
   /** The first line of each request that began a chunk of bytes. */
   readonly requests: string[];
+  /** Bytes that came, from both sides. */
+  readonly passedBytes: number;
 }
 
 /** Starts a proxy before a server on this machine. */
@@ -23,6 +25,7 @@ export function startBlockingProxy(
   const open = new Set<Deno.Conn>();
   const requests: string[] = [];
   let isBlocking = true;
+  let passedBytes = 0;
 
   const accepting = (async () => {
     for await (const client of listener) join(client);
@@ -58,6 +61,7 @@ export function startBlockingProxy(
     try {
       for (let n; (n = await from.read(chunk)) !== null;) {
         const bytes = chunk.subarray(0, n);
+        passedBytes += n;
         if (!mayPass(decoder.decode(bytes))) break;
         if (held.isHeld) continue;
         for (let at = 0; at < n;) at += await to.write(bytes.subarray(at));
@@ -77,6 +81,9 @@ export function startBlockingProxy(
     port: listener.addr.port,
     http: `http://127.0.0.1:${listener.addr.port}`,
     requests,
+    get passedBytes() {
+      return passedBytes;
+    },
     unblock: () => isBlocking = false,
     cut: () => [...open].forEach(close),
     async [Symbol.asyncDispose]() {
