@@ -8,6 +8,7 @@ import {
   Invitation,
   isAllowedHost,
   isAllowedOrigin,
+  isFromElsewhere,
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
@@ -104,13 +105,13 @@ export function serve(
     options,
     () => connections.keys(),
     world,
-    () => void reopen("memory", "overloaded"),
+    (reason) => void reopen(reason, "overloaded"),
   );
   const invitation = options.invite === ""
     ? undefined
     : new Invitation(options.invite, world.now);
   const trusted = new Networks(options.trustProxy);
-  const transports = new Transports({ lobby, admit });
+  const transports = new Transports({ lobby, checkSpace, keep });
   let isDraining = false;
 
   async function handle(
@@ -219,7 +220,7 @@ export function serve(
     const isAllowed = origin === null && path !== "/ws"
       ? isAllowedHost(host, options.allowOrigin)
       : isAllowedOrigin(origin, host, options.allowOrigin);
-    if (!isAllowed) {
+    if (!isAllowed || isFromElsewhere(headers)) {
       throw new Refusal(
         403,
         "This page's address is not one that may connect here. " +
@@ -259,11 +260,6 @@ export function serve(
     );
     keep(session, isGone);
     return response;
-  }
-
-  function admit(session: Session, isGone: Promise<void>): void {
-    checkSpace(session.roomName);
-    keep(session, isGone);
   }
 
   function keep(session: Session, isGone: Promise<void>): void {

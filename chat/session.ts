@@ -197,7 +197,7 @@ export abstract class Session implements Member {
     return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
   }
 
-  protected get hasEnded(): boolean {
+  get hasEnded(): boolean {
     return this.#hasEnded;
   }
 

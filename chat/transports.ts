@@ -25,10 +25,17 @@ export const MAX_WAIT_SECONDS = 50;
 /** How long the body of a request may take. */
 const BODY_TIMEOUT_MS = 10_000;
 
+/** How long a log may take to say where the room stands. */
+const WELCOME_TIMEOUT_MS = 10_000;
+
+const TAKEN_OVER = "Another connection came with this key.";
+
 export interface Host {
   lobby: Lobby;
-  /** Counts a session as a connection until it is gone; throws if too many. */
-  admit(session: Session, isGone: Promise<void>): void;
+  /** Throws if one more cannot come in. */
+  checkSpace(roomName: string): void;
+  /** Counts a session as a connection until it is gone. */
+  keep(session: Session, isGone: Promise<void>): void;
 }
 
 interface Opened<L extends Line> {
@@ -54,9 +61,9 @@ export class Transports {
   }
 
   /**
-   * `GET /messages`: what is new, at once or when there is something. A client
-   * that begins anew calls its `line` by another name than before, and is
-   * welcomed: what the old mailbox already brought, it may have forgotten.
+   * `GET /messages`: without `wait` a new session, and its welcome; with it
+   * what is new since then, at once or when there is something. A client that
+   * names its `line` is told, with the next request, why that ended.
    */
   async poll(
     request: Request,
@@ -64,16 +71,22 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
-    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
     const name = readLine(url);
-    const lastWords = this.#lastWords.take(name, at.world.now());
+    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
+    const isNew = waitSeconds === undefined;
+    const lastWords = isNew
+      ? undefined
+      : this.#lastWords.take(name, at.world.now());
     if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
-    const known = await this.#mailboxOf(hello, name, at);
+    const known = isNew ? undefined : await this.#mailboxOf(hello, name, at);
     const mailbox = known ?? this.#openMailbox(hello, name, at).line;
+    const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
-    const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
+    const waitMs = known === undefined
+      ? WELCOME_TIMEOUT_MS
+      : (waitSeconds ?? 0) * 1000;
     try {
-      const events = await mailbox.take(hello.since?.seq ?? 0, waitMs);
+      const events = await mailbox.take(seq, waitMs);
       return json(`[${events.join(",")}]`);
     } finally {
       mailbox.answered();
@@ -120,9 +133,13 @@ export class Transports {
     const holder = await this.host.lobby.present(key, at.world.now());
     if (!(holder instanceof V1Session)) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    const canGoOn = mailbox?.name === name && holder.roomName === at.roomName &&
+    // A late request must not push out who came after it; but a mailbox without
+    // a name may be one that a POST opened for this client.
+    const isAnother = mailbox?.name !== name;
+    if (isAnother && mailbox?.name !== "") throw new Refusal(409, TAKEN_OVER);
+    const canGoOn = !isAnother && holder.roomName === at.roomName &&
       (since === undefined ||
-        since.epoch === holder.epoch && since.seq >= mailbox.floor);
+        since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
     return canGoOn ? mailbox : undefined;
   }
 
@@ -131,11 +148,11 @@ export class Transports {
       hello,
       at,
       (onEnd) =>
-        new Mailbox(name, (unheard) => {
+        new Mailbox((unheard) => {
           this.#mailboxes.delete(opened.session);
           this.#lastWords.add(name, unheard, at.world.now());
           onEnd();
-        }),
+        }, name),
     );
     this.#mailboxes.set(opened.session, opened.line);
     return opened;
@@ -147,13 +164,14 @@ export class Transports {
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
+    this.host.checkSpace(at.roomName);
     const { promise: isGone, resolve } = Promise.withResolvers<void>();
     const line = newLine(() => {
       session.ended();
       resolve();
     });
     const session = new V1Session(line, at);
-    this.host.admit(session, isGone);
+    this.host.keep(session, isGone);
     session.opened();
     session.received(JSON.stringify(hello));
     return { session, line };
@@ -266,7 +284,7 @@ function tell(answer: Answer, { key }: V1Session): Response {
         retryAfter(answer.retryAfterMs),
       );
     case "ended":
-      throw new Refusal(409, "Another connection took over this key.");
+      throw new Refusal(409, TAKEN_OVER);
   }
 }
 

@@ -4,7 +4,7 @@
 // what the page has to say. Invariant: one request at a time, and each says
 // what was the newest message that came; so what an answer lost comes again.
 
-import { LOST } from "./protocol.js";
+import { CloseCode, LOST } from "./protocol.js";
 
 /** @import { Down, DownHandlers } from "./http_socket.js" */
 
@@ -34,12 +34,13 @@ export function openLongPoll(url, handlers, { fetch }, pace = LONG) {
   const closing = new AbortController();
   const { signal } = closing;
   const first = new URL(url);
-  // Under a name of its own, or the server would go on where another ended.
+  // Under a name of its own, so that the server can tell why it ended.
   first.searchParams.set("line", String(Math.random()));
   const next = new URL(first);
   for (const name of ["name", "history", "since"]) {
     next.searchParams.delete(name);
   }
+  // Without it, each would begin anew.
   next.searchParams.set("wait", String(pace.waitSeconds));
   let epoch = "";
 
@@ -50,6 +51,10 @@ export function openLongPoll(url, handlers, { fetch }, pace = LONG) {
       redirect: "error",
       signal,
     });
+    if (response.status === 409) {
+      handlers.onClose(CloseCode.takenOver);
+      return 0;
+    }
     if (!response.ok) throw new Error(`HTTP ${response.status}`);
     const frame = await response.text();
     const events = JSON.parse(frame);

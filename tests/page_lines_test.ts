@@ -197,7 +197,7 @@ for (const kind of KINDS) {
     );
     await line.nextOf("welcome");
     await first[Symbol.asyncDispose]();
-    assertEquals(await soon(line.closed, "the close"), 1001);
+    await soon(line.closed, "the close");
     await using _second = await startServer({
       port: first.port,
       invite: "magpie",
@@ -223,12 +223,13 @@ Deno.test("who was between two polls at the end is told of it with the next, onc
   for (const session of server.connections.keys()) {
     session.dismiss("restarting", 7_000);
   }
-  const events = await poll(server, `line=a&key=${welcome.key}`);
+  const query = `line=a&wait=1&key=${welcome.key}`;
+  const events = await poll(server, query);
   assertEquals(events.slice(-2).map(({ type, code }) => [type, code]), [
     ["error", "restarting"],
     ["close", 1012],
   ]);
-  const [again] = await poll(server, `line=a&key=${welcome.key}`);
+  const [again] = await poll(server, query);
   assertEquals([again.type, again.sender], ["welcome", welcome.sender]);
 });
 
@@ -237,11 +238,32 @@ Deno.test("a line that another took over does not take the key back", async () =
   const [{ key }] = await poll(server, "line=a");
   const [welcome] = await poll(server, `line=b&key=${key}`);
   assertEquals(welcome.type, "welcome");
-  const [end] = await poll(server, `line=a&key=${key}`);
+  const [end] = await poll(server, `line=a&wait=0&key=${key}`);
   assertEquals([end.type, end.code], ["close", 4002]);
-  const events = await poll(server, `line=b&key=${key}`);
+  const late = await fetch(`${server.http}/messages?line=a&wait=0&key=${key}`);
+  assertEquals(late.status, 409);
+  await late.body?.cancel();
+  const events = await poll(server, `line=b&wait=0&key=${key}`);
   assertEquals(events.filter(({ type }) => type !== "join"), []);
   assertEquals(server.connections.size, 1);
+});
+
+Deno.test("what a POST opened for a client does not count as another that took over", async () => {
+  await using server = await startServer();
+  const [{ key, sender }] = await poll(server, "line=a");
+  for (const session of server.connections.keys()) {
+    session.evict("server_fault");
+  }
+  const query = `line=a&wait=0&key=${key}`;
+  await poll(server, query);
+  const response = await fetch(`${server.http}/messages`, {
+    method: "POST",
+    headers: { "partyline-key": key },
+    body: "hi",
+  });
+  assertEquals((await response.json()).event.sender, sender);
+  const [welcome] = await poll(server, query);
+  assertEquals([welcome.type, welcome.sender], ["welcome", sender]);
 });
 
 Deno.test("last words are kept for a lease, and of ten thousand lines", () => {

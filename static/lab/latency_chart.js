@@ -35,7 +35,7 @@ export const latencyChart = {
   axis(all, width) {
     const x = scale(all, width);
     return ticks(all).map((ms) => ({
-      text: `${grouped(ms)} ms`,
+      text: ms < 1_000 ? `${ms} ms` : `${grouped(ms / 1_000)} s`,
       at: x(ms) / width,
     }));
   },
