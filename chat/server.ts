@@ -6,11 +6,13 @@ import { type Assets, serveAsset } from "./assets.ts";
 import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
+  isAllowedHost,
   isAllowedOrigin,
   isFromElsewhere,
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
+import { echo } from "./echo.ts";
 import { openSocket, readSubprotocol } from "./handshake.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
@@ -144,6 +146,8 @@ export function serve(
         return enter(request, url, peer, path);
       case "/healthz":
         return tellHealth(world, overload, isDraining);
+      case "/lab/echo":
+        return echo(request, url);
       case "/metrics":
         return metrics(request.headers, peer);
       default:
@@ -213,7 +217,9 @@ export function serve(
     }
     const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    const isAllowed = isAllowedOrigin(origin, host, options.allowOrigin);
+    const isAllowed = origin === null && path !== "/ws"
+      ? isAllowedHost(host, options.allowOrigin)
+      : isAllowedOrigin(origin, host, options.allowOrigin);
     if (!isAllowed || isFromElsewhere(headers)) {
       throw new Refusal(
         403,

@@ -13,6 +13,13 @@ const RETRY_MS = 1_000;
 /** With more than this waiting, the end does not wait for it. */
 const MAX_LEFT_BYTES = 64 * 1024;
 
+export const EVENT_STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  // What nginx would collect, a browser would see too late.
+  "x-accel-buffering": "no",
+};
+
 export class EventStream implements Line {
   /** The body of the response. */
   readonly body: ReadableStream<Uint8Array>;

@@ -4,10 +4,12 @@
 // Invariant: whoever is here by HTTP is a member like any other, with the same
 // limits; a request that fails is answered with a sentence.
 import type { Lobby } from "./lobby.ts";
-import { Mailbox } from "./poll.ts";
+import { LastWords, Mailbox } from "./poll.ts";
 import {
   type ErrorCode,
+  exceedsChars,
   type Hello,
+  MAX_ID_CHARS,
   parseRequest,
   readSince,
   type Request as Asked,
@@ -15,7 +17,7 @@ import {
 import { Refusal } from "./refusal.ts";
 import type { Line, Session, Surroundings } from "./session.ts";
 import { type Answer, V1Session } from "./session_v1.ts";
-import { EventStream } from "./sse.ts";
+import { EVENT_STREAM_HEADERS, EventStream } from "./sse.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
@@ -43,6 +45,7 @@ interface Opened<L extends Line> {
 
 export class Transports {
   readonly #mailboxes = new Map<V1Session, Mailbox>();
+  readonly #lastWords = new LastWords();
 
   constructor(private readonly host: Host) {}
 
@@ -54,19 +57,13 @@ export class Transports {
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
     );
-    return new Response(opened.line.body, {
-      headers: {
-        "content-type": "text/event-stream",
-        "cache-control": "no-store, no-transform",
-        // What nginx would collect, a browser would see too late.
-        "x-accel-buffering": "no",
-      },
-    });
+    return new Response(opened.line.body, { headers: EVENT_STREAM_HEADERS });
   }
 
   /**
    * `GET /messages`: without `wait` a new session, and its welcome; with it
-   * what is new since then, at once or when there is something.
+   * what is new since then, at once or when there is something. A client that
+   * names its `line` is told, with the next request, why that ended.
    */
   async poll(
     request: Request,
@@ -74,11 +71,15 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
+    const name = readLine(url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
-    const known = waitSeconds === undefined
+    const isNew = waitSeconds === undefined;
+    const lastWords = isNew
       ? undefined
-      : await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(hello, at).line;
+      : this.#lastWords.take(name, at.world.now());
+    if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
+    const known = isNew ? undefined : await this.#mailboxOf(hello, name, at);
+    const mailbox = known ?? this.#openMailbox(hello, name, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
     const waitMs = known === undefined
@@ -117,7 +118,7 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, at).session;
+      session = this.#openMailbox(hello, "", at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
   }
@@ -125,29 +126,33 @@ export class Transports {
   /** The mailbox of someone who polls, if it can go on where that one is. */
   async #mailboxOf(
     { key, since }: Hello,
+    name: string,
     at: Surroundings,
   ): Promise<Mailbox | undefined> {
     if (key === undefined) return undefined;
     const holder = await this.host.lobby.present(key, at.world.now());
     if (!(holder instanceof V1Session)) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    // A late request must not push out who came after it.
-    if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
-    const canGoOn = holder.roomName === at.roomName &&
+    // A late request must not push out who came after it; but a mailbox without
+    // a name may be one that a POST opened for this client.
+    const isAnother = mailbox?.name !== name;
+    if (isAnother && mailbox?.name !== "") throw new Refusal(409, TAKEN_OVER);
+    const canGoOn = !isAnother && holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
     return canGoOn ? mailbox : undefined;
   }
 
-  #openMailbox(hello: Hello, at: Surroundings) {
+  #openMailbox(hello: Hello, name: string, at: Surroundings) {
     const opened: Opened<Mailbox> = this.#open(
       hello,
       at,
       (onEnd) =>
-        new Mailbox(() => {
+        new Mailbox((unheard) => {
           this.#mailboxes.delete(opened.session);
+          this.#lastWords.add(name, unheard, at.world.now());
           onEnd();
-        }),
+        }, name),
     );
     this.#mailboxes.set(opened.session, opened.line);
     return opened;
@@ -196,6 +201,13 @@ function readHello(headers: Headers, url: URL): Hello {
 function readKey(headers: Headers, url: URL): string | undefined {
   return headers.get("partyline-key") ?? url.searchParams.get("key") ??
     undefined;
+}
+
+/** The client's own name for its line over polls; "" if it has none. */
+function readLine(url: URL): string {
+  const name = url.searchParams.get("line") ?? "";
+  if (!exceedsChars(name, MAX_ID_CHARS)) return name;
+  throw new Refusal(400, `line has at most ${MAX_ID_CHARS} characters.`);
 }
 
 function readCount(url: URL, name: string, max: number): number | undefined {

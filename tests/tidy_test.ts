@@ -10,6 +10,7 @@ const layers: Record<string, string[]> = {
   "assets.ts": [],
   "certificate.ts": [],
   "doors.ts": ["limits.ts", "refusal.ts"],
+  "echo.ts": ["refusal.ts", "sse.ts"],
   "handshake.ts": [
     "protocol.ts",
     "refusal.ts",
@@ -37,6 +38,7 @@ const layers: Record<string, string[]> = {
     "assets.ts",
     "certificate.ts",
     "doors.ts",
+    "echo.ts",
     "handshake.ts",
     "listener.ts",
     "lobby.ts",

@@ -115,23 +115,6 @@ test("a page under a name that is not listed says so and stops, until someone ac
   await tab.page.getByRole("button", { name: "Try again" }).waitFor();
 });
 
-test("where WebSocket is blocked on the way the page says so, and tries on", async () => {
-  await using server = await startServer();
-  let isBlocked = true;
-  await using front = startFront((request, { pathname, search }) =>
-    isBlocked && request.headers.has("upgrade")
-      ? new Response("no", { status: 400 })
-      : server.http + pathname + search
-  );
-  await using tab = await Tab.open(front.http);
-  await tab.status(
-    "The server can be reached, but something on the way blocks WebSocket.",
-  );
-  isBlocked = false;
-  await tab.status("Connected");
-  await tab.say("through");
-});
-
 test("an answer in HTML is not shown, and not a reason to give up", async () => {
   await using server = await startServer();
   let isDown = true;
