@@ -3,6 +3,7 @@
 // recovery. Requests go by `fetch`, as from a program or a page.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { Logger } from "../chat/logger.ts";
 import { LEASE_MS, Mailbox } from "../chat/poll.ts";
 import { EventStream, formatEvent } from "../chat/sse.ts";
 import { EventSourceClient, get, post } from "./http_clients.ts";
@@ -186,7 +187,15 @@ Deno.test("a silent stream is kept alive, and holds no timer after its end", asy
 });
 
 Deno.test("a stream that is not read is cut off beyond the send limit", async () => {
-  await using server = await startServer({ sendLimit: 64 * 1024, rate: 0 });
+  const errors: string[] = [];
+  const write = (line: string) => {
+    if (/ error /.test(line)) errors.push(line);
+  };
+  const logger = new Logger("text", write, Date.now);
+  await using server = await startServer(
+    { sendLimit: 64 * 1024, rate: 0 },
+    { logger },
+  );
   await using socket = await Client.join(server.ws);
   const abort = new AbortController();
   const response = await fetch(`${server.http}/events`, {
@@ -211,6 +220,7 @@ Deno.test("a stream that is not read is cut off beyond the send limit", async ()
   await response.body?.cancel().catch(() => {});
   socket.request({ type: "message", message: "still here", id: "last" });
   await socket.messagesUpTo("still here");
+  assertEquals(errors, []);
 });
 
 const refusals: {
