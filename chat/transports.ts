@@ -7,7 +7,9 @@ import type { Lobby } from "./lobby.ts";
 import { Mailbox } from "./poll.ts";
 import {
   type ErrorCode,
+  exceedsChars,
   type Hello,
+  MAX_ID_CHARS,
   parseRequest,
   readSince,
   type Request as Asked,
@@ -27,6 +29,8 @@ const BODY_TIMEOUT_MS = 10_000;
 const WELCOME_TIMEOUT_MS = 10_000;
 
 const TAKEN_OVER = "Another connection came with this key.";
+const IS_ELSEWHERE = "This is not where this line stands.";
+const HAS_ENDED = "This line has ended: open /events or /messages anew.";
 
 export interface Host {
   lobby: Lobby;
@@ -43,6 +47,8 @@ interface Opened<L extends Line> {
 
 export class Transports {
   readonly #mailboxes = new Map<V1Session, Mailbox>();
+  /** What clients call their lines. */
+  readonly #lineNames = new WeakMap<V1Session, string>();
 
   constructor(private readonly host: Host) {}
 
@@ -51,6 +57,7 @@ export class Transports {
     const hello = readHello(request.headers, url);
     const opened: Opened<EventStream> = this.#open(
       hello,
+      readLine(url),
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
     );
@@ -74,11 +81,12 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
+    const lineName = readLine(url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
     const known = waitSeconds === undefined
       ? undefined
-      : await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(hello, at).line;
+      : await this.#mailboxOf(hello, lineName, at);
+    const mailbox = known ?? this.#openMailbox(hello, lineName, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
     const waitMs = known === undefined
@@ -101,10 +109,7 @@ export class Transports {
     const text = await readBody(request, at.limits.maxFrame);
     const asked = readAsked(request.headers, text);
     const key = readKey(request.headers, url);
-    const present = key === undefined
-      ? undefined
-      : await this.host.lobby.present(key, at.world.now());
-    let session = present instanceof V1Session ? present : undefined;
+    let session = await this.#present(key, readLine(url), at);
     if (asked.type !== "message") {
       if (session === undefined) {
         throw new Refusal(409, "Open /events or /messages first.");
@@ -117,31 +122,54 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, at).session;
+      session = this.#openMailbox(hello, undefined, at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
+  }
+
+  /**
+   * Who is here with this key. A request that names its line is for that one
+   * alone: it may come when its sender has long gone on with another, and must
+   * not speak there, push it out or take what is for it.
+   */
+  async #present(
+    key: string | undefined,
+    lineName: string | undefined,
+    at: Surroundings,
+  ): Promise<V1Session | undefined> {
+    const holder = key === undefined
+      ? undefined
+      : await this.host.lobby.present(key, at.world.now());
+    const session = holder instanceof V1Session ? holder : undefined;
+    if (lineName === undefined) return session;
+    if (session === undefined) throw new Refusal(409, HAS_ENDED);
+    if (this.#lineNames.get(session) === lineName) return session;
+    throw new Refusal(409, TAKEN_OVER);
   }
 
   /** The mailbox of someone who polls, if it can go on where that one is. */
   async #mailboxOf(
     { key, since }: Hello,
+    lineName: string | undefined,
     at: Surroundings,
   ): Promise<Mailbox | undefined> {
-    if (key === undefined) return undefined;
-    const holder = await this.host.lobby.present(key, at.world.now());
-    if (!(holder instanceof V1Session)) return undefined;
+    const holder = await this.#present(key, lineName, at);
+    if (holder === undefined) return undefined;
     const mailbox = this.#mailboxes.get(holder);
     // A late request must not push out who came after it.
     if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
     const canGoOn = holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
-    return canGoOn ? mailbox : undefined;
+    if (canGoOn) return mailbox;
+    if (lineName !== undefined) throw new Refusal(409, IS_ELSEWHERE);
+    return undefined;
   }
 
-  #openMailbox(hello: Hello, at: Surroundings) {
+  #openMailbox(hello: Hello, lineName: string | undefined, at: Surroundings) {
     const opened: Opened<Mailbox> = this.#open(
       hello,
+      lineName,
       at,
       (onEnd) =>
         new Mailbox(() => {
@@ -156,6 +184,7 @@ export class Transports {
   /** Opens a session on a line of HTTP, and says hello for it. */
   #open<L extends Line>(
     hello: Hello,
+    lineName: string | undefined,
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
@@ -166,6 +195,7 @@ export class Transports {
       resolve();
     });
     const session = new V1Session(line, at);
+    if (lineName !== undefined) this.#lineNames.set(session, lineName);
     this.host.keep(session, isGone);
     session.opened();
     session.received(JSON.stringify(hello));
@@ -196,6 +226,14 @@ function readHello(headers: Headers, url: URL): Hello {
 function readKey(headers: Headers, url: URL): string | undefined {
   return headers.get("partyline-key") ?? url.searchParams.get("key") ??
     undefined;
+}
+
+/** The client's own name for its line, a new one for each. */
+function readLine(url: URL): string | undefined {
+  const name = url.searchParams.get("line") ?? undefined;
+  if (name === undefined) return undefined;
+  if (name !== "" && !exceedsChars(name, MAX_ID_CHARS)) return name;
+  throw new Refusal(400, `line has 1 to ${MAX_ID_CHARS} characters.`);
 }
 
 function readCount(url: URL, name: string, max: number): number | undefined {

@@ -293,6 +293,19 @@ const refusals: {
     says: /"id" is/,
   },
   {
+    what: "a message on a line that has ended",
+    path: "/messages?line=a",
+    body: "x",
+    status: 409,
+    says: /has ended/,
+  },
+  {
+    what: "a name of a line that is too long",
+    path: `/events?line=${"x".repeat(65)}`,
+    status: 400,
+    says: /1 to 64/,
+  },
+  {
     what: "typing by someone who does not listen",
     path: "/messages",
     body: '{"type":"typing"}',
@@ -392,6 +405,46 @@ Deno.test("a poll that comes late does not push out who came after it", async ()
   assertEquals(late.status, 409);
   socket.request({ type: "message", message: "still here", id: "1" });
   await socket.messagesUpTo("still here");
+});
+
+Deno.test("what comes late for a line does no harm to the next line of the same client", async () => {
+  await using server = await startServer({ rate: 0 });
+  const url = `${server.http}/messages`;
+  const json = { "content-type": "application/json" };
+  const say = (id: string) =>
+    JSON.stringify({ type: "message", message: id, id });
+  const [{ key, epoch, seq }] = (await get(`${url}?line=a`)).body;
+  const [old, now] = [`${url}?line=a&key=${key}`, `${url}?line=b&key=${key}`];
+  await get(now);
+  // So many that the server has forgotten the first id.
+  const ids = Array.from({ length: 65 }, (_, i) => `${i}`);
+  for (const id of ids) await post(now, say(id), json);
+
+  const late = [
+    await post(old, say("0"), json),
+    await post(old, '{"type":"rename","name":"Late"}', json),
+    await post(old, '{"type":"ping"}', json),
+    await get(`${old}&since=${epoch}:${seq}&wait=10`),
+  ];
+  assertEquals(late.map(({ status }) => status), [409, 409, 409, 409]);
+  const { body } = await get(`${now}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(texts(body), ids);
+  const types = new Set(body.map(({ type }: WireEvent) => type));
+  assertEquals([...types].sort(), ["join", "message"]);
+});
+
+Deno.test("a poll that comes late does not begin its own line anew", async () => {
+  await using server = await startServer();
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(`${url}?line=a`)).body;
+  const line = `${url}?line=a&key=${key}`;
+  await post(line, "one");
+  await get(`${line}&since=${epoch}:${seq + 1}&wait=0`);
+  const late = await get(`${line}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(late.status, 409);
+  await post(line, "two");
+  const next = await get(`${line}&since=${epoch}:${seq + 1}&wait=10`);
+  assertEquals(texts(next.body), ["two"]);
 });
 
 Deno.test("curl is enough to chat", async () => {
