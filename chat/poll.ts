@@ -33,8 +33,6 @@ export class Mailbox implements Line {
   constructor(
     /** Hears what was to be told about the end, if nobody was asking. */
     private readonly onEnd: (unheard: string[]) => void,
-    /** What its client calls it. */
-    readonly name = "",
   ) {
     this.#startLease();
   }
@@ -150,8 +148,8 @@ const MAX_LAST_WORDS = 10_000;
 export class LastWords {
   readonly #kept = new Map<string, { events: string[]; untilMs: number }>();
 
-  add(name: string, events: string[], nowMs: number): void {
-    if (name === "" || events.length === 0) return;
+  add(name: string | undefined, events: string[], nowMs: number): void {
+    if (name === undefined || events.length === 0) return;
     for (const [oldest, { untilMs }] of this.#kept) {
       if (untilMs > nowMs && this.#kept.size < MAX_LAST_WORDS) break;
       this.#kept.delete(oldest);
@@ -160,7 +158,8 @@ export class LastWords {
   }
 
   /** What was told to this line, once; undefined if there is nothing. */
-  take(name: string, nowMs: number): string[] | undefined {
+  take(name: string | undefined, nowMs: number): string[] | undefined {
+    if (name === undefined) return undefined;
     const kept = this.#kept.get(name);
     this.#kept.delete(name);
     return kept && kept.untilMs > nowMs ? kept.events : undefined;

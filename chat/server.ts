@@ -23,6 +23,7 @@ import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom } from "./protocol.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import type { Farewell, Session, Surroundings } from "./session.ts";
+import { CutOff } from "./sse.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
 import { Transports } from "./transports.ts";
 import type { World } from "./world.ts";
@@ -291,7 +292,10 @@ export function serve(
         ...certificate && { cert: certificate.cert, key: certificate.key },
         onListen: () => {},
         onError: (fault) => {
-          world.logger.fault("A request failed.", fault);
+          // Deno tells the end of every body, also one that was meant.
+          if (!(fault instanceof CutOff)) {
+            world.logger.fault("A request failed.", fault);
+          }
           return new Refusal(500, "The server failed at this request.")
             .response;
         },

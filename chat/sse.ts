@@ -19,6 +19,8 @@ export const EVENT_STREAM_HEADERS = {
   // What nginx would collect, a browser would see too late.
   "x-accel-buffering": "no",
 };
+/** Ends the body of a response that is not read; it is no fault. */
+export class CutOff extends Error {}
 
 export class EventStream implements Line {
   /** The body of the response. */
@@ -59,7 +61,7 @@ export class EventStream implements Line {
    */
   close(code: number, reason: string): void {
     if (this.bufferedAmount > MAX_LEFT_BYTES) {
-      this.#controller?.error(new Error(reason));
+      this.#controller?.error(new CutOff(reason));
     } else {
       const data = JSON.stringify({ code, reason });
       this.#write(`event: close\ndata: ${data}\n\n`);

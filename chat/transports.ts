@@ -29,6 +29,7 @@ const BODY_TIMEOUT_MS = 10_000;
 const WELCOME_TIMEOUT_MS = 10_000;
 
 const TAKEN_OVER = "Another connection came with this key.";
+const HAS_ENDED = "This line has ended: open /events or /messages anew.";
 
 export interface Host {
   lobby: Lobby;
@@ -46,6 +47,8 @@ interface Opened<L extends Line> {
 export class Transports {
   readonly #mailboxes = new Map<V1Session, Mailbox>();
   readonly #lastWords = new LastWords();
+  /** What clients call their lines. */
+  readonly #lineNames = new WeakMap<V1Session, string>();
 
   constructor(private readonly host: Host) {}
 
@@ -54,6 +57,7 @@ export class Transports {
     const hello = readHello(request.headers, url);
     const opened: Opened<EventStream> = this.#open(
       hello,
+      readLine(url),
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
     );
@@ -71,15 +75,17 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
-    const name = readLine(url);
+    const lineName = readLine(url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
     const isNew = waitSeconds === undefined;
     const lastWords = isNew
       ? undefined
-      : this.#lastWords.take(name, at.world.now());
+      : this.#lastWords.take(lineName, at.world.now());
     if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
-    const known = isNew ? undefined : await this.#mailboxOf(hello, name, at);
-    const mailbox = known ?? this.#openMailbox(hello, name, at).line;
+    const known = isNew
+      ? undefined
+      : await this.#mailboxOf(hello, lineName, at);
+    const mailbox = known ?? this.#openMailbox(hello, lineName, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
     const waitMs = known === undefined
@@ -102,10 +108,7 @@ export class Transports {
     const text = await readBody(request, at.limits.maxFrame);
     const asked = readAsked(request.headers, text);
     const key = readKey(request.headers, url);
-    const present = key === undefined
-      ? undefined
-      : await this.host.lobby.present(key, at.world.now());
-    let session = present instanceof V1Session ? present : undefined;
+    let session = await this.#present(key, readLine(url), at);
     if (asked.type !== "message") {
       if (session === undefined) {
         throw new Refusal(409, "Open /events or /messages first.");
@@ -118,41 +121,64 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, "", at).session;
+      session = this.#openMailbox(hello, undefined, at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
+  }
+
+  /**
+   * Who is here with this key. A request that names its line is for that one
+   * alone: it may come when its sender has long gone on with another, and must
+   * not speak there, push it out or take what is for it.
+   */
+  async #present(
+    key: string | undefined,
+    lineName: string | undefined,
+    at: Surroundings,
+  ): Promise<V1Session | undefined> {
+    const holder = key === undefined
+      ? undefined
+      : await this.host.lobby.present(key, at.world.now());
+    const session = holder instanceof V1Session ? holder : undefined;
+    if (lineName === undefined) return session;
+    const name = session && this.#lineNames.get(session);
+    if (session !== undefined && name === lineName) return session;
+    // A mailbox without a name may be one that a POST opened for this client.
+    const isOther = session !== undefined &&
+      (name !== undefined || !this.#mailboxes.has(session));
+    throw isOther ? new Refusal(409, TAKEN_OVER) : new Refusal(410, HAS_ENDED);
   }
 
   /** The mailbox of someone who polls, if it can go on where that one is. */
   async #mailboxOf(
     { key, since }: Hello,
-    name: string,
+    lineName: string | undefined,
     at: Surroundings,
   ): Promise<Mailbox | undefined> {
-    if (key === undefined) return undefined;
-    const holder = await this.host.lobby.present(key, at.world.now());
-    if (!(holder instanceof V1Session)) return undefined;
+    const holder = await this.#present(key, lineName, at);
+    if (holder === undefined) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    // A late request must not push out who came after it; but a mailbox without
-    // a name may be one that a POST opened for this client.
-    const isAnother = mailbox?.name !== name;
-    if (isAnother && mailbox?.name !== "") throw new Refusal(409, TAKEN_OVER);
-    const canGoOn = !isAnother && holder.roomName === at.roomName &&
+    // A late request must not push out who came after it.
+    if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
+    const canGoOn = holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
-    return canGoOn ? mailbox : undefined;
+    if (canGoOn) return mailbox;
+    if (lineName !== undefined) throw new Refusal(410, HAS_ENDED);
+    return undefined;
   }
 
-  #openMailbox(hello: Hello, name: string, at: Surroundings) {
+  #openMailbox(hello: Hello, lineName: string | undefined, at: Surroundings) {
     const opened: Opened<Mailbox> = this.#open(
       hello,
+      lineName,
       at,
       (onEnd) =>
         new Mailbox((unheard) => {
           this.#mailboxes.delete(opened.session);
-          this.#lastWords.add(name, unheard, at.world.now());
+          this.#lastWords.add(lineName, unheard, at.world.now());
           onEnd();
-        }, name),
+        }),
     );
     this.#mailboxes.set(opened.session, opened.line);
     return opened;
@@ -161,6 +187,7 @@ export class Transports {
   /** Opens a session on a line of HTTP, and says hello for it. */
   #open<L extends Line>(
     hello: Hello,
+    lineName: string | undefined,
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
@@ -171,6 +198,7 @@ export class Transports {
       resolve();
     });
     const session = new V1Session(line, at);
+    if (lineName !== undefined) this.#lineNames.set(session, lineName);
     this.host.keep(session, isGone);
     session.opened();
     session.received(JSON.stringify(hello));
@@ -203,11 +231,12 @@ function readKey(headers: Headers, url: URL): string | undefined {
     undefined;
 }
 
-/** The client's own name for its line over polls; "" if it has none. */
-function readLine(url: URL): string {
-  const name = url.searchParams.get("line") ?? "";
-  if (!exceedsChars(name, MAX_ID_CHARS)) return name;
-  throw new Refusal(400, `line has at most ${MAX_ID_CHARS} characters.`);
+/** The client's own name for its line, a new one for each. */
+function readLine(url: URL): string | undefined {
+  const name = url.searchParams.get("line") ?? undefined;
+  if (name === undefined) return undefined;
+  if (name !== "" && !exceedsChars(name, MAX_ID_CHARS)) return name;
+  throw new Refusal(400, `line has 1 to ${MAX_ID_CHARS} characters.`);
 }
 
 function readCount(url: URL, name: string, max: number): number | undefined {

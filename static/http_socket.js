@@ -67,12 +67,16 @@ export class HttpSocket extends EventTarget {
    */
   constructor(url, entrance, openDown, surroundings = {}) {
     super();
-    this.#url = url;
+    // Under a name of its own, so that the server can tell why it ended, and
+    // that no request of it comes late and speaks for the next one.
+    const line = new URL(url);
+    line.searchParams.set("line", String(Math.random()));
+    this.#url = line.href;
     this.#entrance = entrance;
     this.#openDown = openDown;
     this.#surroundings = { ...realSurroundings, ...surroundings };
     this.#poster = new Poster(
-      entranceUrl(url, "messages"),
+      entranceUrl(this.#url, "messages"),
       {
         onFrame: (frame) => this.#heard(frame),
         onLost: () => this.#end(LOST),

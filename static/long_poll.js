@@ -34,8 +34,6 @@ export function openLongPoll(url, handlers, { fetch }, pace = LONG) {
   const closing = new AbortController();
   const { signal } = closing;
   const first = new URL(url);
-  // Under a name of its own, so that the server can tell why it ended.
-  first.searchParams.set("line", String(Math.random()));
   const next = new URL(first);
   for (const name of ["name", "history", "since"]) {
     next.searchParams.delete(name);

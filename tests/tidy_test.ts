@@ -49,6 +49,7 @@ const layers: Record<string, string[]> = {
     "proxy.ts",
     "refusal.ts",
     "session.ts",
+    "sse.ts",
     "status.ts",
     "transports.ts",
     "world.ts",
