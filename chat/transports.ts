@@ -26,7 +26,7 @@ const BODY_TIMEOUT_MS = 10_000;
 export interface Host {
   lobby: Lobby;
   /** Counts a session as a connection until it is gone; throws if too many. */
-  admit(session: Session, isGone: Promise<void>): void;
+  admit(session: Session, isGone: Promise<void>, request: Request): void;
 }
 
 interface Opened<L extends Line> {
@@ -43,6 +43,7 @@ export class Transports {
   events(request: Request, url: URL, at: Surroundings): Response {
     const hello = readHello(request.headers, url);
     const opened: Opened<EventStream> = this.#open(
+      request,
       hello,
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
@@ -66,7 +67,7 @@ export class Transports {
     const hello = readHello(request.headers, url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
     const known = await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(hello, at).line;
+    const mailbox = known ?? this.#openMailbox(request, hello, at).line;
     // The welcome is always on its way.
     const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
     try {
@@ -102,7 +103,7 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, at).session;
+      session = this.#openMailbox(request, hello, at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
   }
@@ -122,8 +123,9 @@ export class Transports {
     return canGoOn ? mailbox : undefined;
   }
 
-  #openMailbox(hello: Hello, at: Surroundings) {
+  #openMailbox(request: Request, hello: Hello, at: Surroundings) {
     const opened: Opened<Mailbox> = this.#open(
+      request,
       hello,
       at,
       (onEnd) =>
@@ -138,6 +140,7 @@ export class Transports {
 
   /** Opens a session on a line of HTTP, and says hello for it. */
   #open<L extends Line>(
+    request: Request,
     hello: Hello,
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
@@ -148,7 +151,7 @@ export class Transports {
       resolve();
     });
     const session = new V1Session(line, at);
-    this.host.admit(session, isGone);
+    this.host.admit(session, isGone, request);
     session.opened();
     session.received(JSON.stringify(hello));
     return { session, line };

@@ -290,6 +290,11 @@ export class RawClient implements Disposable {
     return new TextDecoder().decode(await this.#take(length));
   }
 
+  /** The next bytes as they come. */
+  readBytes(count: number): Promise<Uint8Array> {
+    return this.#take(count);
+  }
+
   /** The next frame, or undefined at the end of the connection. */
   async readFrame(): Promise<Frame | undefined> {
     try {

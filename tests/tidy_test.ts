@@ -10,6 +10,7 @@ const layers: Record<string, string[]> = {
   "assets.ts": [],
   "certificate.ts": [],
   "doors.ts": ["limits.ts", "refusal.ts"],
+  "frame_header.ts": [],
   "handshake.ts": [
     "protocol.ts",
     "refusal.ts",
@@ -25,6 +26,7 @@ const layers: Record<string, string[]> = {
   "logger.ts": ["limits.ts"],
   "metrics.ts": [],
   "names.ts": [],
+  "opening.ts": [],
   "options.ts": ["proxy.ts"],
   "overload.ts": ["world.ts"],
   "poll.ts": ["session.ts"],
@@ -40,15 +42,18 @@ const layers: Record<string, string[]> = {
     "listener.ts",
     "lobby.ts",
     "log.ts",
+    "opening.ts",
     "options.ts",
     "overload.ts",
     "protocol.ts",
     "proxy.ts",
     "refusal.ts",
     "session.ts",
+    "sse.ts",
     "status.ts",
     "transports.ts",
     "world.ts",
+    "xray.ts",
   ],
   "session.ts": [
     "limits.ts",
@@ -70,6 +75,13 @@ const layers: Record<string, string[]> = {
   "sse.ts": ["protocol.ts", "session.ts"],
   "status.ts": ["lobby.ts", "overload.ts", "world.ts"],
   "std.d.ts": [],
+  "tap.ts": [
+    "frame_header.ts",
+    "opening.ts",
+    "protocol.ts",
+    "session.ts",
+    "watch.ts",
+  ],
   "terminal.ts": ["options.ts"],
   "transports.ts": [
     "lobby.ts",
@@ -80,7 +92,18 @@ const layers: Record<string, string[]> = {
     "session_v1.ts",
     "sse.ts",
   ],
+  "watch.ts": ["protocol.ts"],
   "world.ts": ["logger.ts", "metrics.ts"],
+  "xray.ts": [
+    "doors.ts",
+    "lobby.ts",
+    "opening.ts",
+    "refusal.ts",
+    "session.ts",
+    "tap.ts",
+    "watch.ts",
+    "world.ts",
+  ],
 };
 
 function filesIn(folder: string): string[] {
