@@ -142,6 +142,15 @@ export function pageOrigin(headers: Headers): string | null {
 }
 
 /**
+ * Whether a page of another site makes the browser ask without saying which
+ * one, as by a link or an image (W3C Fetch Metadata section 2.3).
+ */
+export function isFromElsewhere(headers: Headers): boolean {
+  return !headers.has("origin") &&
+    headers.get("sec-fetch-site") === "cross-site";
+}
+
+/**
  * Whether a page may open a socket. A browser names the page's site in
  * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
  * of this server, which is at `host`, may, unless that is a public name: such a

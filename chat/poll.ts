@@ -9,17 +9,21 @@ export const LEASE_MS = 15_000;
 
 interface Letter {
   event: string;
-  /** 0 for what is not a message. */
+  /** 0 for what goes once, and is not waited to be acknowledged. */
   seq: number;
 }
 
 export class Mailbox implements Line {
-  /** The newest message that the client is known to have. */
-  floor = 0;
+  /** What follows this message is here, or has been taken. */
+  #floor: number | undefined;
+  /** The newest message that ever was here. */
+  #last = 0;
   #letters: Letter[] = [];
   #chars = 0;
   /** Ends the wait of the request that is open now. */
   #wake = () => {};
+  /** Requests that are open now. */
+  #requests = 0;
   #hasEnded = false;
   #lease: ReturnType<typeof setTimeout> | undefined;
 
@@ -33,12 +37,20 @@ export class Mailbox implements Line {
 
   send(_frame: string, events: readonly string[]): void {
     if (this.#hasEnded) return;
+    this.#floor ??= floorOf(events);
     for (const event of events) {
-      const seq = /^\{"type":"message","seq":(\d+),/.exec(event)?.[1];
-      this.#letters.push({ event, seq: Number(seq ?? 0) });
+      // The answer to a message that was sent again comes out of line.
+      const seq = seqOf(event) > this.#last ? seqOf(event) : 0;
+      this.#last = Math.max(this.#last, seq);
+      this.#letters.push({ event, seq });
       this.#chars += event.length;
     }
     this.#wake();
+  }
+
+  /** Whether it has all that follows the message `seq`. */
+  canGoOn(seq: number): boolean {
+    return this.#floor === undefined || seq >= this.#floor;
   }
 
   close(): void {
@@ -54,9 +66,10 @@ export class Mailbox implements Line {
    * request ends the wait of the first.
    */
   async take(seq: number, waitMs: number): Promise<string[]> {
-    this.floor = Math.max(this.floor, seq);
+    if (seq > 0) this.#floor = Math.max(this.#floor ?? 0, seq);
     this.#drop((letter) => letter.seq > 0 && letter.seq <= seq);
     this.#wake();
+    this.#requests++;
     clearTimeout(this.#lease);
     if (this.#letters.length === 0 && waitMs > 0 && !this.#hasEnded) {
       await this.#wait(waitMs);
@@ -68,7 +81,8 @@ export class Mailbox implements Line {
 
   /** The answer is on its way, or nobody is there to take it. */
   answered(): void {
-    this.#startLease();
+    this.#requests--;
+    if (this.#requests === 0) this.#startLease();
   }
 
   async #wait(waitMs: number): Promise<void> {
@@ -92,4 +106,14 @@ export class Mailbox implements Line {
       0,
     );
   }
+}
+
+/** Where the first events of a session begin: a welcome and what follows it. */
+function floorOf([welcome = "{}", first]: readonly string[]): number {
+  return first === undefined ? JSON.parse(welcome).seq ?? 0 : seqOf(first) - 1;
+}
+
+/** Of an encoded event; 0 for what is not a message. */
+function seqOf(event: string): number {
+  return Number(/^\{"type":"message","seq":(\d+),/.exec(event)?.[1] ?? 0);
 }

@@ -7,6 +7,7 @@ import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
   isAllowedOrigin,
+  isFromElsewhere,
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
@@ -111,7 +112,7 @@ export function serve(
     ? undefined
     : new Invitation(options.invite, world.now);
   const trusted = new Networks(options.trustProxy);
-  const transports = new Transports({ lobby, admit });
+  const transports = new Transports({ lobby, checkSpace, keep: keepByHttp });
   const xray = new XRay(options, lobby, () => connections.keys(), world);
   let isDraining = false;
 
@@ -218,7 +219,8 @@ export function serve(
     }
     const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    if (!isAllowedOrigin(origin, host, options.allowOrigin)) {
+    const isAllowed = isAllowedOrigin(origin, host, options.allowOrigin);
+    if (!isAllowed || isFromElsewhere(headers)) {
       throw new Refusal(
         403,
         "This page's address is not one that may connect here. " +
@@ -266,12 +268,11 @@ export function serve(
     return response;
   }
 
-  function admit(
+  function keepByHttp(
     session: Session,
     isGone: Promise<void>,
     request: Request,
   ): void {
-    checkSpace(session.roomName);
     const isStream = session.line instanceof EventStream;
     keep(session, isGone, {
       ...readRequest(request),

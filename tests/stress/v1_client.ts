@@ -12,6 +12,7 @@ import {
   type WelcomeEvent,
 } from "../../chat/protocol.ts";
 import { Call, Guest } from "./guest.ts";
+import { HttpLine, StreamLine } from "./http_line.ts";
 import { Outbox } from "./outbox.ts";
 import { OwnName } from "./own_name.ts";
 import { Roster } from "./roster.ts";
@@ -21,6 +22,7 @@ const MAX_WINDOW = 16;
 
 export class V1Call extends Call {
   isWelcome = false;
+  isHistoryComing = false;
   /** Sent again on this connection, and not answered out of line yet. */
   readonly resent = new Set<number>();
   readonly pages = new Map<number, number>();
@@ -37,6 +39,8 @@ export abstract class V1Client extends Guest<V1Call> {
   readonly roster = new Roster();
   /** The last message it was shown. */
   last = 0;
+  /** Whether it ever was here by HTTP. */
+  protected hasPosted = false;
   #key: string | undefined;
   #epoch: string | undefined;
   #hasBrokenHello = false;
@@ -54,6 +58,7 @@ export abstract class V1Client extends Guest<V1Call> {
     const call = await this.dial();
     if (call === undefined) return false;
     this.call = call;
+    if (call.line instanceof HttpLine) this.hasPosted = true;
     this.request(call, this.#hello(call));
     meanwhile();
     if (dice.chance(0.03)) {
@@ -150,8 +155,9 @@ export abstract class V1Client extends Guest<V1Call> {
     if (!Array.isArray(events)) throw this.fault(`it was sent ${text}`);
     for (const event of events) {
       if (event.type === "welcome") this.#hearWelcome(call, event, events);
-      else if (call.isWelcome) this.#hearEvent(call, event);
-      else throw this.fault(`sent ${event.type} before welcome`);
+      else if (call.isWelcome || event.type === "error") {
+        this.#hearEvent(call, event);
+      } else throw this.fault(`sent ${event.type} before welcome`);
     }
   }
 
@@ -171,10 +177,11 @@ export abstract class V1Client extends Guest<V1Call> {
       case "leave":
         return this.roster.change(event);
       case "pong":
-        if (call.pings.delete(event.id ?? "")) return;
+        // A POST may have been on its way when its line broke.
+        if (call.pings.delete(event.id ?? "") || this.hasPosted) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
       case "error":
-        return this.#hearError(event);
+        return this.#hearError(call, event);
     }
   }
 
@@ -196,9 +203,13 @@ export abstract class V1Client extends Guest<V1Call> {
     if (problem !== undefined) throw this.fault(problem);
     if (isReturn) this.world.tally.recoveries++;
     else {
-      // The newest messages come along, so they end with the room's last.
+      // The newest messages come along, so they end with the room's last. A
+      // stream brings them one by one.
+      call.isHistoryComing = call.line instanceof StreamLine &&
+        call.history * seq > 0;
       const count = frame.filter(({ type }) => type === "message").length;
-      if (count > call.history || (count === 0 && call.history * seq > 0)) {
+      const isMissing = count === 0 && call.history * seq > 0;
+      if (count > call.history || (isMissing && !call.isHistoryComing)) {
         throw this.fault(`asked for ${call.history} of ${seq}, got ${count}`);
       }
       this.last = seq - count;
@@ -212,12 +223,17 @@ export abstract class V1Client extends Guest<V1Call> {
     const { author, n, seq } = this.see(event);
     const isOwn = author === this.number;
     if (isOwn) this.#hearAcknowledgement(n, event);
+    if (call.isHistoryComing) {
+      call.isHistoryComing = false;
+      this.last = seq - 1;
+    }
     if (seq === this.last + 1) {
       this.last = seq;
       return;
     }
-    // Out of line comes only the answer to a message that was sent again.
-    if (!isOwn || !call.resent.delete(n)) {
+    // Out of line comes only the answer to a message that was sent again; a
+    // POST on its way when its line broke sends one again later.
+    if (!isOwn || !(call.resent.delete(n) || this.hasPosted)) {
       throw this.fault(`shown seq ${seq} after ${this.last}`);
     }
     this.world.tally.repeatsAnswered++;
@@ -251,7 +267,11 @@ export abstract class V1Client extends Guest<V1Call> {
     this.world.tally.pages++;
   }
 
-  #hearError({ code, message, id }: ErrorEvent): void {
+  #hearError(call: V1Call, { code, message, id }: ErrorEvent): void {
+    // The close that follows is judged; nobody here waits to come back.
+    const isFarewell = code === "shutting_down" &&
+      this.world.program.stoppedGeneration >= call.generation;
+    if (isFarewell) return;
     const isAboutName = code.startsWith("name_") ||
       (code === "busy" && id === undefined);
     if (!isAboutName) throw this.fault(`refused with ${code}: ${message}`);

@@ -4,8 +4,11 @@
 import { Ledger } from "./ledger.ts";
 import { Program } from "./program.ts";
 
-/** Longest time in which anything that must happen has to happen. */
-export const DEADLINE_MS = 20_000;
+/**
+ * Longest time in which anything that must happen has to happen. Whoever polls
+ * and goes without a word is here for up to 20 s more.
+ */
+export const DEADLINE_MS = 40_000;
 
 const POLL_MS = 5;
 

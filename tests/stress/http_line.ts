@@ -1,0 +1,188 @@
+// Owns a client's end of a line by HTTP, for the full dialect: a stream or
+// polls for what comes, a POST for each thing that is said, one after the
+// other. Never knows what is said on it beyond where it stands.
+// Invariant: `ended` resolves once, when nothing more is heard.
+import { soon } from "../harness.ts";
+import type { Ending, Line, Target } from "./line.ts";
+
+const ANSWER_DEADLINE_MS = 30_000;
+const WAIT_SECONDS = 5;
+
+/** How a poll ends that a WebSocket would end so. */
+const SLOW: Ending = { code: 1013, reason: "reading too slowly" };
+
+interface Heard {
+  type: string;
+  key?: string;
+  epoch?: string;
+  seq?: number;
+}
+
+export abstract class HttpLine implements Line {
+  readonly #ended = Promise.withResolvers<Ending>();
+  readonly ended = this.#ended.promise;
+  readonly isExact = false;
+  readonly #room: string;
+  readonly #origin: string;
+  readonly #welcomed = Promise.withResolvers<void>();
+  #hasSaidHello = false;
+  #posted = this.#welcomed.promise;
+  #resume = () => {};
+  #key = "";
+  #epoch = "";
+  /** Pending while nothing is to be read. */
+  protected mayRead = Promise.resolve();
+  protected readonly abort = new AbortController();
+  protected seq = 0;
+
+  constructor({ port, path }: Target, private readonly tell: Target["hear"]) {
+    this.#origin = `http://127.0.0.1:${port}`;
+    this.#room = path.slice(path.indexOf("?"));
+  }
+
+  /** Hears all, from the hello to the end. */
+  protected abstract listen(query: string): Promise<Ending>;
+
+  /** The hello opens the line; what follows waits for the welcome. */
+  send(text: string): void {
+    if (this.#hasSaidHello) {
+      this.#posted = this.#posted.then(() => this.#post(text))
+        .catch((error) => this.end(undefined, String(error)));
+      return;
+    }
+    this.#hasSaidHello = true;
+    const { key, name, since, history } = JSON.parse(text);
+    const query = new URLSearchParams();
+    if (key !== undefined) query.set("key", key);
+    if (name !== undefined) query.set("name", name);
+    if (history !== undefined) query.set("history", history);
+    if (since !== undefined) query.set("since", `${since.epoch}:${since.seq}`);
+    this.seq = since?.seq ?? 0;
+    this.listen(`&${query}`)
+      .catch((error) => ({ code: undefined, reason: String(error) }))
+      .then(({ code, reason }) => this.end(code, reason));
+  }
+
+  close(): void {
+    this.end(1000, "");
+  }
+
+  drop(): void {
+    this.end(undefined, "dropped");
+  }
+
+  stall(): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.mayRead = promise;
+    this.#resume = resolve;
+  }
+
+  resume(): void {
+    this.#resume();
+  }
+
+  protected end(code: number | undefined, reason: string): void {
+    this.abort.abort();
+    this.#resume();
+    this.#welcomed.resolve();
+    this.#ended.resolve({ code, reason });
+  }
+
+  protected async ask(
+    path: string,
+    query: string,
+    init: RequestInit = {},
+  ): Promise<Response> {
+    const url = `${this.#origin}/${path}${this.#room}${query}`;
+    const response = await soon(
+      fetch(url, { ...init, signal: this.abort.signal }),
+      `an answer from ${path}`,
+      ANSWER_DEADLINE_MS,
+    );
+    if (response.ok) return response;
+    throw new Error(`${response.status}: ${await response.text()}`);
+  }
+
+  /** Where a poll goes on. */
+  protected get position(): string {
+    const { seq } = this;
+    return `&key=${this.#key}&since=${this.#epoch}:${seq}&wait=${WAIT_SECONDS}`;
+  }
+
+  protected hear(events: Heard[]): void {
+    if (this.abort.signal.aborted) return;
+    for (const { type, key, epoch, seq } of events) {
+      if (type === "message") this.seq = Math.max(this.seq, seq ?? 0);
+      if (type !== "welcome") continue;
+      this.#key = key ?? "";
+      this.#epoch = epoch ?? "";
+      this.#welcomed.resolve();
+    }
+    if (events.length > 0) this.tell(JSON.stringify(events));
+  }
+
+  async #post(text: string): Promise<void> {
+    if (this.abort.signal.aborted) return;
+    const response = await this.ask("messages", "", {
+      method: "POST",
+      body: text,
+      headers: {
+        "content-type": "application/json",
+        "partyline-key": this.#key,
+      },
+    });
+    await response.body?.cancel();
+  }
+}
+
+/** Server-Sent Events down, POST up. */
+export class StreamLine extends HttpLine {
+  static open(target: Target): Promise<StreamLine> {
+    return Promise.resolve(new StreamLine(target, target.hear));
+  }
+
+  protected async listen(query: string): Promise<Ending> {
+    const { body } = await this.ask("events", query);
+    if (body === null) throw new Error("a stream without a body");
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (true) {
+      await this.mayRead;
+      const { value, done } = await reader.read();
+      await this.mayRead;
+      if (done) return { code: undefined, reason: "the stream ended" };
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop() ?? "";
+      for (const block of blocks) {
+        const lines = block.split("\n");
+        const data = lines.find((line) => line.startsWith("data: "));
+        if (data === undefined) continue;
+        const event = JSON.parse(data.slice("data: ".length));
+        if (lines.includes("event: close")) return event;
+        this.hear([event]);
+      }
+    }
+  }
+}
+
+/** Long polls down, POST up. */
+export class PollLine extends HttpLine {
+  static open(target: Target): Promise<PollLine> {
+    return Promise.resolve(new PollLine(target, target.hear));
+  }
+
+  protected async listen(query: string): Promise<Ending> {
+    let hasWelcome = false;
+    while (true) {
+      await this.mayRead;
+      const asked = hasWelcome ? this.position : query;
+      const events: Heard[] = await (await this.ask("messages", asked)).json();
+      await this.mayRead;
+      const isAnew = events.some(({ type }) => type === "welcome");
+      // More waited for it than the send limit: the server let it go.
+      if (isAnew && hasWelcome) return SLOW;
+      hasWelcome = true;
+      this.hear(events);
+    }
+  }
+}

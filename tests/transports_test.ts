@@ -1,0 +1,414 @@
+// Rooms by HTTP (DESIGN 3.4): Server-Sent Events, long poll and POST. Whoever
+// is here that way is a member like any other: same names, order, limits and
+// recovery. Requests go by `fetch`, as from a program or a page.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { LEASE_MS, Mailbox } from "../chat/poll.ts";
+import { EventStream, formatEvent } from "../chat/sse.ts";
+import { EventSourceClient, get, post } from "./http_clients.ts";
+import { Client, soon, startServer, until, type WireEvent } from "./harness.ts";
+
+const texts = (events: WireEvent[]) =>
+  events.filter(({ type }) => type === "message").map(({ message }) => message);
+
+Deno.test("a message is an SSE event without a name and with an id, others have a name", () => {
+  assertEquals(
+    formatEvent('{"type":"message","seq":7,"message":"hi"}', "e"),
+    'id: e:7\ndata: {"type":"message","seq":7,"message":"hi"}\n\n',
+  );
+  assertEquals(
+    formatEvent('{"type":"join","sender":"a"}', "e"),
+    'event: join\ndata: {"type":"join","sender":"a"}\n\n',
+  );
+});
+
+Deno.test("who listens by SSE is in the room and hears what WebSockets say", async () => {
+  await using server = await startServer();
+  await using socket = await Client.join(server.ws);
+  await using stream = await EventSourceClient.open(`${server.http}/events`);
+  const welcome = await stream.next("welcome");
+  assertEquals(welcome.data.members.length, 2);
+  assertEquals((await socket.nextOf("join")).sender, socket.welcome.sender);
+  assertEquals((await socket.nextOf("join")).sender, welcome.data.sender);
+  socket.request({ type: "message", message: "hi", id: "1" });
+  const { id, data } = await stream.next("message");
+  assertEquals([data.message, data.sender], ["hi", socket.welcome.sender]);
+  assertEquals(id, `${welcome.data.epoch}:${data.seq}`);
+});
+
+Deno.test("a stream that ends is told to those who remain", async () => {
+  await using server = await startServer();
+  await using socket = await Client.join(server.ws);
+  const stream = await EventSourceClient.open(`${server.http}/events`);
+  const { data } = await stream.next("welcome");
+  await stream[Symbol.asyncDispose]();
+  // Deno notices the end when it writes next.
+  socket.request({ type: "message", message: "anyone?", id: "1" });
+  assertEquals((await socket.nextOf("leave")).sender, data.sender);
+  await until(() => server.connections.size === 1, "the stream's place");
+});
+
+Deno.test("Last-Event-ID brings what was missed, once and in order", async () => {
+  await using server = await startServer({ rate: 0 });
+  await using socket = await Client.join(server.ws);
+  const say = (n: number) =>
+    socket.request({ type: "message", message: `${n}`, id: `${n}` });
+  const first = await EventSourceClient.open(`${server.http}/events`);
+  const { key } = (await first.next("welcome")).data;
+  say(1);
+  const { id } = await first.next("message");
+  await first[Symbol.asyncDispose]();
+  for (let n = 2; n <= 300; n++) {
+    say(n);
+    if (n % 10 === 0) await socket.messagesUpTo(`${n}`);
+  }
+  await using again = await EventSourceClient.open(
+    `${server.http}/events?key=${key}`,
+    { "last-event-id": id },
+  );
+  assertEquals((await again.next("welcome")).data.recovered, true);
+  for (let n = 2; n <= 300; n++) {
+    assertEquals((await again.next("message")).data.message, `${n}`);
+  }
+});
+
+Deno.test("a POST without a key makes a member, and answers when it is stored", async () => {
+  await using server = await startServer();
+  await using socket = await Client.join(server.ws);
+  const { status, body } = await post(`${server.http}/messages`, "hello");
+  assertEquals(status, 200);
+  const [event] = await socket.messagesUpTo("hello");
+  assertEquals(body.event, event);
+  const again = await post(`${server.http}/messages?key=${body.key}`, "me too");
+  assertEquals(again.body.event.sender, event.sender);
+  assertEquals(again.body.key, body.key);
+});
+
+Deno.test("a POST with a stream's key speaks for that member", async () => {
+  await using server = await startServer();
+  await using stream = await EventSourceClient.open(
+    `${server.http}/events?name=Ada`,
+  );
+  const { key, sender } = (await stream.next("welcome")).data;
+  assertEquals(sender, "Ada");
+  const json = { "content-type": "application/json", "partyline-key": key };
+  const request = { type: "message", message: "by json", id: "my-1" };
+  const url = `${server.http}/messages`;
+  const { body } = await post(url, JSON.stringify(request), json);
+  assertEquals([body.event.sender, body.event.id], ["Ada", "my-1"]);
+  assertEquals((await stream.next("message")).data, body.event);
+  // Sent again, it is not stored again.
+  const repeated = await post(url, JSON.stringify(request), json);
+  assertEquals(repeated.body, body);
+  const rename = { type: "rename", name: "Grace" };
+  assertEquals((await post(url, JSON.stringify(rename), json)).status, 202);
+  assertEquals((await stream.next("rename")).data.name, "Grace");
+});
+
+Deno.test("a long poll waits for the next event, and hears each message once", async () => {
+  await using server = await startServer();
+  await using socket = await Client.join(server.ws);
+  const url = `${server.http}/messages`;
+  const [welcome] = (await get(url)).body;
+  const { key, epoch } = welcome;
+  let seq = welcome.seq;
+  const heard: string[] = [];
+  for (let n = 1; n <= 5; n++) {
+    const polled = get(`${url}?key=${key}&since=${epoch}:${seq}&wait=10`);
+    socket.request({ type: "message", message: `${n}`, id: `${n}` });
+    for (let events = (await polled).body;;) {
+      heard.push(...texts(events));
+      seq = Math.max(seq, ...events.map((event: WireEvent) => event.seq ?? 0));
+      if (heard.length >= n) break;
+      const asked = `${url}?key=${key}&since=${epoch}:${seq}&wait=10`;
+      events = (await get(asked)).body;
+    }
+  }
+  assertEquals(heard, ["1", "2", "3", "4", "5"]);
+  assertEquals(server.connections.size, 2);
+});
+
+Deno.test("an answer that was lost is given again", async () => {
+  await using server = await startServer();
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(url)).body;
+  await post(`${url}?key=${key}`, "one");
+  const asked = `${url}?key=${key}&since=${epoch}:${seq}&wait=10`;
+  assertEquals(texts((await get(asked)).body), ["one"]);
+  assertEquals(texts((await get(asked)).body), ["one"]);
+  const later = `${url}?key=${key}&since=${epoch}:${seq + 1}`;
+  assertEquals(texts((await get(later)).body), []);
+  // Whoever goes back further than what waits here gets it from the log.
+  assertEquals(texts((await get(asked)).body), ["one"]);
+});
+
+Deno.test("who stops to poll leaves the room after a while, and may come back", async () => {
+  const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    let hasEnded = false;
+    const mailbox = new Mailbox(() => hasEnded = true);
+    await clock.tickAsync(LEASE_MS - 1);
+    mailbox.send("", ['{"type":"message","seq":1}']);
+    assertEquals((await mailbox.take(0, 0)).length, 1);
+    await clock.tickAsync(LEASE_MS);
+    assertEquals(hasEnded, false, "a request is open");
+    mailbox.answered();
+    await clock.tickAsync(LEASE_MS - 1);
+    assertEquals(hasEnded, false);
+    await clock.tickAsync(1);
+    assertEquals(hasEnded, true);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("a silent stream is kept alive, and holds no timer after its end", async () => {
+  const clock = FakeTimers.install({
+    toFake: ["setInterval", "clearInterval"],
+  });
+  try {
+    let ends = 0;
+    const stream = new EventStream(() => "e", () => ends++);
+    const reader = stream.body.pipeThrough(new TextDecoderStream()).getReader();
+    assertEquals((await reader.read()).value, "retry: 1000\n\n");
+    clock.tick(15_000);
+    assertEquals((await reader.read()).value, ": still here\n\n");
+    stream.close(1001, "the end");
+    assertMatch(
+      (await reader.read()).value ?? "",
+      /^event: close\ndata: .*1001/,
+    );
+    assertEquals((await reader.read()).done, true);
+    assertEquals([ends, clock.countTimers()], [1, 0]);
+  } finally {
+    clock.uninstall();
+  }
+});
+
+Deno.test("a stream that is not read is cut off beyond the send limit", async () => {
+  await using server = await startServer({ sendLimit: 64 * 1024, rate: 0 });
+  await using socket = await Client.join(server.ws);
+  const abort = new AbortController();
+  const response = await fetch(`${server.http}/events`, {
+    signal: abort.signal,
+  });
+  await until(() => server.connections.size === 2, "the stream");
+  let n = 0;
+  await soon(
+    (async () => {
+      while (server.connections.size === 2) {
+        const message = "x".repeat(4_000);
+        for (let i = 0; i < 20; i++) {
+          socket.request({ type: "message", message, id: `${++n}` });
+        }
+        while ((await socket.nextOf("message")).id !== `${n}`);
+      }
+    })(),
+    "the end of the stream",
+    30_000,
+  );
+  abort.abort();
+  await response.body?.cancel().catch(() => {});
+  socket.request({ type: "message", message: "still here", id: "last" });
+  await socket.messagesUpTo("still here");
+});
+
+const refusals: {
+  what: string;
+  path: string;
+  method?: string;
+  body?: string;
+  headers?: Record<string, string>;
+  status: number;
+  says: RegExp;
+}[] = [
+  {
+    what: "another method",
+    path: "/messages",
+    method: "PUT",
+    status: 405,
+    says: /GET, POST/,
+  },
+  {
+    what: "a POST to the stream",
+    path: "/events",
+    body: "x",
+    status: 405,
+    says: /only GET/,
+  },
+  {
+    what: "a room that cannot be",
+    path: "/events?room=X",
+    status: 400,
+    says: /1 to 32/,
+  },
+  {
+    what: "a position that is none",
+    path: "/messages?since=now",
+    status: 400,
+    says: /EPOCH:SEQ/,
+  },
+  {
+    what: "a wait that is too long",
+    path: "/messages?wait=51",
+    status: 400,
+    says: /0 to 50/,
+  },
+  {
+    what: "a wait that is none",
+    path: "/messages?wait=-1",
+    status: 400,
+    says: /whole number/,
+  },
+  {
+    what: "a message that is too long",
+    path: "/messages",
+    body: "x".repeat(4_001),
+    status: 413,
+    says: /4000/,
+  },
+  {
+    what: "a body that is too large",
+    path: "/messages",
+    body: "x".repeat(70_000),
+    status: 413,
+    says: /65536 bytes/,
+  },
+  {
+    what: "JSON that is no request",
+    path: "/messages",
+    body: '{"type":"message"}',
+    headers: { "content-type": "application/json" },
+    status: 400,
+    says: /"id" is/,
+  },
+  {
+    what: "typing by someone who does not listen",
+    path: "/messages",
+    body: '{"type":"typing"}',
+    headers: { "content-type": "application/json" },
+    status: 409,
+    says: /Open \/events/,
+  },
+  {
+    what: "a page of another site",
+    path: "/messages",
+    body: "x",
+    headers: { origin: "https://evil.example" },
+    status: 403,
+    says: /--allow-origin/,
+  },
+  {
+    what: "a link on a page of another site",
+    path: "/messages",
+    headers: { "sec-fetch-site": "cross-site" },
+    status: 403,
+    says: /--allow-origin/,
+  },
+];
+
+for (const { what, path, method, body, headers, status, says } of refusals) {
+  Deno.test(`${what} is refused with ${status} by HTTP`, async () => {
+    await using server = await startServer();
+    const response = await fetch(server.http + path, {
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      ...body !== undefined && { body },
+      ...headers && { headers },
+    });
+    assertMatch(await response.text(), says);
+    assertEquals(response.status, status);
+    await until(() => server.connections.size <= 1, "no more than one member");
+  });
+}
+
+Deno.test("too many messages by POST are 429, with when to try again", async () => {
+  await using server = await startServer({ rate: 1, burst: 2 });
+  const url = `${server.http}/messages`;
+  const { body: { key } } = await post(url, "1");
+  assertEquals((await post(`${url}?key=${key}`, "2")).status, 200);
+  const refused = await post(`${url}?key=${key}`, "3");
+  assertEquals(refused.status, 429);
+  assertEquals(refused.retryAfter, "1");
+});
+
+Deno.test("when the server is full, HTTP gets 503 with Retry-After like WebSocket", async () => {
+  await using server = await startServer({ maxClients: 1 });
+  await using _ = await Client.join(server.ws);
+  for (const path of ["/events", "/messages"]) {
+    const response = await fetch(server.http + path);
+    assertMatch(await response.text(), /full/);
+    assertEquals(response.status, 503);
+    assertEquals(response.headers.get("retry-after"), "5");
+  }
+});
+
+Deno.test("a drain ends streams and polls, and tells them when to come back", async () => {
+  let asked = 0;
+  await using server = await startServer({}, { now: () => ++asked });
+  await using stream = await EventSourceClient.open(`${server.http}/events`);
+  await stream.next("welcome");
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(url)).body;
+  const before = asked;
+  const polled = get(`${url}?key=${key}&since=${epoch}:${seq}&wait=20`);
+  // The clock is read to mark the key as used: the request has come.
+  await until(() => asked > before, "the poll");
+  const drained = server.drain(2_000);
+  assertEquals((await stream.next("error")).data.code, "shutting_down");
+  assertEquals((await stream.next("close")).data.code, 1001);
+  const codes = (await polled).body.map(({ code }: WireEvent) => code);
+  assert(codes.includes("shutting_down"), String(codes));
+  await drained;
+  assertEquals(server.connections.size, 0);
+});
+
+Deno.test("the same key on another transport takes over", async () => {
+  await using server = await startServer();
+  await using socket = await Client.join(server.ws);
+  const { key, sender } = socket.welcome;
+  await using stream = await EventSourceClient.open(
+    `${server.http}/events?key=${key}`,
+  );
+  assertEquals((await stream.next("welcome")).data.sender, sender);
+  assertEquals((await soon(socket.closed, "the close")).code, 4002);
+});
+
+Deno.test("a poll that comes late does not push out who came after it", async () => {
+  await using server = await startServer();
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(url)).body;
+  await using socket = await Client.join(server.ws, { key });
+  const late = await get(`${url}?key=${key}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(late.status, 409);
+  socket.request({ type: "message", message: "still here", id: "1" });
+  await socket.messagesUpTo("still here");
+});
+
+Deno.test("curl is enough to chat", async () => {
+  await using server = await startServer();
+  const curl = (...args: string[]) =>
+    new Deno.Command("curl", { args: ["-sN", ...args], stdout: "piped" });
+  let listening: Deno.ChildProcess;
+  try {
+    listening = curl(`${server.http}/events`).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound && !Deno.env.has("CI")) return;
+    throw error;
+  }
+  const lines = listening.stdout.pipeThrough(new TextDecoderStream())
+    .getReader();
+  let heard = "";
+  const hear = async (pattern: RegExp) => {
+    while (!pattern.test(heard)) {
+      heard += (await soon(lines.read(), `${pattern}`)).value ?? "";
+    }
+  };
+  await hear(/event: welcome/);
+  const { stdout } = await curl("-d", "by curl", `${server.http}/messages`)
+    .output();
+  assertMatch(new TextDecoder().decode(stdout), /"message":"by curl"/);
+  await hear(/data: .*"message":"by curl"/);
+  listening.kill();
+  await lines.cancel();
+  await listening.status;
+});
