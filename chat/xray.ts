@@ -38,6 +38,7 @@ export class XRay implements Watchers {
   readonly #overviews = new Set<Overview>();
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastId = 0;
+  #isClosed = false;
 
   constructor(
     private readonly options: Options,
@@ -78,8 +79,9 @@ export class XRay implements Watchers {
     this.#taps.delete(session);
   }
 
-  /** Ends every watch, and makes no wrong code wait any more. */
+  /** Ends every watch, begins none, and makes no wrong code wait any more. */
   close(): void {
+    this.#isClosed = true;
     this.#code?.close();
     for (const trace of this.#traces) trace.close();
     for (const overview of this.#overviews) overview.close();
@@ -224,6 +226,7 @@ export class XRay implements Watchers {
   #checkSpace(): void {
     const count = this.#traces.size + this.#overviews.size;
     if (count >= MAX_WATCHERS) throw tooMany(503);
+    if (this.#isClosed) throw new Refusal(503, "The server is shutting down.");
   }
 }
 

@@ -81,7 +81,7 @@ export function test(
  */
 function tellsOfRefusal(message: ConsoleMessage): boolean {
   return message.text().startsWith("WebSocket connection to ") ||
-    /\/ws(\?|$)/.test(message.location().url);
+    /\/(ws|x-ray\/events)(\?|$)/.test(message.location().url);
 }
 
 /** A message as it stands in the transcript. */
@@ -295,6 +295,8 @@ export class Tab implements AsyncDisposable {
         .filter(({ any }) =>
           any[0]?.data?.messageKey !== "elmPartiallyObscured"
         )
+        // Of text in a drawing it cannot measure any.
+        .filter(({ html }) => !html.startsWith("<text "))
         .map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)
     );
   }
