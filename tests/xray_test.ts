@@ -19,6 +19,7 @@ import {
   Inbox,
   Opcode,
   RawClient,
+  soon,
   startServer,
   type TestServer,
   until,
@@ -51,12 +52,12 @@ class EventParser {
 /** Somebody who reads /x-ray/events. */
 class Watcher implements AsyncDisposable {
   readonly #events = new Inbox<WireEvent>();
-  readonly #end: Promise<void>;
+  readonly ended: Promise<void>;
 
   private constructor(
     private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
   ) {
-    this.#end = this.#read();
+    this.ended = this.#read();
   }
 
   static async open(
@@ -112,7 +113,7 @@ class Watcher implements AsyncDisposable {
 
   async [Symbol.asyncDispose]() {
     await this.reader.cancel();
-    await this.#end;
+    await this.ended;
   }
 }
 
@@ -693,6 +694,25 @@ Deno.test("a member over SSE is shown without frames, which it has none of", asy
   assertEquals((await watcher.next("closed")).by, "nobody");
 });
 
+Deno.test("what nobody sent is not shown: over HTTP there is no hello", async () => {
+  await using server = await start();
+  const posted = await fetch(`${server.http}/messages`, {
+    method: "POST",
+    body: "by POST",
+  });
+  const { key } = await posted.json();
+  await using watcher = await Watcher.open(server, { key });
+  assertEquals((await watcher.next("opened")).transport, "poll");
+  const stream = await fetch(`${server.http}/events?key=${key}`);
+  assertEquals((await watcher.next("closed")).by, "server");
+  const opened = await watcher.any();
+  assertEquals([opened.event, opened.transport], ["opened", "sse"]);
+  const welcome = await watcher.any();
+  assertEquals([welcome.event, welcome.direction], ["frame", "out"]);
+  assert(welcome.text.includes("welcome"), welcome.text);
+  await stream.body?.cancel();
+});
+
 Deno.test("watchers are let go when the server stops", async () => {
   const server = await start();
   const client = await Client.join(server.ws);
@@ -700,5 +720,6 @@ Deno.test("watchers are let go when the server stops", async () => {
   await watcher.any();
   await server[Symbol.asyncDispose]();
   await client.closed;
+  await soon(watcher.ended, "the end of the stream");
   assertEquals(taps(server), 0);
 });

@@ -113,7 +113,10 @@ export class FrameList {
 
   #droppedWords() {
     const sum = this.#droppedHere + this.#droppedBefore;
-    if (this.#isHeld) return `Held. ${this.#coming.length} more wait.`;
+    const waiting = this.#coming.length;
+    if (this.#isHeld) {
+      return waiting === 0 ? "Held." : `Held. ${waiting} more wait.`;
+    }
     if (sum === 0) return "";
     const late = this.#droppedBefore > 0
       ? `, ${this.#droppedBefore} of them before they came here`
