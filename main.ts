@@ -68,7 +68,7 @@ function start() {
     return serve(options, assets, log, {
       now: Date.now,
       random: Math.random,
-      memoryBytes: () => Deno.memoryUsage().rss,
+      memory: Deno.memoryUsage,
       logger,
       metrics: new Metrics(),
     }, certificate);

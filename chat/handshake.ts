@@ -2,9 +2,10 @@
 // the subprotocol, the dialect's session on the new socket. Never decides who
 // may come in.
 // Invariant: a socket that never opens is given up after a while.
-import { SUBPROTOCOL } from "./protocol.ts";
+import { DRAW_SUBPROTOCOL, SUBPROTOCOL } from "./protocol.ts";
 import { Refusal } from "./refusal.ts";
 import { attach, type Session, type Surroundings } from "./session.ts";
+import { DrawSession } from "./session_draw.ts";
 import { PlainSession } from "./session_plain.ts";
 import { V1Session } from "./session_v1.ts";
 
@@ -19,21 +20,43 @@ export interface Opened {
   isGone: Promise<void>;
 }
 
-/** Whether the full dialect is asked for. Throws if only others are. */
-export function readSubprotocol(headers: Headers): boolean {
+/** Without one, a client speaks the plain dialect. */
+type Subprotocol = typeof SUBPROTOCOL | typeof DRAW_SUBPROTOCOL | undefined;
+
+/** The subprotocol to speak. Throws if only unknown ones are offered. */
+export function readSubprotocol(headers: Headers): Subprotocol {
   const offers = headers.get("sec-websocket-protocol");
-  const isV1 = offers?.split(/\s*,\s*/).includes(SUBPROTOCOL) ?? false;
-  if (offers === null || isV1) return isV1;
+  if (offers === null) return undefined;
+  const offered = offers.split(/\s*,\s*/);
+  if (offered.includes(SUBPROTOCOL)) return SUBPROTOCOL;
+  if (offered.includes(DRAW_SUBPROTOCOL)) return DRAW_SUBPROTOCOL;
   throw new Refusal(
     400,
-    `The only subprotocol here is ${SUBPROTOCOL}: offer that, or none.`,
+    `The subprotocols here are ${SUBPROTOCOL} and ${DRAW_SUBPROTOCOL}: ` +
+      "offer one of them, or none.",
   );
+}
+
+function newSession(
+  subprotocol: Subprotocol,
+  socket: WebSocket,
+  at: Surroundings,
+): Session {
+  switch (subprotocol) {
+    case SUBPROTOCOL:
+      return new V1Session(socket, at);
+    case DRAW_SUBPROTOCOL:
+      socket.binaryType = "arraybuffer";
+      return new DrawSession(socket, at);
+    case undefined:
+      return new PlainSession(socket, at);
+  }
 }
 
 /** Answers a handshake. Throws a `Refusal` if the request is none. */
 export function openSocket(
   request: Request,
-  isV1: boolean,
+  subprotocol: Subprotocol,
   idleTimeout: number,
   at: Surroundings,
 ): Opened {
@@ -45,10 +68,10 @@ export function openSocket(
   }
   const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout });
   // Not by Deno's option, which knows only lists with ", " between.
-  if (isV1) response.headers.set("sec-websocket-protocol", SUBPROTOCOL);
-  const session = isV1
-    ? new V1Session(socket, at)
-    : new PlainSession(socket, at);
+  if (subprotocol !== undefined) {
+    response.headers.set("sec-websocket-protocol", subprotocol);
+  }
+  const session = newSession(subprotocol, socket, at);
   attach(socket, session);
   const isGone = new Promise<void>((resolve) => {
     // A connection that is reset during the handshake never reports its end.

@@ -66,6 +66,11 @@ export class Lobby {
     };
   }
 
+  /** How many names someone holds who is here. */
+  get nameCount(): number {
+    return this.#names.size;
+  }
+
   /** Whether `roomName` exists or there is space for one more room. */
   hasSpaceFor(roomName: string): boolean {
     return this.rooms.has(roomName) || this.rooms.size < this.limits.maxRooms;

@@ -1,7 +1,7 @@
 // Owns the watch over what the whole process uses: bytes that wait for slow
-// clients, memory, the lag of the event loop. Never closes anything itself.
-// Invariant: it asks for the last resort only when memory grew beyond the
-// limit and the last time is over and done with.
+// clients, memory, places, the lag of the event loop. Never closes anything
+// itself. Invariant: it asks for the last resort only when nothing else is
+// left, and the last time is over and done with.
 import type { World } from "./world.ts";
 
 export const LOOK_EVERY_MS = 250;
@@ -9,14 +9,26 @@ export const LOOK_EVERY_MS = 250;
 /** Bytes handed to sockets after which it looks, however short the time. */
 const LOOK_EVERY_BYTES = 64 * 1024 * 1024;
 
-/** The part of the memory that may wait for slow clients, all together. */
+/**
+ * The part of the memory that may wait for slow clients, all together. The more
+ * of it is taken, the less each of them is granted.
+ */
 const WAITING_SHARE = 1 / 4;
 
-/** The part of the memory from which on nobody new is let in. */
-const TIGHT_SHARE = 3 / 4;
+/** What is left to each of its send limit in any case. */
+const LEAST_SEND_SHARE = 1 / 4;
 
-/** The part of the send limit that is left to each when it is tight. */
-const TIGHT_SEND_SHARE = 1 / 4;
+/**
+ * The part of the memory above which nobody new is let in while it grows. What
+ * was freed may stay with the process, so a high level alone means nothing.
+ */
+const TIGHT_SHARE = 3 / 4;
+const GROWTH_SHARE = 1 / 64;
+const GROWTH_LOOKS = 40;
+
+/** The part of the places that may be held by who was closed long since. */
+const ENDED_SHARE = 1 / 2;
+const FREE_PLACES_EVERY_MS = 60_000;
 
 /** How long the last resort is given to work. */
 const SETTLE_MS = 3_000;
@@ -28,6 +40,8 @@ const GROWTH = 1.25;
 export interface Burden {
   /** Bytes that wait to be sent to it, also after it was closed. */
   readonly waitingBytes: number;
+  /** It was closed, but does not go. */
+  readonly hasEnded: boolean;
 }
 
 export class Overload {
@@ -36,17 +50,24 @@ export class Overload {
   /** Whether newcomers have to wait. */
   isTight = false;
   #handedOut = 0;
+  /** Memory as it was at the last looks. */
+  #past: number[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
   #dueMs = 0;
   #cutAtMs = -Infinity;
   #cutAbove: number;
+  #freedAtMs = -Infinity;
 
   constructor(
-    private readonly limits: { sendLimit: number; maxMemory: number },
+    private readonly limits: {
+      sendLimit: number;
+      maxMemory: number;
+      maxClients: number;
+    },
     private readonly burdens: () => Iterable<Burden>,
     private readonly world: World,
     /** Frees what nothing else can. */
-    private readonly lastResort: () => void,
+    private readonly lastResort: (reason: "memory" | "places") => void,
   ) {
     this.sendLimit = limits.sendLimit;
     this.#cutAbove = this.#maxBytes;
@@ -85,23 +106,39 @@ export class Overload {
 
   look(nowMs = performance.now()): void {
     this.#handedOut = 0;
-    const bytes = this.world.memoryBytes();
+    const bytes = this.world.memory().rss;
     const wasTight = this.isTight;
-    this.isTight = bytes > this.#maxBytes * TIGHT_SHARE ||
-      this.waitingBytes > this.#maxBytes * WAITING_SHARE;
-    this.sendLimit = this.limits.sendLimit *
-      (this.isTight ? TIGHT_SEND_SHARE : 1);
+    this.#past.push(bytes);
+    if (this.#past.length > GROWTH_LOOKS) this.#past.shift();
+    this.isTight = bytes > this.#maxBytes * TIGHT_SHARE &&
+      bytes > Math.min(...this.#past) + this.#maxBytes * GROWTH_SHARE;
     if (this.isTight !== wasTight) this.#tell(bytes);
-    this.#guard(bytes, nowMs);
+    let waiting = 0;
+    let ended = 0;
+    for (const { waitingBytes, hasEnded } of this.burdens()) {
+      waiting += waitingBytes;
+      if (hasEnded) ended++;
+    }
+    const left = 1 - waiting / (this.#maxBytes * WAITING_SHARE);
+    this.sendLimit = this.limits.sendLimit * Math.max(LEAST_SEND_SHARE, left);
+    this.#guardPlaces(ended, nowMs);
+    this.#guardMemory(bytes, nowMs);
   }
 
-  #guard(bytes: number, nowMs: number): void {
+  #guardPlaces(ended: number, nowMs: number): void {
+    const areFew = ended <= this.limits.maxClients * ENDED_SHARE;
+    if (areFew || nowMs - this.#freedAtMs < FREE_PLACES_EVERY_MS) return;
+    this.#freedAtMs = nowMs;
+    this.lastResort("places");
+  }
+
+  #guardMemory(bytes: number, nowMs: number): void {
     if (nowMs - this.#cutAtMs < SETTLE_MS) {
       // What the last resort leaves is not what it can free.
       this.#cutAbove = Math.max(this.#maxBytes, bytes * GROWTH);
     } else if (bytes > this.#cutAbove) {
       this.#cutAtMs = nowMs;
-      this.lastResort();
+      this.lastResort("memory");
     } else if (bytes <= this.#maxBytes) {
       this.#cutAbove = this.#maxBytes;
     }
@@ -109,8 +146,8 @@ export class Overload {
 
   #tell(bytes: number): void {
     const message = this.isTight
-      ? "Memory is tight: slow clients are let go sooner, no one new comes in."
-      : "Memory is no longer tight.";
+      ? "Memory becomes tight: no one new comes in."
+      : "Memory is not tight any more.";
     const memoryMiB = Math.round(bytes / 1024 / 1024);
     this.world.logger.log("warn", "memory", message, { memoryMiB });
   }

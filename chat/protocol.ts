@@ -7,6 +7,17 @@ import { Buffer } from "node:buffer";
 /** The subprotocol of the full dialect (RFC 6455 section 1.9). */
 export const SUBPROTOCOL = "partyline.v1";
 
+/** The subprotocol of the lesson's drawing board. */
+export const DRAW_SUBPROTOCOL = "partyline.draw.v1";
+
+/**
+ * Largest frame of the drawing board. It is passed on as it came; how its
+ * bytes are read is between the pages: kind (1: a stroke), colour (0 to 7),
+ * then the stroke's points, x and y as 16 bits each, the high byte first, from
+ * 0 to 65535 over the width and the height of the board.
+ */
+export const MAX_DRAW_BYTES = 4 * 1024;
+
 /** The name that no client is given: it marks the server's own words. */
 export const SERVER_NAME = "server";
 
@@ -186,7 +197,7 @@ export interface Malformed {
 export const CloseCode = {
   shuttingDown: 1001,
   protocolError: 1002,
-  binaryFrame: 1003,
+  unsupportedData: 1003,
   policy: 1008,
   tooLarge: 1009,
   serverFault: 1011,

@@ -34,6 +34,12 @@ export interface Member {
   restart(): void;
 }
 
+/** Someone at a room's drawing board. */
+export interface Drawer {
+  /** Takes what another one drew. May not throw or wait. */
+  show(frame: ArrayBuffer): void;
+}
+
 /** Messages that may wait for a turn in one room; one more is refused. */
 export const MAX_QUEUED = 10_000;
 
@@ -102,6 +108,8 @@ export class Room {
   readonly members = new Set<Member>();
   /** Everyone who is in this room or about to be. */
   readonly guests = new Set<Member>();
+  /** Who draws here. They are guests, and no members. */
+  readonly drawers = new Set<Drawer>();
   /** What was delivered last; `epoch` is "" until `open` or the first turn. */
   head: Head = { epoch: "", seq: 0 };
   #queue: (Said | Presence)[] = [];

@@ -106,7 +106,7 @@ export function serve(
     options,
     () => connections.keys(),
     world,
-    () => void reopen("memory", "overloaded"),
+    (reason) => void reopen(reason, "overloaded"),
   );
   const invitation = options.invite === ""
     ? undefined
@@ -249,20 +249,20 @@ export function serve(
    * ask the same address with `fetch` and be told.
    */
   function upgrade(request: Request, at: Surroundings): Response {
-    const isV1 = readSubprotocol(request.headers);
+    const subprotocol = readSubprotocol(request.headers);
     checkSpace(at.roomName);
     // Once Deno took it for an upgrade it cannot be read any more.
     const asked = readRequest(request);
     const { session, response, isGone } = openSocket(
       request,
-      isV1,
+      subprotocol,
       options.idleTimeout,
       at,
     );
     keep(session, isGone, {
       ...asked,
       transport: "websocket",
-      dialect: isV1 ? SUBPROTOCOL : PLAIN,
+      dialect: subprotocol ?? PLAIN,
       answer: readAnswer(response),
     });
     return response;

@@ -30,7 +30,8 @@ const BUSY_RETRY_MS = 1_000;
 
 /** Why the server lets a client go, and what the client is told. */
 const EVICTIONS = {
-  binary_frame: [CloseCode.binaryFrame, "send text, not binary"],
+  binary_frame: [CloseCode.unsupportedData, "send text, not binary"],
+  board_full: [CloseCode.tryAgainLater, "too many are drawing here"],
   flood: [CloseCode.policy, "too many refused messages"],
   frame_too_large: [CloseCode.tooLarge, "frame too large"],
   history_lost: [CloseCode.tryAgainLater, "the room's history was lost"],
@@ -41,6 +42,7 @@ const EVICTIONS = {
   not_json: [CloseCode.protocolError, "send JSON objects"],
   server_fault: [CloseCode.serverFault, "server fault"],
   slow_reader: [CloseCode.tryAgainLater, "reading too slowly"],
+  text_frame: [CloseCode.unsupportedData, "send binary, not text"],
   too_many_rooms: [CloseCode.tryAgainLater, "too many rooms"],
 } as const;
 
@@ -74,7 +76,7 @@ export interface Line {
 
 /** Sees what goes through a session while somebody watches; never throws. */
 export interface Tap {
-  sent(frame: string): void;
+  sent(frame: string | ArrayBuffer): void;
   received(data: unknown): void;
   /** The server begins to close. */
   closing(code: number, reason: string): void;
@@ -122,7 +124,7 @@ export abstract class Session implements Member {
   /** A frame came: text, or what is not accepted. */
   received(data: unknown): void {
     this.tap?.received(data);
-    this.guard(() => this.#receive(data));
+    if (!this.#hasEnded) this.guard(() => this.receive(data));
   }
 
   /** The line is gone; may be told more than once. */
@@ -132,6 +134,15 @@ export abstract class Session implements Member {
 
   /** Begins, once the socket is open and there is a place in the room. */
   protected abstract open(room: Room): void | Promise<void>;
+  /** Takes a frame, or ends a client that should not have sent it. */
+  protected receive(data: unknown): void | Promise<void> {
+    if (typeof data !== "string") return this.evict("binary_frame");
+    if (exceedsBytes(data, this.at.limits.maxFrame)) {
+      return this.evict("frame_too_large");
+    }
+    return this.read(data);
+  }
+
   /** Takes a frame of text that is not too large. */
   protected abstract read(text: string): void | Promise<void>;
   /** Gives back what `open` took. */
@@ -217,7 +228,7 @@ export abstract class Session implements Member {
     return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
   }
 
-  protected get hasEnded(): boolean {
+  get hasEnded(): boolean {
     return this.#hasEnded;
   }
 
@@ -264,15 +275,22 @@ export abstract class Session implements Member {
   }
 
   protected send(frame: string, events: readonly string[] = [frame]): void {
-    if (this.#hasEnded) return;
+    if (!this.hasSpaceFor(frame.length)) return;
+    this.line.send(frame, events);
+    this.tap?.sent(frame);
+  }
+
+  /** Whether so much may be sent now. Lets a client go that does not read. */
+  protected hasSpaceFor(bytes: number): boolean {
+    if (this.#hasEnded) return false;
     // `send` never blocks and never fails: what a slow peer does not read
     // piles up in memory, and this is the only place that can see it.
     if (this.line.bufferedAmount > this.at.overload.sendLimit) {
-      return this.evict("slow_reader");
+      this.evict("slow_reader");
+      return false;
     }
-    this.at.overload.handOut(frame.length);
-    this.line.send(frame, events);
-    this.tap?.sent(frame);
+    this.at.overload.handOut(bytes);
+    return true;
   }
 
   /** Runs a handler so that its fault costs this client only. */
@@ -293,15 +311,6 @@ export abstract class Session implements Member {
     this.room = this.at.lobby.enter(this.at.roomName, this);
     if (this.room === undefined) return this.evict("too_many_rooms");
     return this.open(this.room);
-  }
-
-  #receive(data: unknown): void | Promise<void> {
-    if (this.#hasEnded) return;
-    if (typeof data !== "string") return this.evict("binary_frame");
-    if (exceedsBytes(data, this.at.limits.maxFrame)) {
-      return this.evict("frame_too_large");
-    }
-    return this.read(data);
   }
 
   #end(): void {

@@ -57,6 +57,7 @@ export class V1Session extends Session {
   #state: State = "silent";
   #identity: Identity | undefined;
   #key = "";
+  #name = "";
   #position = 0;
   readonly #requests = this.newBucket();
   #renaming = Promise.resolve();
@@ -74,8 +75,9 @@ export class V1Session extends Session {
     );
   }
 
+  /** As the room knows it: the lobby may have a newer one for a moment. */
   get name(): string {
-    return this.#identity?.name ?? "";
+    return this.#name;
   }
 
   /** Resolves when it is in the room, or has ended. */
@@ -263,6 +265,7 @@ export class V1Session extends Session {
       ? { ...known, key }
       : await lobby.register(wish, this);
     this.#identity = identity;
+    this.#name = identity.name;
     // The end came while the log was asked, and released nothing.
     if (this.hasEnded) lobby.release(identity, this);
     return { identity, key: identity.key, isNew: !known };
@@ -395,7 +398,10 @@ export class V1Session extends Session {
     if (this.#identity === undefined || this.hasEnded) return;
     const before = this.name;
     await this.at.lobby.rename(this.#identity, name, this);
-    if (!this.hasEnded && before !== name) room.rename(this, before);
+    // Whoever left meanwhile did so under the name that the room knew.
+    if (this.hasEnded || before === name) return;
+    this.#name = name;
+    room.rename(this, before);
   }
 
   async #tellHistory(

@@ -22,11 +22,12 @@ export function tellHealth(
 
 /** All metrics in the text format of Prometheus, version 0.0.4. */
 export function tellMetrics(
-  { metrics, memoryBytes }: World,
+  { metrics, memory }: World,
   { waitingBytes }: Overload,
-  { rooms }: Lobby,
+  { rooms, nameCount }: Lobby,
   connectionCount: number,
 ): Response {
+  const { rss, heapUsed } = memory();
   let members = 0;
   for (const room of rooms.values()) members += room.members.size;
   const text = metrics.text([
@@ -37,6 +38,7 @@ export function tellMetrics(
     ],
     ["partyline_members", "Clients that are in a room.", members],
     ["partyline_rooms", "Rooms in use.", rooms.size],
+    ["partyline_names", "Names of those who are here.", nameCount],
     [
       "partyline_send_buffer_bytes",
       "Bytes that wait to be sent to slow clients.",
@@ -47,10 +49,11 @@ export function tellMetrics(
       "1 if the log took what was last given to it, else 0.",
       Number(metrics.isLogWritable),
     ],
+    ["process_resident_memory_bytes", "Memory that the process takes.", rss],
     [
-      "process_resident_memory_bytes",
-      "Memory that the process takes.",
-      memoryBytes(),
+      "partyline_heap_used_bytes",
+      "Memory that JavaScript's objects take.",
+      heapUsed,
     ],
   ]);
   return new Response(text, {

@@ -81,8 +81,9 @@ export class ConnectionTap implements Tap {
     this.traces.add(trace);
   }
 
-  sent(frame: string): void {
-    this.#frame("out", Opcode.text, frame);
+  sent(frame: string | ArrayBuffer): void {
+    if (typeof frame === "string") this.#frame("out", Opcode.text, frame);
+    else this.#frame("out", Opcode.binary, new Uint8Array(frame));
   }
 
   received(data: unknown): void {

@@ -10,7 +10,7 @@ export interface World {
   /** From 0 up to 1. */
   random: () => number;
   /** What the process takes of the machine's memory, in bytes. */
-  memoryBytes: () => number;
+  memory: () => Pick<Deno.MemoryUsage, "rss" | "heapUsed">;
   logger: Logger;
   metrics: Metrics;
 }

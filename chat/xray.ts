@@ -4,7 +4,8 @@
 // connections of its own identity, only the moderator's code shows all.
 import { Invitation } from "./doors.ts";
 import type { Lobby } from "./lobby.ts";
-import { type Opening, PLAIN } from "./opening.ts";
+import type { Opening } from "./opening.ts";
+import { SUBPROTOCOL } from "./protocol.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import { ConnectionTap, type Watchers } from "./tap.ts";
@@ -133,7 +134,7 @@ export class XRay implements Watchers {
 
   /** Only the full dialect has keys. */
   #await(session: Session, isNew: boolean): void {
-    if (this.#openings.get(session)?.opening.dialect === PLAIN) return;
+    if (this.#openings.get(session)?.opening.dialect !== SUBPROTOCOL) return;
     this.#tap(session)?.awaitOwner(isNew);
   }
 

@@ -65,7 +65,7 @@ export function newWorld(changes: Partial<World> = {}): World {
   return {
     now: Date.now,
     random: Math.random,
-    memoryBytes: () => Deno.memoryUsage().rss,
+    memory: Deno.memoryUsage,
     logger: new Logger("text", () => {}, Date.now),
     metrics: new Metrics(),
     ...changes,

@@ -61,4 +61,10 @@ async function main(): Promise<boolean> {
   return isAllGood;
 }
 
-if (import.meta.main) Deno.exit(await main() ? 0 : 1);
+if (import.meta.main) {
+  const isGood = await main();
+  console.log(
+    isGood ? "ok | 1 passed | 0 failed" : "FAILED | 0 passed | 1 failed",
+  );
+  Deno.exit(isGood ? 0 : 1);
+}

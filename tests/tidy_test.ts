@@ -15,6 +15,7 @@ const layers: Record<string, string[]> = {
     "protocol.ts",
     "refusal.ts",
     "session.ts",
+    "session_draw.ts",
     "session_plain.ts",
     "session_v1.ts",
   ],
@@ -63,6 +64,7 @@ const layers: Record<string, string[]> = {
     "room.ts",
     "world.ts",
   ],
+  "session_draw.ts": ["limits.ts", "protocol.ts", "room.ts", "session.ts"],
   "session_plain.ts": ["protocol.ts", "room.ts", "session.ts"],
   "session_v1.ts": [
     "lobby.ts",
@@ -98,6 +100,7 @@ const layers: Record<string, string[]> = {
     "doors.ts",
     "lobby.ts",
     "opening.ts",
+    "protocol.ts",
     "refusal.ts",
     "session.ts",
     "tap.ts",

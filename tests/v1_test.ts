@@ -258,6 +258,23 @@ Deno.test("rename is told to all, and refused with a reason", async () => {
   assertEquals((await b.messagesUpTo("hi")).at(-1).sender, "Ada");
 });
 
+Deno.test("whoever ends in the middle of a rename leaves under the name that was known", async () => {
+  await using server = await startServer();
+  await using a = await Client.join(server.ws);
+  await using b = await Client.join(server.ws);
+  const { lobby } = server;
+  const rename = lobby.rename.bind(lobby);
+  lobby.rename = async (identity, name, holder) => {
+    await rename(identity, name, holder);
+    holder.giveWay();
+  };
+  b.request({ type: "rename", name: "Bea" });
+  assertEquals((await a.nextOf("leave")).sender, b.welcome.sender);
+  await soon(b.closed, "the close");
+  await using c = await Client.join(server.ws, { name: "bea" });
+  assertEquals(c.welcome.members.length, 2);
+});
+
 Deno.test("a message carries the name it was sent under", async () => {
   await using server = await startServer();
   await using a = await Client.join(server.ws, { name: "Ada" });

@@ -667,6 +667,30 @@ Deno.test("a binary frame is shown with its length, and what became of it", asyn
   assertEquals([by, code], ["server", 1003]);
 });
 
+Deno.test("the drawing board's frames are shown with their bytes, both ways", async () => {
+  await using server = await start();
+  const draw = { "Sec-WebSocket-Protocol": "partyline.draw.v1" };
+  using raw = await RawClient.upgrade(server.port, "/ws", draw);
+  await using watcher = await watchOnly(server);
+  assertEquals((await watcher.next("opened")).dialect, "partyline.draw.v1");
+  using other = await RawClient.upgrade(server.port, "/ws", draw);
+  const stroke = Uint8Array.of(0, 1, 128, 255);
+  await raw.write(frame(Opcode.binary, stroke));
+  const sent = await watcher.next("frame");
+  await capture(other);
+  await other.write(frame(Opcode.binary, stroke));
+  const got = await watcher.next("frame");
+  const captured = await capture(raw);
+  for (const [shown, direction] of [[sent, "in"], [got, "out"]] as const) {
+    assertEquals([shown.direction, shown.kind, shown.hex], [
+      direction,
+      "binary",
+      hex(stroke),
+    ]);
+  }
+  assertEquals(got.derived.header, captured.header);
+});
+
 Deno.test("a member over SSE is shown without frames, which it has none of", async () => {
   await using server = await start();
   const aborter = new AbortController();

@@ -46,7 +46,7 @@ export const attacks: readonly Attack[] = [
   },
   {
     name: "never-read",
-    what: "1,000 clients in the busy room, 300 never read, 3 say 16 KB 4/s",
+    what: "1,000 clients in the busy room, 300 never read, 3 say 16 KB 6/s",
     limit: "--send-limit; RFC 6455 section 7.4.2, code 1013 of IANA",
     processes: 2,
     run: neverRead,
@@ -240,7 +240,7 @@ export function findAttack(name: string): Attack | undefined {
 
 const SPEAKERS = 3;
 /** Below the rate of 10 messages a second. */
-const SAY_EVERY_MS = 250;
+const SAY_EVERY_MS = 166;
 
 async function neverRead(field: Field): Promise<void> {
   const text = "🦦".repeat(4_000);

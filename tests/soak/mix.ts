@@ -58,9 +58,12 @@ export async function mix(plan: Plan, minutes: number): Promise<boolean> {
   }
   problems.push(...printGood(arena));
   printBalance(before, after);
-  const { complaints } = arena.program;
-  if (complaints !== "") {
-    console.log(`The server said:\n${complaints.slice(-2_000)}`);
+  // What it only notes about clients that it let go is no complaint.
+  const complaints = arena.program.complaints.split("\n")
+    .filter((line) => line !== "" && !/ info /.test(line));
+  if (complaints.length > 0) {
+    console.log(`The server said ${complaints.length} lines, at last:`);
+    console.log(complaints.slice(-20).join("\n"));
   }
   for (const problem of new Set(problems)) console.log(`Problem: ${problem}`);
   if (problems.length === 0) console.log("Everything balances.");

@@ -1,0 +1,50 @@
+// @ts-check
+// Owns the drawing of durations as bars against a deadline. It never measures.
+// Invariant: a bar is drawn as late if and only if it passes the deadline.
+
+import { formatMs } from "./experiment.js";
+import { draw, show, write } from "./svg.js";
+
+const ROW_EM = 1.5;
+const HEAD_EM = 1.6;
+
+/**
+ * @param {HTMLElement} place
+ * @param {string} label
+ * @param {number[]} durationsMs
+ * @param {number} deadlineMs
+ */
+export function showBars(place, label, durationsMs, deadlineMs) {
+  const spanMs = Math.max(deadlineMs * 1.25, ...durationsMs);
+  const height = HEAD_EM + durationsMs.length * ROW_EM + 0.3;
+  show(place, height, label, (width) => {
+    // The space at the end is for the number beside the longest bar.
+    const x = (/** @type {number} */ ms) => (width - 5) * ms / spanMs;
+    const bars = durationsMs.flatMap((ms, i) => {
+      const y = HEAD_EM + i * ROW_EM;
+      const kind = ms > deadlineMs ? "late" : "met";
+      return [
+        draw("rect", {
+          x: 0,
+          y: y + 0.2,
+          width: Math.max(0.1, x(ms)),
+          height: ROW_EM - 0.4,
+          class: `bar ${kind}`,
+        }),
+        write(x(ms) + 0.4, y + 1.05, formatMs(ms), "number"),
+      ];
+    });
+    const at = x(deadlineMs);
+    return [
+      ...bars,
+      draw("line", {
+        x1: at,
+        x2: at,
+        y1: HEAD_EM - 0.3,
+        y2: height,
+        class: "deadline",
+      }),
+      write(at, 1, `deadline ${deadlineMs} ms`, "number middle"),
+    ];
+  });
+}

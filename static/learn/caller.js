@@ -1,0 +1,175 @@
+// @ts-check
+// Owns one WebSocket of an experiment, so that what comes can be waited for.
+// It has an identity of its own and keeps it nowhere. Invariant: a wait ends,
+// with an event or with a sentence that says why there is none.
+
+import { askWhy } from "../refusal.js";
+
+/**
+ * An event of either dialect, as it came.
+ *
+ * @typedef {Record<string, any> & { type: string }} Event
+ * @typedef {{ event: Event, atMs: number, bytes: number }} Heard `atMs` as of
+ *   performance.now(); `bytes` of the whole frame
+ * @typedef {{ isIt: (event: Event) => boolean, resolve: (heard: Heard) => void,
+ *   reject: (error: Error) => void }} Wait
+ */
+
+const DEADLINE_MS = 10_000;
+const ASK_DEADLINE_MS = 5_000;
+const MAX_HEARD = 1_000;
+
+/** The server wants an invitation code, or another one. */
+export class Uninvited extends Error {}
+
+export class Caller {
+  /** @type {Heard[]} the newest of all that came */
+  heard = [];
+  /** @type {Promise<CloseEvent>} */
+  closed;
+  /** @type {Set<Wait>} */
+  #waits = new Set();
+  /** @type {Set<(heard: Heard) => void>} */
+  #listeners = new Set();
+
+  /** @param {WebSocket} socket */
+  constructor(socket) {
+    this.socket = socket;
+    socket.addEventListener("message", ({ data }) => this.#take(data));
+    this.closed = new Promise((resolve) => {
+      socket.addEventListener("close", (event) => {
+        resolve(event);
+        const { code, reason } = event;
+        this.#fail(new Error(`The connection was closed: ${code} ${reason}`));
+      });
+    });
+  }
+
+  /**
+   * Connects. Throws an error whose message is a sentence for a person.
+   *
+   * @param {string} url
+   * @param {string[]} subprotocols none: the plain dialect
+   */
+  static async open(url, ...subprotocols) {
+    return new Caller(await Caller.openSocket(url, ...subprotocols));
+  }
+
+  /**
+   * The same, without reading what comes.
+   *
+   * @param {string} url
+   * @param {string[]} subprotocols
+   */
+  static async openSocket(url, ...subprotocols) {
+    const socket = new WebSocket(url, subprotocols);
+    const isOpen = await new Promise((resolve) => {
+      socket.addEventListener("open", () => resolve(true));
+      socket.addEventListener("close", () => resolve(false));
+    });
+    if (!isOpen) throw await explain(url);
+    return socket;
+  }
+
+  /** @param {(heard: Heard) => void} listener */
+  listen(listener) {
+    this.#listeners.add(listener);
+  }
+
+  /** @param {string} text */
+  send(text) {
+    this.socket.send(text);
+  }
+
+  /** @param {Event} event a request of the full dialect */
+  request(event) {
+    this.send(JSON.stringify(event));
+  }
+
+  /**
+   * The first event of all that is so, or will be.
+   *
+   * @param {(event: Event) => boolean} isIt
+   * @returns {Promise<Heard>}
+   */
+  until(isIt) {
+    const known = this.heard.find(({ event }) => isIt(event));
+    if (known !== undefined) return Promise.resolve(known);
+    return new Promise((resolve, reject) => {
+      const wait = { isIt, resolve, reject };
+      this.#waits.add(wait);
+      setTimeout(() => {
+        this.#waits.delete(wait);
+        reject(new Error("The server did not answer within 10 seconds."));
+      }, DEADLINE_MS);
+    });
+  }
+
+  /** @param {string} text */
+  untilSaid(text) {
+    return this.until(({ type, message }) =>
+      type === "message" && message === text
+    );
+  }
+
+  close() {
+    this.socket.close(1000, "the experiment is over");
+  }
+
+  /** @param {string} data */
+  #take(data) {
+    const atMs = performance.now();
+    const bytes = new TextEncoder().encode(data).length;
+    for (const event of [JSON.parse(data)].flat()) {
+      const heard = { event, atMs, bytes };
+      this.heard = [...this.heard, heard].slice(-MAX_HEARD);
+      for (const listener of this.#listeners) listener(heard);
+      for (const wait of this.#waits) {
+        if (!wait.isIt(event)) continue;
+        this.#waits.delete(wait);
+        wait.resolve(heard);
+      }
+      if (event.type === "error") this.#fail(new Error(event.message));
+    }
+  }
+
+  /** @param {Error} error */
+  #fail(error) {
+    for (const { reject } of this.#waits) reject(error);
+    this.#waits.clear();
+  }
+}
+
+/**
+ * Lets an experiment open connections, and closes them all when it is over,
+ * also when it failed.
+ *
+ * @template T
+ * @param {(open: typeof Caller.open) => Promise<T>} experiment
+ */
+export async function withCallers(experiment) {
+  /** @type {Caller[]} */
+  const opened = [];
+  try {
+    return await experiment(async (...call) => {
+      const caller = await Caller.open(...call);
+      opened.push(caller);
+      return caller;
+    });
+  } finally {
+    for (const caller of opened) caller.close();
+  }
+}
+
+/**
+ * A browser does not say why a handshake failed; the same address does.
+ *
+ * @param {string} url
+ */
+async function explain(url) {
+  const refusal = await askWhy(url, AbortSignal.timeout(ASK_DEADLINE_MS));
+  if (refusal === null) return new Error("The server does not answer.");
+  return refusal.kind === "uninvited"
+    ? new Uninvited(refusal.why)
+    : new Error(refusal.why);
+}

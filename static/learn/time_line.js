@@ -1,0 +1,53 @@
+// @ts-check
+// Owns the drawing of moments on lanes over one axis of time. It never
+// measures. Invariant: what is drawn is what it was given, at one scale.
+
+import { formatMs } from "./experiment.js";
+import { draw, show, write } from "./svg.js";
+
+/**
+ * @typedef {object} Lane
+ * @property {string} name
+ * @property {number[]} atMs
+ * @property {"out" | "in"} kind
+ */
+
+const LANE_EM = 3;
+const MARK_EM = 0.35;
+
+/**
+ * @param {HTMLElement} place
+ * @param {string} label
+ * @param {Lane[]} lanes times counted from the begin
+ */
+export function showTimeLine(place, label, lanes) {
+  const spanMs = Math.max(1, ...lanes.flatMap(({ atMs }) => atMs));
+  const height = lanes.length * LANE_EM + 1.5;
+  show(place, height, label, (width) => {
+    const x = (/** @type {number} */ ms) =>
+      MARK_EM + (width - 2 * MARK_EM) * ms / spanMs;
+    const foot = height - 0.3;
+    return [
+      ...lanes.flatMap((lane, i) => drawLane(lane, i * LANE_EM, width, x)),
+      write(0, foot, "0 ms", "axis"),
+      write(width, foot, formatMs(spanMs), "axis end"),
+    ];
+  });
+}
+
+/**
+ * @param {Lane} lane
+ * @param {number} top
+ * @param {number} width
+ * @param {(ms: number) => number} x
+ */
+function drawLane({ name, atMs, kind }, top, width, x) {
+  const y = top + 2.1;
+  return [
+    write(0, top + 1, name),
+    draw("line", { x1: 0, x2: width, y1: y, y2: y, class: "lane" }),
+    ...atMs.map((ms) =>
+      draw("circle", { cx: x(ms), cy: y, r: MARK_EM, class: `mark ${kind}` })
+    ),
+  ];
+}

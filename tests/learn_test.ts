@@ -1,0 +1,238 @@
+// The lesson without a browser: what it quotes stands in the files, what it
+// links exists, and its arithmetic (digest, frame sizes, strokes) is right. Its
+// experiments are done in tests/slow/browser_learn_test.ts.
+import { assert, assertEquals } from "@std/assert";
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import {
+  DRAW_SUBPROTOCOL,
+  MAX_DRAW_BYTES,
+  parseRoom,
+} from "../chat/protocol.ts";
+import { DRAW_FRAMES_PER_SECOND } from "../chat/session_draw.ts";
+import { acceptOf, isKey, newKey, sha1 } from "../static/learn/digest.js";
+import { headerBytes } from "../static/learn/framing.js";
+import { Place } from "../static/learn/place.js";
+import {
+  costs,
+  decode,
+  encode,
+  explain,
+  KIND_STROKE,
+  MAX_POINTS,
+} from "../static/learn/stroke.js";
+import { frame, Opcode } from "./harness.ts";
+
+/** Pages that are on their way. */
+const COMING = new Set(["lab", "x-ray"]);
+
+const ROOT = new URL("..", import.meta.url);
+const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
+const page = read("static/learn.html");
+
+/** The text of a piece of the page, which has no tags in it. */
+function decodeHtml(html: string): string {
+  return html.replaceAll("&lt;", "<").replaceAll("&gt;", ">")
+    .replaceAll("&quot;", '"').replaceAll("&amp;", "&");
+}
+
+/** Without what may differ between a quotation and its place: the margin. */
+function withoutMargin(text: string): string {
+  return text.split("\n").map((line) => line.trim()).join("\n").trim();
+}
+
+/** Each quotation of the page and the file that it names. */
+function quotations(): { file: string; text: string }[] {
+  const blocks = page.matchAll(
+    /<pre\s+class="excerpt"\s+data-file="([^"]+)"[^>]*><code>([^]*?)<\/code>/g,
+  );
+  const phrases = page.matchAll(
+    /<code\s+data-file="([^"]+)"\s*>([^<]*)<\/code>/g,
+  );
+  return [...blocks, ...phrases].map(([, file = "", html = ""]) => ({
+    file,
+    text: withoutMargin(decodeHtml(html)),
+  }));
+}
+
+Deno.test("every quotation of the lesson stands in the file that it names", () => {
+  const found = quotations();
+  assertEquals(found.length, page.match(/data-file="/g)?.length);
+  assert(found.length >= 10);
+  for (const { file, text } of found) {
+    assert(text.length > 10, file);
+    assert(withoutMargin(read(file)).includes(text), `${file}: ${text}`);
+  }
+});
+
+const ids = [...page.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
+
+Deno.test("no id stands twice in the lesson, and all that is referred to exist", () => {
+  assertEquals(ids.length, new Set(ids).size);
+  const references = page.matchAll(
+    /\s(?:for|aria-labelledby|aria-describedby)="([^"]+)"/g,
+  );
+  for (const [, id] of references) assert(ids.includes(id), id);
+});
+
+/** The path of what an address on the page leads to, if it is our own. */
+function targetsOf(html: string): string[] {
+  return [...html.matchAll(/\s(?:href|src)="([^"]+)"/g)]
+    .map(([, target = ""]) => target)
+    .filter((target) => !/^https:/.test(target));
+}
+
+/** Whether the server has it: pages are served without their extension. */
+function exists(target: string): boolean {
+  const name = target.replace(/^\.\/$/, "index.html");
+  return [name, `${name}.html`].some((path) => {
+    try {
+      return Deno.statSync(new URL(`static/${path}`, ROOT)).isFile;
+    } catch {
+      return false;
+    }
+  });
+}
+
+for (const file of ["static/learn.html", "static/index.html"]) {
+  Deno.test(`${file} leads to nothing of the server's that is not there`, () => {
+    const targets = targetsOf(read(file));
+    const anchors = targets.filter((target) => target.startsWith("#"));
+    const files = targets.filter((target) => !target.startsWith("#"));
+    for (const anchor of anchors) assert(ids.includes(anchor.slice(1)), anchor);
+    // The address is relative: the server may be below a base.
+    for (const target of files) {
+      assert(!target.startsWith("/"), target);
+      assert(exists(target) || COMING.has(target), target);
+    }
+  });
+}
+
+Deno.test("every chapter is in the contents, in order, and asks two or three questions", () => {
+  const chapters = page.split(/<section /).slice(1);
+  const contents = page.slice(0, page.indexOf("<main>"));
+  assertEquals(
+    targetsOf(contents).filter((target) => target.startsWith("#")),
+    chapters.map((chapter) => `#${/id="([^"]+)"/.exec(chapter)?.[1]}`),
+  );
+  for (const [i, chapter] of chapters.entries()) {
+    assert(chapter.includes(`>${i + 1}. `), `number ${i + 1}`);
+    assert(chapter.includes('class="experiment"'), `chapter ${i + 1}`);
+    const questions = chapter.slice(chapter.indexOf('class="questions"'));
+    const count = questions.match(/<details>/g)?.length ?? 0;
+    assert(count === 2 || count === 3, `chapter ${i + 1}: ${count}`);
+    assertEquals(count, questions.match(/<summary>/g)?.length);
+  }
+});
+
+Deno.test("what the lesson says of the board's limits is so", () => {
+  assert(page.includes(`<code>${DRAW_SUBPROTOCOL}</code>`));
+  assert(/\b4 KiB a frame/.test(page) && MAX_DRAW_BYTES === 4 * 1024);
+  const rate = new RegExp(`\\b${DRAW_FRAMES_PER_SECOND}\\s+frames a second`);
+  assert(rate.test(page));
+  assertEquals(KIND_STROKE, 1);
+});
+
+Deno.test("the page's SHA-1 is SHA-1, for every length around its blocks", () => {
+  for (let length = 0; length < 200; length++) {
+    const bytes = Uint8Array.from(
+      { length },
+      (_, i) => (i * 37 + length) % 256,
+    );
+    const digest = createHash("sha1").update(bytes).digest("hex");
+    assertEquals(
+      Buffer.from(sha1(bytes)).toString("hex"),
+      digest,
+      `${length} bytes`,
+    );
+  }
+});
+
+Deno.test("the RFC's sample key has the RFC's answer (RFC 6455 section 1.3)", () => {
+  assertEquals(
+    acceptOf("dGhlIHNhbXBsZSBub25jZQ=="),
+    "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+  );
+  for (let i = 0; i < 100; i++) assert(isKey(newKey()));
+  for (
+    const text of ["", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZR=="]
+  ) {
+    assert(!isKey(text), text);
+  }
+});
+
+Deno.test("the size of a frame's header is that of real frames", () => {
+  for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 70_000]) {
+    const payload = new Uint8Array(length);
+    for (const masked of [true, false]) {
+      const { length: onWire } = frame(Opcode.binary, payload, { masked });
+      assertEquals(headerBytes(length, masked), onWire - length);
+    }
+  }
+});
+
+Deno.test("a stroke is the same after its bytes were read", () => {
+  const stroke = {
+    colour: 7,
+    points: [[0, 65_535], [258, 1]] as [number, number][],
+  };
+  const bytes = encode(stroke);
+  assertEquals([...bytes], [1, 7, 0, 0, 255, 255, 1, 2, 0, 1]);
+  assertEquals(decode(bytes.buffer), stroke);
+  const groups = explain(bytes);
+  assertEquals(groups.flatMap(({ bytes }) => [...bytes]), [...bytes]);
+  assertEquals(groups.at(-1)?.meaning, "x 258, y 1");
+});
+
+Deno.test("what is no stroke is not read as one", () => {
+  const frames = [
+    [],
+    [1],
+    [1, 0],
+    [1, 0, 0],
+    [1, 0, 0, 0, 0],
+    [1, 0, 0, 0, 0, 0, 0],
+    [2, 0, 0, 0, 0, 0],
+    [1, 8, 0, 0, 0, 0],
+    [0x5b, 0x5d],
+  ];
+  for (const bytes of frames) {
+    assertEquals(decode(Uint8Array.from(bytes).buffer), null, `${bytes}`);
+  }
+});
+
+Deno.test("the longest stroke fits the server's largest frame", () => {
+  const points = Array.from(
+    { length: MAX_POINTS },
+    () => [1, 2] as [number, number],
+  );
+  assert(encode({ colour: 0, points }).length <= MAX_DRAW_BYTES);
+});
+
+Deno.test("a stroke's costs are those of the frames and lines that carry it", () => {
+  const points = Array.from(
+    { length: 40 },
+    (_, i) => [i * 1_600, 65_535 - i] as [number, number],
+  );
+  const { binary, json, sse } = costs({ colour: 3, points });
+  assertEquals(binary, { content: 162, onWire: 166 });
+  const text = JSON.stringify({ type: "stroke", colour: 3, points });
+  assertEquals(json, { content: text.length, onWire: text.length + 4 });
+  assertEquals(sse, { content: 216, onWire: 216 + "data: \n\n".length });
+});
+
+Deno.test("experiments have rooms of their own, that the server accepts", () => {
+  const place = new Place("https://a.example/chat/learn?x#y", { code: "a&b" });
+  const rooms = Array.from({ length: 100 }, () => place.freshRoom());
+  assert(new Set(rooms).size > 95);
+  for (const room of rooms) {
+    assert(room.startsWith("learn-"));
+    const socket = new URL(place.socket(room));
+    assertEquals(parseRoom(socket), room);
+    assertEquals(socket.origin + socket.pathname, "wss://a.example/chat/ws");
+    assertEquals(socket.searchParams.get("invite"), "a&b");
+    const events = new URL(place.http("events", room));
+    assertEquals(events.href.split("?")[0], "https://a.example/chat/events");
+    assertEquals(events.search, socket.search);
+  }
+});
