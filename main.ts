@@ -2,6 +2,7 @@
 // request or a message itself.
 // Invariant: the process ends here, with 0 after a stop, 1 when it could not
 // start, 2 when an option was wrong, and by no client's doing.
+import { randomBytes } from "node:crypto";
 import { loadAssets } from "./chat/assets.ts";
 import { Certificate, CertificateError } from "./chat/certificate.ts";
 import { type Log, LogError, MemoryLog } from "./chat/log.ts";
@@ -32,6 +33,7 @@ function readOptions() {
     const options = parseOptions(Deno.args, (name) => Deno.env.get(name));
     if (options === "help") end(0, helpText());
     if (options === "version") end(0, `partyline ${config.version}`);
+    options.moderator ||= randomBytes(16).toString("base64url");
     return options;
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;

@@ -17,6 +17,13 @@ const WRONG_CODE_WAIT_MS = 1_000;
 const WRONG_CODES_PER_SECOND = 2;
 const WRONG_CODES_BURST = 60;
 
+/** How it is said that a code does not let in. */
+export interface Refusals {
+  missing(): Refusal;
+  wrong(): Refusal;
+  tooMany(retryAfter: { "retry-after": string }): Refusal;
+}
+
 /** The code that clients need, and what holds back those who guess it. */
 export class Invitation {
   readonly #digest: Uint8Array;
@@ -25,7 +32,11 @@ export class Invitation {
   readonly #waiting = new Map<string, () => void>();
   #isClosed = false;
 
-  constructor(code: string, private readonly now: () => number) {
+  constructor(
+    code: string,
+    private readonly now: () => number,
+    private readonly refusals: Refusals = INVITATION_REFUSALS,
+  ) {
     this.#digest = sha256(code);
     this.#wrongCodes = new TokenBucket(
       WRONG_CODES_PER_SECOND,
@@ -35,9 +46,9 @@ export class Invitation {
   }
 
   /**
-   * Returns undefined if the code is right, else the refusal: 401, for a wrong
-   * code after a second, or 429 after too many wrong ones. `connection` names
-   * the TCP connection. Nothing is compared while the answer would be 429, so
+   * Returns undefined if the code is right, else the refusal, for a wrong code
+   * after a second, or another one at once after too many wrong ones. `connection` names
+   * the TCP connection. Nothing is compared while that is the answer, so
    * that it tells nothing.
    */
   check(
@@ -45,17 +56,16 @@ export class Invitation {
     connection: string,
   ): Refusal | Promise<Refusal> | undefined {
     if (code === undefined) {
-      return unauthorized(
-        "An invitation is needed: open the link that you were given, " +
-          "or add its code to the address as ?invite=CODE.",
-        "Bearer",
-      );
+      return this.refusals.missing();
     }
     // HTTP/2 can bring a second attempt while the first one's answer waits.
     const waitMs = this.#waiting.has(connection)
       ? WRONG_CODE_WAIT_MS
       : this.#wrongCodes.peek(this.now());
-    if (waitMs > 0) return tooManyWrongCodes(waitMs);
+    if (waitMs > 0) {
+      const seconds = Math.ceil(waitMs / 1000);
+      return this.refusals.tooMany({ "retry-after": String(seconds) });
+    }
     // Digests have one length, which `timingSafeEqual` needs.
     if (timingSafeEqual(sha256(code), this.#digest)) return undefined;
     this.#wrongCodes.take(this.now());
@@ -77,11 +87,7 @@ export class Invitation {
       clearTimeout(timer);
       this.#waiting.delete(connection);
     }
-    // RFC 6750 section 3.1.
-    return unauthorized(
-      "This invitation does not hold here: ask for the current one.",
-      'Bearer error="invalid_token"',
-    );
+    return this.refusals.wrong();
   }
 }
 
@@ -98,14 +104,26 @@ function unauthorized(text: string, challenge: string): Refusal {
   return new Refusal(401, text, { "www-authenticate": challenge });
 }
 
-function tooManyWrongCodes(waitMs: number): Refusal {
-  const seconds = Math.ceil(waitMs / 1000);
-  return new Refusal(
-    429,
-    "Too many wrong invitations were tried here: wait a while.",
-    { "retry-after": String(seconds) },
-  );
-}
+// The challenges: RFC 6750 section 3.1.
+const INVITATION_REFUSALS: Refusals = {
+  missing: () =>
+    unauthorized(
+      "An invitation is needed: open the link that you were given, " +
+        "or add its code to the address as ?invite=CODE.",
+      "Bearer",
+    ),
+  wrong: () =>
+    unauthorized(
+      "This invitation does not hold here: ask for the current one.",
+      'Bearer error="invalid_token"',
+    ),
+  tooMany: (retryAfter) =>
+    new Refusal(
+      429,
+      "Too many wrong invitations were tried here: wait a while.",
+      retryAfter,
+    ),
+};
 
 function sha256(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();

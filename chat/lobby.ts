@@ -136,6 +136,11 @@ export class Lobby {
     return identity;
   }
 
+  /** Whether somebody has this key, here or not. */
+  async isKnown(key: string): Promise<boolean> {
+    return await this.log.identify(key, this.world.now()) !== undefined;
+  }
+
   /** Who is here under the identity of this key. */
   async present(key: string, nowMs: number): Promise<Holder | undefined> {
     const identity = await this.log.identify(key, nowMs);

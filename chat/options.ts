@@ -13,6 +13,8 @@ export interface Options {
   allowOrigin: string[];
   /** Empty if everyone may come in. Never to be shown in a message or a log. */
   invite: string;
+  /** Lets whoever has it watch all connections; empty: made at the start. */
+  moderator: string;
   /** A path that begins and ends with a slash. */
   base: string;
   /** IP addresses and CIDR blocks. */
@@ -75,6 +77,12 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     default: "",
     value: "CODE",
     help: "who comes in needs this code; 6 to 64 characters",
+    read: readInvite,
+  },
+  moderator: {
+    default: "",
+    value: "CODE",
+    help: "who watches all connections needs it (random)",
     read: readInvite,
   },
   base: {

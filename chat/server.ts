@@ -14,19 +14,21 @@ import {
 } from "./doors.ts";
 import { echo } from "./echo.ts";
 import { openSocket, readSubprotocol } from "./handshake.ts";
+import { type Opening, PLAIN, readAnswer, readRequest } from "./opening.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
 import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
 import { clientAddress, Networks, requestedHost } from "./proxy.ts";
-import { parseRoom } from "./protocol.ts";
+import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import type { Farewell, Session, Surroundings } from "./session.ts";
-import { CutOff } from "./sse.ts";
+import { CutOff, EventStream } from "./sse.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
 import { Transports } from "./transports.ts";
 import type { World } from "./world.ts";
+import { XRay } from "./xray.ts";
 
 export interface Server {
   /** Where it listens; the port is the real one if 0 was asked for. */
@@ -112,7 +114,8 @@ export function serve(
     ? undefined
     : new Invitation(options.invite, world.now);
   const trusted = new Networks(options.trustProxy);
-  const transports = new Transports({ lobby, checkSpace, keep });
+  const transports = new Transports({ lobby, checkSpace, keep: keepByHttp });
+  const xray = new XRay(options, lobby, () => connections.keys(), world);
   let isDraining = false;
 
   async function handle(
@@ -145,6 +148,8 @@ export function serve(
       case "/events":
       case "/messages":
         return enter(request, url, peer, path);
+      case "/x-ray/events":
+        return xray.events(request, url, nameOf(peer)).catch(refuse);
       case "/healthz":
         return tellHealth(world, overload, isDraining);
       case "/lab/echo":
@@ -229,8 +234,7 @@ export function serve(
       );
     }
     const code = presentedCode(headers, url);
-    const connection = `${peer.hostname} ${peer.port}`;
-    const refused = await invitation?.check(code, connection);
+    const refused = await invitation?.check(code, nameOf(peer));
     if (refused !== undefined) throw refused;
     const at = { lobby, roomName, limits: options, overload, world, client };
     switch (path) {
@@ -253,19 +257,48 @@ export function serve(
   function upgrade(request: Request, at: Surroundings): Response {
     const subprotocol = readSubprotocol(request.headers);
     checkSpace(at.roomName);
+    // Once Deno took it for an upgrade it cannot be read any more.
+    const asked = readRequest(request);
     const { session, response, isGone } = openSocket(
       request,
       subprotocol,
       options.idleTimeout,
       at,
     );
-    keep(session, isGone);
+    keep(session, isGone, {
+      ...asked,
+      transport: "websocket",
+      dialect: subprotocol ?? PLAIN,
+      answer: readAnswer(response),
+    });
     return response;
   }
 
-  function keep(session: Session, isGone: Promise<void>): void {
+  function keepByHttp(
+    session: Session,
+    isGone: Promise<void>,
+    request: Request,
+  ): void {
+    const isStream = session.line instanceof EventStream;
+    keep(session, isGone, {
+      ...readRequest(request),
+      transport: isStream ? "sse" : "poll",
+      dialect: SUBPROTOCOL,
+      answer: "",
+    });
+  }
+
+  function keep(
+    session: Session,
+    isGone: Promise<void>,
+    opening: Opening,
+  ): void {
     connections.set(session, isGone);
-    isGone.then(() => connections.delete(session));
+    xray.opened(session, opening);
+    isGone.then(() => {
+      connections.delete(session);
+      xray.gone(session);
+    });
   }
 
   function checkSpace(roomName: string): void {
@@ -365,6 +398,7 @@ export function serve(
   async function drain(deadlineMs: number): Promise<void> {
     isDraining = true;
     invitation?.close();
+    xray.close();
     bidFarewell("shutting_down");
     await within(deadlineMs, areGone());
     // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
@@ -382,6 +416,11 @@ export function serve(
     reopen,
     drain,
   };
+}
+
+/** The TCP connection that a request came on. */
+function nameOf({ hostname, port }: Deno.NetAddr): string {
+  return `${hostname} ${port}`;
 }
 
 /** Waits for `promise`, at the longest `deadlineMs`. */

@@ -74,6 +74,17 @@ export interface Line {
   close(code: number, reason: string): void;
 }
 
+/** Sees what goes through a session while somebody watches; never throws. */
+export interface Tap {
+  sent(frame: string | ArrayBuffer): void;
+  received(data: unknown): void;
+  /** The server begins to close. */
+  closing(code: number, reason: string): void;
+  failed(fault: string): void;
+  /** As a WebSocket's `close` event tells it. */
+  closed(code: number, reason: string, isClean: boolean): void;
+}
+
 /** Where a session is and what holds it. */
 export interface Surroundings {
   lobby: Lobby;
@@ -87,6 +98,8 @@ export interface Surroundings {
 
 export abstract class Session implements Member {
   abstract readonly name: string;
+  /** Only while somebody watches. */
+  tap: Tap | undefined;
   protected room: Room | undefined;
   #refusals = 0;
   #hasEnded = false;
@@ -110,6 +123,7 @@ export abstract class Session implements Member {
 
   /** A frame came: text, or what is not accepted. */
   received(data: unknown): void {
+    this.tap?.received(data);
     if (!this.#hasEnded) this.guard(() => this.receive(data));
   }
 
@@ -172,6 +186,7 @@ export abstract class Session implements Member {
   /** Leaves the room at once, then starts the closing handshake. */
   protected close(code: number, reason: string): void {
     this.#end();
+    this.tap?.closing(code, reason);
     // Deno waits for the peer's close frame without a limit; nothing here does.
     this.line.close(code, reason);
   }
@@ -192,6 +207,11 @@ export abstract class Session implements Member {
   protected blame(): void {
     this.#refusals++;
     if (this.#refusals >= MAX_REFUSALS) this.evict("flood");
+  }
+
+  /** Reclaims its identity; a secret, and "" for one that has none. */
+  get key(): string {
+    return "";
   }
 
   get roomName(): string {
@@ -255,7 +275,9 @@ export abstract class Session implements Member {
   }
 
   protected send(frame: string, events: readonly string[] = [frame]): void {
-    if (this.hasSpaceFor(frame.length)) this.line.send(frame, events);
+    if (!this.hasSpaceFor(frame.length)) return;
+    this.line.send(frame, events);
+    this.tap?.sent(frame);
   }
 
   /** Whether so much may be sent now. Lets a client go that does not read. */
@@ -305,6 +327,12 @@ export function attach(socket: WebSocket, session: Session): void {
   socket.onopen = () => session.opened();
   socket.onmessage = ({ data }) => session.received(data);
   // `close` follows an error only sometimes and may come twice.
-  socket.onerror = () => session.ended();
-  socket.onclose = () => session.ended();
+  socket.onerror = (event) => {
+    session.tap?.failed(event instanceof ErrorEvent ? event.message : "");
+    session.ended();
+  };
+  socket.onclose = ({ code, reason, wasClean }) => {
+    session.tap?.closed(code, reason, wasClean);
+    session.ended();
+  };
 }

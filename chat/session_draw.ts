@@ -50,7 +50,9 @@ export class DrawSession extends Session implements Drawer {
 
   show(frame: ArrayBuffer): void {
     this.guard(() => {
-      if (this.hasSpaceFor(frame.byteLength)) this.line.send(frame);
+      if (!this.hasSpaceFor(frame.byteLength)) return;
+      this.line.send(frame);
+      this.tap?.sent(frame);
     });
   }
 

@@ -85,8 +85,7 @@ export class V1Session extends Session {
     return this.#joined.promise;
   }
 
-  /** Reclaims its identity; a secret, and "" before the welcome. */
-  get key(): string {
+  override get key(): string {
     return this.#key;
   }
 

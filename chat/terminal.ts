@@ -42,10 +42,11 @@ export function banner(
   const isEverywhere = options.host === "0.0.0.0";
   const isLocal = /^(localhost|127\.|::1$)/.test(options.host);
   const own = isEverywhere || isLocal ? "localhost" : options.host;
-  const { base, invite } = options;
+  const { base, invite, moderator } = options;
   const scheme = options.cert === "" ? "http" : "https";
-  const link = (host: string) =>
-    `${scheme}://${bracketed(host)}:${port}${base}${fragment(invite)}`;
+  const site = (host: string) =>
+    `${scheme}://${bracketed(host)}:${port}${base}`;
+  const link = (host: string) => site(host) + fragment("invite", invite);
   const lines = ["Partyline is on the air.", "", `  Open    ${link(own)}`];
   const others = isEverywhere ? lanAddresses(interfaces) : [];
   for (const address of others) lines.push(`  Others  ${link(address)}`);
@@ -54,6 +55,10 @@ export function banner(
   }
   if (isLocal) {
     lines.push("  Invite  start with --lan to let others on your network in");
+  }
+  if (moderator !== "") {
+    const code = fragment("moderator", moderator);
+    lines.push(`  X-ray   ${site(own)}x-ray${code}`);
   }
   lines.push(
     options.data === ":memory:"
@@ -73,6 +78,6 @@ function bracketed(host: string): string {
 }
 
 /** In a fragment, because a browser sends that to no server and no log. */
-function fragment(invite: string): string {
-  return invite === "" ? "" : `#invite=${encodeURIComponent(invite)}`;
+function fragment(name: string, code: string): string {
+  return code === "" ? "" : `#${name}=${encodeURIComponent(code)}`;
 }

@@ -36,7 +36,7 @@ export interface Host {
   /** Throws if one more cannot come in. */
   checkSpace(roomName: string): void;
   /** Counts a session as a connection until it is gone. */
-  keep(session: Session, isGone: Promise<void>): void;
+  keep(session: Session, isGone: Promise<void>, request: Request): void;
 }
 
 interface Opened<L extends Line> {
@@ -56,6 +56,7 @@ export class Transports {
   events(request: Request, url: URL, at: Surroundings): Response {
     const hello = readHello(request.headers, url);
     const opened: Opened<EventStream> = this.#open(
+      request,
       hello,
       readLine(url),
       at,
@@ -85,7 +86,8 @@ export class Transports {
     const known = isNew
       ? undefined
       : await this.#mailboxOf(hello, lineName, at);
-    const mailbox = known ?? this.#openMailbox(hello, lineName, at).line;
+    const mailbox = known ??
+      this.#openMailbox(request, hello, lineName, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
     const waitMs = known === undefined
@@ -121,7 +123,7 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(hello, undefined, at).session;
+      session = this.#openMailbox(request, hello, undefined, at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
   }
@@ -168,8 +170,14 @@ export class Transports {
     return undefined;
   }
 
-  #openMailbox(hello: Hello, lineName: string | undefined, at: Surroundings) {
+  #openMailbox(
+    request: Request,
+    hello: Hello,
+    lineName: string | undefined,
+    at: Surroundings,
+  ) {
     const opened: Opened<Mailbox> = this.#open(
+      request,
       hello,
       lineName,
       at,
@@ -186,6 +194,7 @@ export class Transports {
 
   /** Opens a session on a line of HTTP, and says hello for it. */
   #open<L extends Line>(
+    request: Request,
     hello: Hello,
     lineName: string | undefined,
     at: Surroundings,
@@ -199,7 +208,7 @@ export class Transports {
     });
     const session = new V1Session(line, at);
     if (lineName !== undefined) this.#lineNames.set(session, lineName);
-    this.host.keep(session, isGone);
+    this.host.keep(session, isGone, request);
     session.opened();
     session.received(JSON.stringify(hello));
     return { session, line };

@@ -19,6 +19,7 @@ import { Session } from "./session.js";
 import { sharedMemory } from "./storage.js";
 import { Title } from "./title.js";
 import { Typing } from "./typing.js";
+import { setUpXRay } from "./x-ray/toggle.js";
 
 /** @import { Invitation } from "./invitation.js" */
 /** @import { Memory } from "./storage.js" */
@@ -40,7 +41,8 @@ export async function join(room, tab, invitation) {
   roomName.title = room;
   // Without the code: this may be on the wall, for all to see.
   byId("socket-address", HTMLElement).textContent = socketUrl(baseURI, room);
-  const identity = new Identity(tab, sharedMemory(basePath(baseURI)));
+  const shared = sharedMemory(basePath(baseURI));
+  const identity = new Identity(tab, shared);
   await identity.settle();
   invitation.keep();
 
@@ -287,6 +289,7 @@ export async function join(room, tab, invitation) {
     if (persisted && !identity.takeBack()) location.reload();
   });
   showUnsent();
+  setUpXRay(() => identity.key, shared);
   if (invitation.code === "") connection.open();
   else connection.knock();
 }

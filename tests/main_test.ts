@@ -59,6 +59,18 @@ Deno.test("--help and --version print and exit with 0", async () => {
   assertEquals(version.stdout, `partyline ${config.version}\n`);
 });
 
+Deno.test("each start makes another moderator's code, of 128 bits", async () => {
+  const codes = [];
+  for (let i = 0; i < 2; i++) {
+    const { child, text, end } = await launch();
+    codes.push(/x-ray#moderator=(\S+)/.exec(text)?.[1] ?? "");
+    child.kill("SIGTERM");
+    assertEquals(await end(), 0);
+  }
+  for (const code of codes) assertMatch(code, /^[\w-]{22}$/);
+  assert(codes[0] !== codes[1]);
+});
+
 Deno.test("a wrong option is named on stderr, and the exit code is 2", async () => {
   const { code, stdout, stderr } = await run("--prot", "81");
   assertEquals([code, stdout], [2, ""]);

@@ -70,6 +70,15 @@ Deno.test("the links lead below the base", () => {
   );
 });
 
+Deno.test("the moderator's link leads to the X-ray, below the base", () => {
+  const options = defaultOptions({ base: "/chat/", moderator: "50%&#" });
+  assertStringIncludes(
+    banner(options, 81, []),
+    "http://localhost:81/chat/x-ray#moderator=50%25%26%23\n",
+  );
+  assert(!banner(defaultOptions(), 81, []).includes("moderator"));
+});
+
 Deno.test("a machine without a network is told so", () => {
   const options = defaultOptions({ lan: true, host: "0.0.0.0" });
   assertStringIncludes(banner(options, 81, []), "no network");

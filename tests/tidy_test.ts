@@ -11,6 +11,7 @@ const layers: Record<string, string[]> = {
   "certificate.ts": [],
   "doors.ts": ["limits.ts", "refusal.ts"],
   "echo.ts": ["refusal.ts", "sse.ts"],
+  "frame_header.ts": [],
   "handshake.ts": [
     "protocol.ts",
     "refusal.ts",
@@ -27,6 +28,7 @@ const layers: Record<string, string[]> = {
   "logger.ts": ["limits.ts"],
   "metrics.ts": [],
   "names.ts": [],
+  "opening.ts": [],
   "options.ts": ["proxy.ts"],
   "overload.ts": ["world.ts"],
   "poll.ts": ["session.ts"],
@@ -43,6 +45,7 @@ const layers: Record<string, string[]> = {
     "listener.ts",
     "lobby.ts",
     "log.ts",
+    "opening.ts",
     "options.ts",
     "overload.ts",
     "protocol.ts",
@@ -53,6 +56,7 @@ const layers: Record<string, string[]> = {
     "status.ts",
     "transports.ts",
     "world.ts",
+    "xray.ts",
   ],
   "session.ts": [
     "limits.ts",
@@ -75,6 +79,13 @@ const layers: Record<string, string[]> = {
   "sse.ts": ["protocol.ts", "session.ts"],
   "status.ts": ["lobby.ts", "overload.ts", "world.ts"],
   "std.d.ts": [],
+  "tap.ts": [
+    "frame_header.ts",
+    "opening.ts",
+    "protocol.ts",
+    "session.ts",
+    "watch.ts",
+  ],
   "terminal.ts": ["options.ts"],
   "transports.ts": [
     "lobby.ts",
@@ -85,7 +96,19 @@ const layers: Record<string, string[]> = {
     "session_v1.ts",
     "sse.ts",
   ],
+  "watch.ts": ["protocol.ts"],
   "world.ts": ["logger.ts", "metrics.ts"],
+  "xray.ts": [
+    "doors.ts",
+    "lobby.ts",
+    "opening.ts",
+    "protocol.ts",
+    "refusal.ts",
+    "session.ts",
+    "tap.ts",
+    "watch.ts",
+    "world.ts",
+  ],
 };
 
 function filesIn(folder: string): string[] {

@@ -81,7 +81,7 @@ export function test(
  */
 function tellsOfRefusal(message: ConsoleMessage): boolean {
   return message.text().startsWith("WebSocket connection to ") ||
-    /\/(ws|events|messages)(\?|$)/.test(message.location().url);
+    /\/(ws|events|messages|x-ray\/events)(\?|$)/.test(message.location().url);
 }
 
 /** A message as it stands in the transcript. */
@@ -298,6 +298,8 @@ export class Tab implements AsyncDisposable {
             any[0]?.data?.messageKey,
           )
         )
+        // Of text in a drawing it cannot measure any.
+        .filter(({ html }) => !html.startsWith("<text "))
         .map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`)
     );
   }

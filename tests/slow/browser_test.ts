@@ -105,7 +105,7 @@ test("everything can be reached with the keyboard", async () => {
   await using tab = await Tab.join(server.http);
   const { keyboard } = tab.page;
   const reached = [];
-  for (let i = 0; i < 9; i++) {
+  for (let i = 0; i < 11; i++) {
     await keyboard.press("Tab");
     reached.push(
       await tab.page.evaluate(
@@ -119,6 +119,8 @@ test("everything can be reached with the keyboard", async () => {
     "transcript",
     "client.js",
     "client.py",
+    "lesson",
+    "x-ray-button",
     "message",
     "send",
     "name-input",
