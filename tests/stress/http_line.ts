@@ -27,6 +27,7 @@ interface Heard {
   key?: string;
   epoch?: string;
   seq?: number;
+  recovered?: boolean | null;
 }
 
 export abstract class HttpLine implements Line {
@@ -131,9 +132,10 @@ export abstract class HttpLine implements Line {
 
   protected hear(events: Heard[]): void {
     if (this.abort.signal.aborted) return;
-    for (const { type, key, epoch, seq } of events) {
-      if (type === "message") this.seq = Math.max(this.seq, seq ?? 0);
+    for (const { type, key, epoch, seq = 0, recovered } of events) {
+      if (type === "message") this.seq = Math.max(this.seq, seq);
       if (type !== "welcome") continue;
+      if (recovered !== true) this.seq = seq;
       this.#key = key ?? "";
       this.#epoch = epoch ?? "";
       this.#welcomed.resolve();
@@ -151,7 +153,7 @@ export abstract class HttpLine implements Line {
         "partyline-key": this.#key,
       },
     });
-    await response.body?.cancel();
+    await response.text();
   }
 }
 
