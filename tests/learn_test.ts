@@ -23,9 +23,6 @@ import {
 } from "../static/learn/stroke.js";
 import { frame, Opcode } from "./harness.ts";
 
-/** Pages that are on their way. */
-const COMING = new Set(["lab", "x-ray"]);
-
 const ROOT = new URL("..", import.meta.url);
 const read = (path: string) => Deno.readTextFileSync(new URL(path, ROOT));
 const page = read("static/learn.html");
@@ -103,7 +100,7 @@ for (const file of ["static/learn.html", "static/index.html"]) {
     // The address is relative: the server may be below a base.
     for (const target of files) {
       assert(!target.startsWith("/"), target);
-      assert(exists(target) || COMING.has(target), target);
+      assert(exists(target), target);
     }
   });
 }
