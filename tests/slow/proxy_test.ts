@@ -289,6 +289,35 @@ async function assertChats(proxy: Proxy): Promise<void> {
   await plain.messagesUpTo("from v1");
 }
 
+test(
+  all,
+  "passes on events as they happen, and long messages by POST",
+  async (kind) => {
+    await using server = await startServer();
+    await using proxy = await Proxy.start(kind, server);
+    const stream = await fetch(`${proxy.http}/events`, {
+      client: proxy.client,
+    });
+    const reader = stream.body?.pipeThrough(new TextDecoderStream())
+      .getReader();
+    assert(reader !== undefined);
+    const message = "x".repeat(4_000);
+    const posted = await fetch(`${proxy.http}/messages`, {
+      method: "POST",
+      body: message,
+      client: proxy.client,
+    });
+    assertEquals((await posted.json()).event.message, message);
+    let heard = "";
+    while (!heard.includes(message)) {
+      const { value, done } = await soon(reader.read(), "the message");
+      assert(!done, heard);
+      heard += value;
+    }
+    await reader.cancel();
+  },
+);
+
 test(all, "passes on the page, both dialects and /healthz", async (kind) => {
   await using server = await startServer();
   await using proxy = await Proxy.start(kind, server);
