@@ -170,6 +170,18 @@ export function isAllowedOrigin(
     url.host === host && isLocalName(url.hostname);
 }
 
+/**
+ * Whether a request that names no page may be for this host. A page that asks
+ * its own server by GET sends no `Origin`, so that of a stranger who pointed a
+ * name here would pass for a program; but the name is in `Host`.
+ */
+export function isAllowedHost(host: string | null, allowed: string[]): boolean {
+  if (host === null || allowed.includes("*")) return true;
+  const url = `http://${host}`;
+  return URL.canParse(url) && isLocalName(new URL(url).hostname) ||
+    allowed.some((origin) => URL.parse(origin)?.host === host);
+}
+
 /** An address, or a name that no public DNS can give away. */
 function isLocalName(hostname: string): boolean {
   return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/

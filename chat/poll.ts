@@ -1,5 +1,6 @@
 // Owns a member's line over single requests: what is for it waits here until
-// it asks, for as long as it keeps asking. Never reads a request.
+// it asks, for as long as it keeps asking; and after the end a while for its
+// last words. Never reads a request.
 // Invariant: a message leaves only when the client says that it has it, so an
 // answer that is lost on the way loses none.
 import type { Line } from "./session.ts";
@@ -24,10 +25,15 @@ export class Mailbox implements Line {
   #wake = () => {};
   /** Requests that are open now. */
   #requests = 0;
+  /** Those of them that wait. */
+  #asking = 0;
   #hasEnded = false;
   #lease: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly onEnd: () => void) {
+  constructor(
+    /** Hears what was to be told about the end, if nobody was asking. */
+    private readonly onEnd: (unheard: string[]) => void,
+  ) {
     this.#startLease();
   }
 
@@ -53,12 +59,19 @@ export class Mailbox implements Line {
     return this.#floor === undefined || seq >= this.#floor;
   }
 
-  close(): void {
+  /** Tells code and reason, as an event `close` like that of SSE. */
+  close(code: number, reason: string): void {
+    this.send("", [JSON.stringify({ type: "close", code, reason })]);
+    const events = this.#letters.map(({ event }) => event);
+    this.#end(this.#asking > 0 ? [] : events.filter(isAboutTheEnd));
+  }
+
+  #end(unheard: string[] = []): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
     clearTimeout(this.#lease);
     this.#wake();
-    this.onEnd();
+    this.onEnd(unheard);
   }
 
   /**
@@ -89,14 +102,16 @@ export class Mailbox implements Line {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, waitMs);
     this.#wake = resolve;
+    this.#asking++;
     await promise;
+    this.#asking--;
     clearTimeout(timer);
   }
 
   #startLease(): void {
     clearTimeout(this.#lease);
     if (this.#hasEnded) return;
-    this.#lease = setTimeout(() => this.close(), LEASE_MS);
+    this.#lease = setTimeout(() => this.#end(), LEASE_MS);
   }
 
   #drop(isGone: (letter: Letter) => boolean): void {
@@ -116,4 +131,37 @@ function floorOf([welcome = "{}", first]: readonly string[]): number {
 /** Of an encoded event; 0 for what is not a message. */
 function seqOf(event: string): number {
   return Number(/^\{"type":"message","seq":(\d+),/.exec(event)?.[1] ?? 0);
+}
+
+function isAboutTheEnd(event: string): boolean {
+  return /^\{"type":"(error|close)"/.test(event);
+}
+
+/** Mailboxes whose last words are kept. */
+const MAX_LAST_WORDS = 10_000;
+
+/**
+ * What was told about the end to clients that were between two requests, by
+ * the names of their lines. It is kept as long as they would have been waited
+ * for: why the end came decides whether, and when, they may come back.
+ */
+export class LastWords {
+  readonly #kept = new Map<string, { events: string[]; untilMs: number }>();
+
+  add(name: string | undefined, events: string[], nowMs: number): void {
+    if (name === undefined || events.length === 0) return;
+    for (const [oldest, { untilMs }] of this.#kept) {
+      if (untilMs > nowMs && this.#kept.size < MAX_LAST_WORDS) break;
+      this.#kept.delete(oldest);
+    }
+    this.#kept.set(name, { events, untilMs: nowMs + LEASE_MS });
+  }
+
+  /** What was told to this line, once; undefined if there is nothing. */
+  take(name: string | undefined, nowMs: number): string[] | undefined {
+    if (name === undefined) return undefined;
+    const kept = this.#kept.get(name);
+    this.#kept.delete(name);
+    return kept && kept.untilMs > nowMs ? kept.events : undefined;
+  }
 }

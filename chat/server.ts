@@ -6,11 +6,13 @@ import { type Assets, serveAsset } from "./assets.ts";
 import { type Certificate, CertificateError } from "./certificate.ts";
 import {
   Invitation,
+  isAllowedHost,
   isAllowedOrigin,
   isFromElsewhere,
   pageOrigin,
   presentedCode,
 } from "./doors.ts";
+import { echo } from "./echo.ts";
 import { openSocket, readSubprotocol } from "./handshake.ts";
 import { type Opening, PLAIN, readAnswer, readRequest } from "./opening.ts";
 import type { Options } from "./options.ts";
@@ -22,7 +24,7 @@ import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
 import { Refusal, refuse } from "./refusal.ts";
 import type { Farewell, Session, Surroundings } from "./session.ts";
-import { EventStream } from "./sse.ts";
+import { CutOff, EventStream } from "./sse.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
 import { Transports } from "./transports.ts";
 import type { World } from "./world.ts";
@@ -150,6 +152,8 @@ export function serve(
         return xray.events(request, url, nameOf(peer)).catch(refuse);
       case "/healthz":
         return tellHealth(world, overload, isDraining);
+      case "/lab/echo":
+        return echo(request, url);
       case "/metrics":
         return metrics(request.headers, peer);
       default:
@@ -219,7 +223,9 @@ export function serve(
     }
     const origin = pageOrigin(headers);
     const host = requestedHost(headers, peer.hostname, trusted);
-    const isAllowed = isAllowedOrigin(origin, host, options.allowOrigin);
+    const isAllowed = origin === null && path !== "/ws"
+      ? isAllowedHost(host, options.allowOrigin)
+      : isAllowedOrigin(origin, host, options.allowOrigin);
     if (!isAllowed || isFromElsewhere(headers)) {
       throw new Refusal(
         403,
@@ -319,7 +325,10 @@ export function serve(
         ...certificate && { cert: certificate.cert, key: certificate.key },
         onListen: () => {},
         onError: (fault) => {
-          world.logger.fault("A request failed.", fault);
+          // Deno tells the end of every body, also one that was meant.
+          if (!(fault instanceof CutOff)) {
+            world.logger.fault("A request failed.", fault);
+          }
           return new Refusal(500, "The server failed at this request.")
             .response;
         },

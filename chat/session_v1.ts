@@ -99,7 +99,11 @@ export class V1Session extends Session {
     await this.joined;
     if (this.hasEnded) return { type: "ended" };
     const { promise, resolve } = Promise.withResolvers<Answer>();
-    this.#answers.set(id, resolve);
+    const earlier = this.#answers.get(id);
+    this.#answers.set(id, (answer) => {
+      earlier?.(answer);
+      resolve(answer);
+    });
     this.received(JSON.stringify({ type: "message", message, id }));
     const answer = await promise;
     this.#answers.delete(id);
@@ -198,6 +202,8 @@ export class V1Session extends Session {
     id?: string,
     retryAfterMs?: number,
   ): void {
+    // Who asked by a request was answered by that, and is not told twice.
+    if (id !== undefined && this.#answers.has(id)) return;
     const event: ErrorEvent = {
       type: "error",
       sender: SERVER_NAME,

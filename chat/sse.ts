@@ -13,6 +13,15 @@ const RETRY_MS = 1_000;
 /** With more than this waiting, the end does not wait for it. */
 const MAX_LEFT_BYTES = 64 * 1024;
 
+export const EVENT_STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  // What nginx would collect, a browser would see too late.
+  "x-accel-buffering": "no",
+};
+/** Ends the body of a response that is not read; it is no fault. */
+export class CutOff extends Error {}
+
 export class EventStream implements Line {
   /** The body of the response. */
   readonly body: ReadableStream<Uint8Array>;
@@ -52,7 +61,7 @@ export class EventStream implements Line {
    */
   close(code: number, reason: string): void {
     if (this.bufferedAmount > MAX_LEFT_BYTES) {
-      this.#controller?.error(new Error(reason));
+      this.#controller?.error(new CutOff(reason));
     } else {
       const data = JSON.stringify({ code, reason });
       this.#write(`event: close\ndata: ${data}\n\n`);

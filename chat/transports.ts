@@ -4,10 +4,12 @@
 // Invariant: whoever is here by HTTP is a member like any other, with the same
 // limits; a request that fails is answered with a sentence.
 import type { Lobby } from "./lobby.ts";
-import { Mailbox } from "./poll.ts";
+import { LastWords, Mailbox } from "./poll.ts";
 import {
   type ErrorCode,
+  exceedsChars,
   type Hello,
+  MAX_ID_CHARS,
   parseRequest,
   readSince,
   type Request as Asked,
@@ -15,7 +17,7 @@ import {
 import { Refusal } from "./refusal.ts";
 import type { Line, Session, Surroundings } from "./session.ts";
 import { type Answer, V1Session } from "./session_v1.ts";
-import { EventStream } from "./sse.ts";
+import { EVENT_STREAM_HEADERS, EventStream } from "./sse.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
@@ -27,6 +29,7 @@ const BODY_TIMEOUT_MS = 10_000;
 const WELCOME_TIMEOUT_MS = 10_000;
 
 const TAKEN_OVER = "Another connection came with this key.";
+const HAS_ENDED = "This line has ended: open /events or /messages anew.";
 
 export interface Host {
   lobby: Lobby;
@@ -43,6 +46,9 @@ interface Opened<L extends Line> {
 
 export class Transports {
   readonly #mailboxes = new Map<V1Session, Mailbox>();
+  readonly #lastWords = new LastWords();
+  /** What clients call their lines. */
+  readonly #lineNames = new WeakMap<V1Session, string>();
 
   constructor(private readonly host: Host) {}
 
@@ -52,22 +58,17 @@ export class Transports {
     const opened: Opened<EventStream> = this.#open(
       request,
       hello,
+      readLine(url),
       at,
       (onEnd) => new EventStream(() => opened.session.epoch, onEnd),
     );
-    return new Response(opened.line.body, {
-      headers: {
-        "content-type": "text/event-stream",
-        "cache-control": "no-store, no-transform",
-        // What nginx would collect, a browser would see too late.
-        "x-accel-buffering": "no",
-      },
-    });
+    return new Response(opened.line.body, { headers: EVENT_STREAM_HEADERS });
   }
 
   /**
    * `GET /messages`: without `wait` a new session, and its welcome; with it
-   * what is new since then, at once or when there is something.
+   * what is new since then, at once or when there is something. A client that
+   * names its `line` is told, with the next request, why that ended.
    */
   async poll(
     request: Request,
@@ -75,11 +76,18 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
+    const lineName = readLine(url);
     const waitSeconds = readCount(url, "wait", MAX_WAIT_SECONDS);
-    const known = waitSeconds === undefined
+    const isNew = waitSeconds === undefined;
+    const lastWords = isNew
       ? undefined
-      : await this.#mailboxOf(hello, at);
-    const mailbox = known ?? this.#openMailbox(request, hello, at).line;
+      : this.#lastWords.take(lineName, at.world.now());
+    if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
+    const known = isNew
+      ? undefined
+      : await this.#mailboxOf(hello, lineName, at);
+    const mailbox = known ??
+      this.#openMailbox(request, hello, lineName, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
     // The welcome is always on its way.
     const waitMs = known === undefined
@@ -102,10 +110,7 @@ export class Transports {
     const text = await readBody(request, at.limits.maxFrame);
     const asked = readAsked(request.headers, text);
     const key = readKey(request.headers, url);
-    const present = key === undefined
-      ? undefined
-      : await this.host.lobby.present(key, at.world.now());
-    let session = present instanceof V1Session ? present : undefined;
+    let session = await this.#present(key, readLine(url), at);
     if (asked.type !== "message") {
       if (session === undefined) {
         throw new Refusal(409, "Open /events or /messages first.");
@@ -118,36 +123,68 @@ export class Transports {
       const hello: Hello = { type: "hello", history: 0 };
       if (key !== undefined) hello.key = key;
       if (name !== null) hello.name = name;
-      session = this.#openMailbox(request, hello, at).session;
+      session = this.#openMailbox(request, hello, undefined, at).session;
     }
     return tell(await session.post(asked.message, asked.id), session);
+  }
+
+  /**
+   * Who is here with this key. A request that names its line is for that one
+   * alone: it may come when its sender has long gone on with another, and must
+   * not speak there, push it out or take what is for it.
+   */
+  async #present(
+    key: string | undefined,
+    lineName: string | undefined,
+    at: Surroundings,
+  ): Promise<V1Session | undefined> {
+    const holder = key === undefined
+      ? undefined
+      : await this.host.lobby.present(key, at.world.now());
+    const session = holder instanceof V1Session ? holder : undefined;
+    if (lineName === undefined) return session;
+    const name = session && this.#lineNames.get(session);
+    if (session !== undefined && name === lineName) return session;
+    // A mailbox without a name may be one that a POST opened for this client.
+    const isOther = session !== undefined &&
+      (name !== undefined || !this.#mailboxes.has(session));
+    throw isOther ? new Refusal(409, TAKEN_OVER) : new Refusal(410, HAS_ENDED);
   }
 
   /** The mailbox of someone who polls, if it can go on where that one is. */
   async #mailboxOf(
     { key, since }: Hello,
+    lineName: string | undefined,
     at: Surroundings,
   ): Promise<Mailbox | undefined> {
-    if (key === undefined) return undefined;
-    const holder = await this.host.lobby.present(key, at.world.now());
-    if (!(holder instanceof V1Session)) return undefined;
+    const holder = await this.#present(key, lineName, at);
+    if (holder === undefined) return undefined;
     const mailbox = this.#mailboxes.get(holder);
     // A late request must not push out who came after it.
     if (mailbox === undefined) throw new Refusal(409, TAKEN_OVER);
     const canGoOn = holder.roomName === at.roomName &&
       (since === undefined ||
         since.epoch === holder.epoch && mailbox.canGoOn(since.seq));
-    return canGoOn ? mailbox : undefined;
+    if (canGoOn) return mailbox;
+    if (lineName !== undefined) throw new Refusal(410, HAS_ENDED);
+    return undefined;
   }
 
-  #openMailbox(request: Request, hello: Hello, at: Surroundings) {
+  #openMailbox(
+    request: Request,
+    hello: Hello,
+    lineName: string | undefined,
+    at: Surroundings,
+  ) {
     const opened: Opened<Mailbox> = this.#open(
       request,
       hello,
+      lineName,
       at,
       (onEnd) =>
-        new Mailbox(() => {
+        new Mailbox((unheard) => {
           this.#mailboxes.delete(opened.session);
+          this.#lastWords.add(lineName, unheard, at.world.now());
           onEnd();
         }),
     );
@@ -159,6 +196,7 @@ export class Transports {
   #open<L extends Line>(
     request: Request,
     hello: Hello,
+    lineName: string | undefined,
     at: Surroundings,
     newLine: (onEnd: () => void) => L,
   ): Opened<L> {
@@ -169,6 +207,7 @@ export class Transports {
       resolve();
     });
     const session = new V1Session(line, at);
+    if (lineName !== undefined) this.#lineNames.set(session, lineName);
     this.host.keep(session, isGone, request);
     session.opened();
     session.received(JSON.stringify(hello));
@@ -199,6 +238,14 @@ function readHello(headers: Headers, url: URL): Hello {
 function readKey(headers: Headers, url: URL): string | undefined {
   return headers.get("partyline-key") ?? url.searchParams.get("key") ??
     undefined;
+}
+
+/** The client's own name for its line, a new one for each. */
+function readLine(url: URL): string | undefined {
+  const name = url.searchParams.get("line") ?? undefined;
+  if (name === undefined) return undefined;
+  if (name !== "" && !exceedsChars(name, MAX_ID_CHARS)) return name;
+  throw new Refusal(400, `line has 1 to ${MAX_ID_CHARS} characters.`);
 }
 
 function readCount(url: URL, name: string, max: number): number | undefined {

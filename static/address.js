@@ -55,6 +55,20 @@ export function socketUrl(base, room, invitation = "") {
 }
 
 /**
+ * The address of another way into the same room: beside the WebSocket's, by
+ * HTTP.
+ *
+ * @param {string} socketUrl as socketUrl() gives it
+ * @param {"events" | "messages"} entrance
+ */
+export function entranceUrl(socketUrl, entrance) {
+  const { protocol, search } = new URL(socketUrl);
+  const url = new URL(entrance + search, socketUrl);
+  url.protocol = protocol === "wss:" ? "https:" : "http:";
+  return url.href;
+}
+
+/**
  * The address of the page in this room, to share with others. With the code
  * in it, whoever has the address may come in.
  *

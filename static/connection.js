@@ -1,13 +1,16 @@
 // @ts-check
-// Owns one WebSocket and the wish to have it open: when it is lost, another
-// is opened, until the server says for good that it is not wanted. It never
+// Owns one socket and the wish to have it open: when it is lost, another is
+// opened, until the server says for good that it is not wanted. It never
 // touches the page or reads a frame. Invariant: at most one socket or question
 // and one timer at a time; what an older one still says is not heard; nothing
 // but open() comes before the time that the server asked us to wait.
 
-import { CloseCode, SUBPROTOCOL } from "./protocol.js";
+import { createEventSocket, createPollSocket } from "./http_socket.js";
+import { Ladder } from "./ladder.js";
+import { CloseCode, LOST, SUBPROTOCOL } from "./protocol.js";
 import { askWhy, whyClosed } from "./refusal.js";
 
+/** @import { Kind } from "./ladder.js" */
 /** @import { Refusal } from "./refusal.js" */
 /** @import { Timer } from "./heartbeat.js" */
 
@@ -15,6 +18,8 @@ const BASE_DELAY_MS = 500;
 const MAX_DELAY_MS = 15_000;
 // A network that swallows packets would leave us "connecting" for minutes.
 const CONNECT_TIMEOUT_MS = 10_000;
+// Something on the way may collect a stream, to pass it on when it has ended.
+const MUTE_AFTER_MS = 5_000;
 // Who asks us to stay away for a day gets a visitor every ten minutes.
 const MAX_WISH_MS = 600_000;
 // A server that accepts and hangs up at once must still see us back off.
@@ -31,7 +36,8 @@ const OPEN = 1;
  * `why` is a sentence for a person.
  *
  * @typedef {"removed" | "takenOver"} Ending
- * @typedef {{ name: "connecting" | "open" | "offline" | Ending }
+ * @typedef {{ name: "open" }
+ *   | { name: "connecting" | "offline" | Ending }
  *   | { name: "waiting", delayMs: number, why: string | null }
  *   | { name: "refused" | "uninvited", why: string }} State
  */
@@ -63,7 +69,7 @@ const ENDINGS = new Map([
  * What a test may put in the place of the real thing.
  *
  * @typedef {object} Surroundings
- * @property {(url: string) => Socket} createSocket
+ * @property {(kind: Kind, url: string) => Socket} createSocket
  * @property {(url: string, signal: AbortSignal) => Promise<Refusal | null>
  *   } askWhy never rejects
  * @property {() => number} now in milliseconds
@@ -74,13 +80,29 @@ const ENDINGS = new Map([
 
 /** @type {Surroundings} */
 const realSurroundings = {
-  createSocket: (url) => new WebSocket(url, SUBPROTOCOL),
+  createSocket,
   askWhy,
   now: () => performance.now(),
   random: () => Math.random(),
   setTimer: (callback, delayMs) => setTimeout(callback, delayMs),
   clearTimer: (timer) => clearTimeout(timer),
 };
+
+/**
+ * @param {Kind} kind
+ * @param {string} url of the WebSocket
+ * @returns {Socket}
+ */
+function createSocket(kind, url) {
+  switch (kind) {
+    case "websocket":
+      return new WebSocket(url, SUBPROTOCOL);
+    case "sse":
+      return createEventSocket(url);
+    case "poll":
+      return createPollSocket(url);
+  }
+}
 
 /**
  * How long to wait before attempt number `attempt` (from 0), in milliseconds:
@@ -117,9 +139,10 @@ export class Connection {
   #asksFirst = false;
   /** @type {{ why: string, untilMs: number } | null} the server's last one */
   #wish = null;
-  // The last attempt was found blocked. One alone may be a coincidence: the
-  // server started just before we asked it.
-  #seemsBlocked = false;
+  #ladder = new Ladder();
+  /** @type {Kind} of the socket, or of the one that is to be opened */
+  #kind = "websocket";
+  #isMute = true;
   /** @type {Timer | undefined} */
   #timer = undefined;
   #attempt = 0;
@@ -143,6 +166,11 @@ export class Connection {
 
   get isOpen() {
     return this.#socket?.readyState === OPEN;
+  }
+
+  /** What the line is made of. */
+  get kind() {
+    return this.#kind;
   }
 
   /** Opens the line now, instead of waiting, unless it is open or opening. */
@@ -202,6 +230,7 @@ export class Connection {
     // An attempt made through the network of before will not succeed, and
     // those that failed say nothing about this one.
     this.#attempt = 0;
+    this.#ladder.forget();
     if (this.#wishMs === 0) this.#connect();
     else this.#retryLater();
   }
@@ -216,16 +245,19 @@ export class Connection {
   #connect() {
     this.#drop();
     this.#url = this.#createUrl();
-    if (this.#asksFirst) this.#ask();
+    this.#kind = this.#ladder.next(this.#surroundings.now());
+    // Lines of HTTP open by themselves, so the server has to be asked before.
+    if (this.#asksFirst || this.#kind !== "websocket") this.#askFirst();
     else this.#createSocket();
     this.#report({ name: this.#networkUp ? "connecting" : "offline" });
   }
 
   #createSocket() {
-    const socket = this.#surroundings.createSocket(this.#url);
+    const socket = this.#surroundings.createSocket(this.#kind, this.#url);
     this.#socket = socket;
+    this.#isMute = true;
     this.#listenTo(socket);
-    this.#startTimer(() => this.#ask(), CONNECT_TIMEOUT_MS);
+    this.#startTimer(() => this.#askWhy(), CONNECT_TIMEOUT_MS);
   }
 
   /** @param {Socket} socket */
@@ -235,7 +267,7 @@ export class Connection {
       if (isCurrent()) this.#opened();
     });
     socket.addEventListener("message", (event) => {
-      if (isCurrent()) this.#handlers.onFrame(event.data);
+      if (isCurrent()) this.#heard(event.data);
     });
     // An "error" is always followed by a "close".
     socket.addEventListener("close", ({ code }) => {
@@ -247,7 +279,8 @@ export class Connection {
   #closed(code) {
     const ending = ENDINGS.get(code);
     if (ending !== undefined) this.#end({ name: ending });
-    else if (this.#openedAt === null) this.#ask();
+    else if (this.#openedAt === null) this.#askWhy();
+    else if (this.#isMute && this.#ladder.mute(this.#kind)) this.#connect();
     else this.#retryLater(whyClosed(code));
   }
 
@@ -262,31 +295,62 @@ export class Connection {
     this.#stopTimer();
     this.#openedAt = this.#surroundings.now();
     this.#networkUp = true;
-    this.#seemsBlocked = false;
     this.#wish = null;
+    if (this.#kind === "websocket") this.#ladder.forget();
+    if (this.#kind === "sse") {
+      this.#startTimer(() => this.#closed(LOST), MUTE_AFTER_MS);
+    }
     this.#report({ name: "open" });
   }
 
-  /** Finds out why the socket did not open, or whether it would. */
+  /** @param {unknown} data */
+  #heard(data) {
+    if (this.#isMute) this.#stopTimer();
+    this.#isMute = false;
+    this.#handlers.onFrame(data);
+  }
+
+  /** Finds out whether a socket would be let in, before one is opened. */
+  async #askFirst() {
+    const refusal = await this.#ask();
+    if (refusal === undefined) return;
+    if (refusal?.kind !== "blocked") return this.#refused(refusal);
+    this.#asksFirst = false;
+    this.#drop();
+    this.#createSocket();
+  }
+
+  /** Finds out why the WebSocket did not open. */
+  async #askWhy() {
+    const refusal = await this.#ask();
+    if (refusal === undefined) return;
+    if (refusal?.kind !== "blocked") {
+      this.#ladder.forget();
+      return this.#refused(refusal);
+    }
+    const nowMs = this.#surroundings.now();
+    if (!this.#ladder.blocked(nowMs)) return this.#retryLater();
+    this.#drop();
+    this.#kind = this.#ladder.next(nowMs);
+    this.#createSocket();
+  }
+
+  /**
+   * What the server says to the same request without an upgrade; null if it
+   * says nothing, undefined if nobody wants to know any more.
+   */
   async #ask() {
     this.#drop();
     const asking = new AbortController();
     this.#asking = asking;
     this.#startTimer(() => this.#retryLater(), CONNECT_TIMEOUT_MS);
     const refusal = await this.#surroundings.askWhy(this.#url, asking.signal);
-    if (asking === this.#asking) this.#answered(refusal);
+    return asking === this.#asking ? refusal : undefined;
   }
 
   /** @param {Refusal | null} refusal */
-  #answered(refusal) {
-    const isBlocked = refusal?.kind === "blocked";
-    if (isBlocked && this.#asksFirst) {
-      this.#asksFirst = false;
-      return this.#connect();
-    }
-    const isCoincidence = isBlocked && !this.#seemsBlocked;
-    this.#seemsBlocked = isBlocked;
-    if (refusal === null || isCoincidence) return this.#retryLater();
+  #refused(refusal) {
+    if (refusal === null) return this.#retryLater();
     const { kind, why, retryAfterMs } = refusal;
     if (kind === "uninvited") return this.#end({ name: "uninvited", why });
     if (kind === "final") return this.#end({ name: "refused", why });

@@ -10,6 +10,9 @@ export const SUBPROTOCOL = "partyline.v1";
 /** The close codes that mean one thing only to the page. */
 export const CloseCode = { restarting: 1012, removed: 4001, takenOver: 4002 };
 
+/** What a line that is lost without a word is closed with (RFC 6455, 7.1.5). */
+export const LOST = 1006;
+
 // A message's frame without its text takes less.
 const ENVELOPE_BYTES = 128;
 

@@ -175,7 +175,8 @@ export async function join(room, tab, invitation) {
     nameForm.show(session.name);
     composer.setMaxLength(maxLength(event.limits));
     transcript.showHint(true);
-    status.show({ name: "open" });
+    status.show({ name: "open", kind: connection.kind });
+    showCarrier();
     shareWith(room, invitation.code);
     if (door.isOpen) {
       door.close();
@@ -183,6 +184,12 @@ export async function join(room, tab, invitation) {
     }
     if (hasBeenHere) note("Reconnected");
     hasBeenHere = true;
+  }
+
+  function showCarrier() {
+    const isSocket = connection.kind === "websocket";
+    byId("by-socket", HTMLElement).hidden = !isSocket;
+    byId("by-requests", HTMLElement).hidden = isSocket;
   }
 
   /**

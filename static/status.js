@@ -4,15 +4,20 @@
 // countdown runs only while the connection waits.
 
 /** @import { State } from "./connection.js" */
+/** @import { Kind } from "./ladder.js" */
 
-/** @typedef {State | { name: "closed" }} Shown closed: there is no line */
+/**
+ * `closed`: there is no line. `open`: it is, and made of what `kind` says.
+ *
+ * @typedef {Exclude<State, { name: "open" }> | { name: "open", kind: Kind }
+ *   | { name: "closed" }} Shown
+ */
 
 const TICK_MS = 250;
 
-/** @type {Record<Shown["name"], string>} */
+/** @type {Record<Exclude<Shown["name"], "open">, string>} */
 const WORDS = {
   connecting: "Connecting…",
-  open: "Connected",
   waiting: "Reconnecting",
   offline: "Offline: this device has no network",
   closed: "Not connected",
@@ -20,6 +25,13 @@ const WORDS = {
   removed: "Not connected: you were removed from this room",
   refused: "Not connected",
   uninvited: "Not connected: an invitation is needed",
+};
+
+/** @type {Record<Kind, string>} */
+const OPEN_WORDS = {
+  websocket: "Connected",
+  sse: "Connected without WebSocket: by Server-Sent Events",
+  poll: "Connected without WebSocket: by long polling",
 };
 
 /** @type {Partial<Record<Shown["name"], string>>} */
@@ -98,6 +110,7 @@ export class Status {
 
 /** @param {Shown} state */
 function wordsFor(state) {
+  if (state.name === "open") return OPEN_WORDS[state.kind];
   const why = state.name === "waiting" || state.name === "refused"
     ? state.why
     : null;

@@ -68,6 +68,29 @@ Deno.test("a public name that leads here must be listed (DNS rebinding)", async 
   assertEquals((await knock(listed.port, "/ws", own)).status, 101);
 });
 
+Deno.test("a page under such a name can read no events either, though it names no origin", async () => {
+  const listed = "https://class.example";
+  await using strict = await startServer();
+  await using open = await startServer({ allowOrigin: [listed] });
+  for (const path of ["/events", "/messages"]) {
+    for (
+      const [{ port }, Host, status] of [
+        [strict, "class.example", 403],
+        [open, "class.example", 200],
+        [open, "class.example:8000", 403],
+        [strict, "localhost:8000", 200],
+        [strict, "10.0.0.7", 200],
+        [strict, "[::1]:81", 200],
+      ] as const
+    ) {
+      using raw = await RawClient.open(port);
+      await raw.write(`GET ${path} HTTP/1.1\r\nHost: ${Host}\r\n\r\n`);
+      const head = await raw.readHead();
+      assertEquals(Number(head.split(" ")[1]), status, `${path} ${Host}`);
+    }
+  }
+});
+
 Deno.test("a page that asks why it may not connect is known by its Referer", async () => {
   await using server = await startServer({
     allowOrigin: ["https://a.example"],

@@ -49,6 +49,7 @@ class World {
   asked = 0;
   readonly states: State[] = [];
   readonly sockets: Socket[] = [];
+  readonly kinds: string[] = [];
   readonly openedAtMs: number[] = [];
   readonly connection: Connection;
   readonly #timers = new Map<Timer, { atMs: number; callback: () => void }>();
@@ -58,9 +59,10 @@ class World {
       () => "ws://localhost/ws",
       { onState: (state) => this.states.push(state), onFrame: () => {} },
       {
-        createSocket: () => {
+        createSocket: (kind) => {
           const socket = new Socket();
           this.sockets.push(socket);
+          this.kinds.push(kind);
           this.openedAtMs.push(this.now);
           return socket;
         },
@@ -113,6 +115,12 @@ class World {
     this.socket.end(1006);
     // The question and its answer take a turn of the event loop at most.
     await turn();
+  }
+
+  /** A line of HTTP opens by itself, and this is what comes first. */
+  hear(): void {
+    this.socket.open();
+    this.socket.dispatchEvent(new MessageEvent("message", { data: "[]" }));
   }
 
   /** Opens, and stays for long enough to count as stable. */
@@ -302,24 +310,112 @@ Deno.test("a refusal that time does not heal ends the attempts until someone act
   }
 });
 
-Deno.test("WebSocket is called blocked when two attempts in a row say so, and tried on", async () => {
+const blocked = refusal("blocked", "Blocked.");
+
+/** Where WebSocket is blocked; the page has found out and fallen back. */
+async function fallBack(): Promise<World> {
   const world = new World();
-  const blocked = refusal("blocked", "Blocked.");
-  const whys: unknown[] = [];
-  const fail = async (answer: Refusal | null) => {
+  await world.refuse(blocked);
+  world.tick();
+  await world.refuse(blocked);
+  return world;
+}
+
+Deno.test("WebSocket is called blocked when two attempts in a row say so", async () => {
+  const world = new World();
+  for (const answer of [blocked, null, blocked]) {
     await world.refuse(answer);
-    assert(world.state.name === "waiting");
-    whys.push(world.state.why);
+    assertEquals(world.state, {
+      name: "waiting",
+      delayMs: world.state.name === "waiting" ? world.state.delayMs : NaN,
+      why: null,
+    });
     world.tick();
-  };
-  for (const answer of [blocked, null, blocked, blocked, blocked]) {
-    await fail(answer);
   }
+  assertEquals(new Set(world.kinds), new Set(["websocket"]));
+  await world.refuse(blocked);
+  assertEquals(world.kinds.at(-1), "sse");
+  assertEquals(world.connection.kind, "sse");
+});
+
+Deno.test("where a stream stays silent the page polls at once, and stays with that", async () => {
+  const world = await fallBack();
   world.socket.open();
+  assertEquals(world.state, { name: "open" });
+  const openedAtMs = world.now;
+  world.tick();
+  assertEquals(world.now - openedAtMs, 5_000);
+  await turn();
+  assertEquals(world.kinds.slice(-2), ["sse", "poll"]);
+  world.hear();
+  assertEquals(world.timers, 0);
   world.socket.end(1006);
   world.tick();
-  await fail(blocked);
-  assertEquals(whys, [null, null, null, "Blocked.", "Blocked.", null]);
+  await turn();
+  assertEquals(world.kinds.slice(-2), ["poll", "poll"]);
+});
+
+Deno.test("a stream that is refused without a word is followed by polls, and they by a wait", async () => {
+  const world = await fallBack();
+  world.socket.open();
+  world.socket.end(1006);
+  await turn();
+  assertEquals(world.kinds.at(-1), "poll");
+  world.socket.open();
+  world.socket.end(1006);
+  assertEquals(world.state.name, "waiting");
+});
+
+Deno.test("a stream that was heard is not given up when it is lost", async () => {
+  const world = await fallBack();
+  world.hear();
+  assertEquals(world.timers, 0);
+  world.socket.end(1006);
+  assertEquals(world.state.name, "waiting");
+  world.tick();
+  await turn();
+  assertEquals(world.kinds.slice(-2), ["sse", "sse"]);
+});
+
+Deno.test("a line of HTTP is opened only when the server would have it", async () => {
+  const world = await fallBack();
+  world.hear();
+  world.socket.end(1006);
+  const lines = world.sockets.length;
+  world.refusal = full;
+  world.tick();
+  assertEquals(world.state, { name: "connecting" });
+  await turn();
+  assertEquals(world.sockets.length, lines);
+  assert(world.state.name === "waiting");
+  assertEquals(world.state.why, "The server is full.");
+  world.refusal = refusal("uninvited", "No code.");
+  world.tick();
+  await turn();
+  assertEquals<State>(world.state, { name: "uninvited", why: "No code." });
+});
+
+Deno.test("WebSocket is tried again when a line is lost after five minutes, or in another network", async () => {
+  const world = await fallBack();
+  const loseAt = async (nowMs: number) => {
+    world.hear();
+    world.now = nowMs;
+    world.socket.end(1006);
+    world.tick();
+    await turn();
+    return world.kinds.at(-1);
+  };
+  assertEquals(await loseAt(world.now + 290_000), "sse");
+  assertEquals(await loseAt(world.now + 290_000), "websocket");
+  // It needs no second attempt now.
+  await world.refuse(blocked);
+  assertEquals(world.kinds.at(-1), "sse");
+  world.hear();
+  world.connection.networkIsDown();
+  world.connection.networkIsUp();
+  assertEquals(world.kinds.at(-1), "websocket");
+  world.stay();
+  assertEquals(world.connection.kind, "websocket");
 });
 
 Deno.test("a knock opens no socket before the server would let it in", async () => {

@@ -12,8 +12,10 @@ Deno.test("nothing is lost, repeated or reordered while the server is killed and
     });
   });
   // A run in which these never happened would prove nothing.
-  const { kills, drops, takeovers, stalls, resent, repeatsAnswered } = tally;
-  const needed = { kills, drops, takeovers, stalls, resent, repeatsAnswered };
+  const { streams, polls, kills, drops, takeovers, stalls } = tally;
+  const { resent, repeatsAnswered } = tally;
+  const lines = { streams, polls, drops, takeovers, stalls };
+  const needed = { kills, ...lines, resent, repeatsAnswered };
   for (const [what, count] of Object.entries(needed)) {
     assert(count > 0, `seed ${seed}: no ${what}`);
   }

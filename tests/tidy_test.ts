@@ -10,6 +10,7 @@ const layers: Record<string, string[]> = {
   "assets.ts": [],
   "certificate.ts": [],
   "doors.ts": ["limits.ts", "refusal.ts"],
+  "echo.ts": ["refusal.ts", "sse.ts"],
   "frame_header.ts": [],
   "handshake.ts": [
     "protocol.ts",
@@ -39,6 +40,7 @@ const layers: Record<string, string[]> = {
     "assets.ts",
     "certificate.ts",
     "doors.ts",
+    "echo.ts",
     "handshake.ts",
     "listener.ts",
     "lobby.ts",
@@ -103,6 +105,7 @@ const layers: Record<string, string[]> = {
     "protocol.ts",
     "refusal.ts",
     "session.ts",
+    "sse.ts",
     "tap.ts",
     "watch.ts",
     "world.ts",

@@ -3,6 +3,7 @@
 // recovery. Requests go by `fetch`, as from a program or a page.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { Logger } from "../chat/logger.ts";
 import { LEASE_MS, Mailbox } from "../chat/poll.ts";
 import { EventStream, formatEvent } from "../chat/sse.ts";
 import { EventSourceClient, get, post } from "./http_clients.ts";
@@ -186,7 +187,15 @@ Deno.test("a silent stream is kept alive, and holds no timer after its end", asy
 });
 
 Deno.test("a stream that is not read is cut off beyond the send limit", async () => {
-  await using server = await startServer({ sendLimit: 64 * 1024, rate: 0 });
+  const errors: string[] = [];
+  const write = (line: string) => {
+    if (/ error /.test(line)) errors.push(line);
+  };
+  const logger = new Logger("text", write, Date.now);
+  await using server = await startServer(
+    { sendLimit: 64 * 1024, rate: 0 },
+    { logger },
+  );
   await using socket = await Client.join(server.ws);
   const abort = new AbortController();
   const response = await fetch(`${server.http}/events`, {
@@ -211,6 +220,7 @@ Deno.test("a stream that is not read is cut off beyond the send limit", async ()
   await response.body?.cancel().catch(() => {});
   socket.request({ type: "message", message: "still here", id: "last" });
   await socket.messagesUpTo("still here");
+  assertEquals(errors, []);
 });
 
 const refusals: {
@@ -281,6 +291,19 @@ const refusals: {
     headers: { "content-type": "application/json" },
     status: 400,
     says: /"id" is/,
+  },
+  {
+    what: "a message on a line that has ended",
+    path: "/messages?line=a",
+    body: "x",
+    status: 410,
+    says: /has ended/,
+  },
+  {
+    what: "a name of a line that is too long",
+    path: `/events?line=${"x".repeat(65)}`,
+    status: 400,
+    says: /1 to 64/,
   },
   {
     what: "typing by someone who does not listen",
@@ -382,6 +405,48 @@ Deno.test("a poll that comes late does not push out who came after it", async ()
   assertEquals(late.status, 409);
   socket.request({ type: "message", message: "still here", id: "1" });
   await socket.messagesUpTo("still here");
+});
+
+Deno.test("what comes late for a line does no harm to the next line of the same client", async () => {
+  await using server = await startServer({ rate: 0 });
+  const url = `${server.http}/messages`;
+  const json = { "content-type": "application/json" };
+  const say = (id: string) =>
+    JSON.stringify({ type: "message", message: id, id });
+  const [{ key, epoch, seq }] = (await get(`${url}?line=a`)).body;
+  const [old, now] = [`${url}?line=a&key=${key}`, `${url}?line=b&key=${key}`];
+  await get(now);
+  // So many that the server has forgotten the first id.
+  const ids = Array.from({ length: 65 }, (_, i) => `${i}`);
+  for (const id of ids) await post(now, say(id), json);
+
+  const late = [
+    await post(old, say("0"), json),
+    await post(old, '{"type":"rename","name":"Late"}', json),
+    await post(old, '{"type":"ping"}', json),
+  ];
+  assertEquals(late.map(({ status }) => status), [409, 409, 409]);
+  const asked = `${old}&since=${epoch}:${seq}&wait=10`;
+  assertEquals((await get(asked)).body.at(-1).code, 4002);
+  assertEquals((await get(asked)).status, 409);
+  const { body } = await get(`${now}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(texts(body), ids);
+  const types = new Set(body.map(({ type }: WireEvent) => type));
+  assertEquals([...types].sort(), ["join", "message"]);
+});
+
+Deno.test("a poll that comes late does not begin its own line anew", async () => {
+  await using server = await startServer();
+  const url = `${server.http}/messages`;
+  const [{ key, epoch, seq }] = (await get(`${url}?line=a`)).body;
+  const line = `${url}?line=a&key=${key}`;
+  await post(line, "one");
+  await get(`${line}&since=${epoch}:${seq + 1}&wait=0`);
+  const late = await get(`${line}&since=${epoch}:${seq}&wait=10`);
+  assertEquals(late.status, 410);
+  await post(line, "two");
+  const next = await get(`${line}&since=${epoch}:${seq + 1}&wait=10`);
+  assertEquals(texts(next.body), ["two"]);
 });
 
 Deno.test("curl is enough to chat", async () => {

@@ -81,7 +81,7 @@ export function test(
  */
 function tellsOfRefusal(message: ConsoleMessage): boolean {
   return message.text().startsWith("WebSocket connection to ") ||
-    /\/(ws|x-ray\/events)(\?|$)/.test(message.location().url);
+    /\/(ws|x-ray\/events|events|messages)(\?|$)/.test(message.location().url);
 }
 
 /** A message as it stands in the transcript. */
@@ -291,9 +291,12 @@ export class Tab implements AsyncDisposable {
       ...incomplete.filter(({ id }) => id === "color-contrast"),
     ].flatMap(({ id, nodes }) =>
       nodes
-        // What the open panel covers cannot be read, whatever its contrast.
+        // What the open panel covers cannot be read, whatever its contrast;
+        // and a single digit is text, which axe doubts.
         .filter(({ any }) =>
-          any[0]?.data?.messageKey !== "elmPartiallyObscured"
+          !["elmPartiallyObscured", "shortTextContent"].includes(
+            any[0]?.data?.messageKey,
+          )
         )
         // Of text in a drawing it cannot measure any.
         .filter(({ html }) => !html.startsWith("<text "))

@@ -2,6 +2,7 @@
 // does not have it, when it comes back, how it asks for an invitation. All of
 // it against real servers; what stands between is played by a small front.
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import { Certificate } from "../../chat/certificate.ts";
 import { SUBPROTOCOL } from "../../chat/protocol.ts";
 import { Client, startServer, type TestServer, until } from "../harness.ts";
 import { DESKTOP, PHONE, Tab, test } from "./browser.ts";
@@ -112,23 +113,6 @@ test("a page under a name that is not listed says so and stops, until someone ac
   await tab.page.getByRole("button", { name: "Try again" }).click();
   await until(() => tab.sockets.length === 2, "another attempt");
   await tab.page.getByRole("button", { name: "Try again" }).waitFor();
-});
-
-test("where WebSocket is blocked on the way the page says so, and tries on", async () => {
-  await using server = await startServer();
-  let isBlocked = true;
-  await using front = startFront((request, { pathname, search }) =>
-    isBlocked && request.headers.has("upgrade")
-      ? new Response("no", { status: 400 })
-      : server.http + pathname + search
-  );
-  await using tab = await Tab.open(front.http);
-  await tab.status(
-    "The server can be reached, but something on the way blocks WebSocket.",
-  );
-  isBlocked = false;
-  await tab.status("Connected");
-  await tab.say("through");
 });
 
 test("an answer in HTML is not shown, and not a reason to give up", async () => {
@@ -421,3 +405,17 @@ for (const [state, enter] of Object.entries(states)) {
     }
   });
 }
+
+test("over https the page uses wss by itself", async () => {
+  const file = (name: string) =>
+    new URL(`../certificates/first.${name}`, import.meta.url).pathname;
+  const certificate = new Certificate(file("pem"), file("key"), Date.now);
+  await using server = await startServer({}, {}, certificate);
+  await using tab = await Tab.join(server.http, { ignoreHTTPSErrors: true });
+  await tab.say("in secret");
+  await tab.line("in secret");
+  assertEquals(
+    tab.sockets.map((url) => url.split("?")[0]),
+    [`wss://127.0.0.1:${server.port}/ws`],
+  );
+});

@@ -1,7 +1,7 @@
-// The README's settings for nginx and Caddy, run before a real server as they
-// stand there, but for addresses, files and, where a test says so, shorter
-// time-outs. Where a proxy is missing its tests skip with the reason, except
-// in CI.
+// The README's settings for nginx, alone and with what it adds against floods,
+// and for Caddy, run before a real server as they stand there, but for
+// addresses, files and, where a test says so, shorter time-outs. Where a proxy
+// is missing its tests skip with the reason, except in CI.
 import https from "node:https";
 import net from "node:net";
 import tls from "node:tls";
@@ -9,8 +9,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Options } from "../../chat/options.ts";
 import {
   Client,
+  frame,
   handshake,
   newWorld,
+  Opcode,
   RawClient,
   soon,
   startServer,
@@ -29,12 +31,12 @@ const caCert = Deno.readTextFileSync(CERT);
 /** What stands in the settings, and what is to stand there. */
 type Changes = [string | RegExp, string][];
 
-/** The program, its package in Debian, and how a test's name begins. */
-type Kind = "nginx" | "caddy";
+/** What stands before the server, and how a test's name begins. */
+type Kind = "nginx" | "nginx with stream" | "caddy";
 
 interface Setup {
-  /** The mark of the README's block. */
-  language: string;
+  /** How the README's block begins. */
+  block: string;
   /** What belongs to the test alone: addresses, files. */
   place(folder: string, port: number, upstream: string): Changes;
   args(file: string): string[];
@@ -44,57 +46,78 @@ interface Setup {
   withoutMetricsLine: Changes;
 }
 
+const nginx: Setup = {
+  block: "nginx\nlimit_conn_zone ",
+  place: (folder, port, upstream) => [
+    [
+      /^/,
+      `daemon off; master_process off; pid ${folder}/pid;
+       error_log ${folder}/error.log; events {} http {
+       client_body_temp_path ${folder}; proxy_temp_path ${folder};
+       fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder};
+       scgi_temp_path ${folder};\n`,
+    ],
+    [/$/, "}\n"],
+    ["listen 443", `listen 127.0.0.1:${port}`],
+    ["/etc/ssl/certs/chat.pem", CERT],
+    ["/etc/ssl/private/chat.key", KEY],
+    ["/var/log/nginx/partyline.log", `${folder}/access.log`],
+    ["127.0.0.1:8000", upstream],
+  ],
+  args: (file) => ["-c", file, "-e", "stderr"],
+  underChat: [
+    ["location / {", "location /chat/ {"],
+    ["location = /metrics", "location = /chat/metrics"],
+  ],
+  stripped: [
+    ["location / {", "location /chat/ {"],
+    [/(proxy_pass .*);/, "$1/;"],
+  ],
+  withoutMetricsLine: [["location = /metrics { return 404; }", ""]],
+};
+
+const nginxWithStream: Setup = {
+  ...nginx,
+  place: (folder, port, upstream) => {
+    const stream = `127.0.0.1:${freePort()}`;
+    const settings = change(readBlock("nginx\nstream {"), [
+      ["127.0.0.1:8001", stream],
+      ["127.0.0.1:8000", upstream],
+    ]);
+    return [
+      ...nginx.place(folder, port, stream),
+      [/^/, `load_module ${streamModule};\n`],
+      [/$/, settings],
+    ];
+  },
+};
+
+const caddy: Setup = {
+  block: "caddyfile\n",
+  place: (_folder, port, upstream) => [
+    ["{\n", "{\n\tadmin off\n"],
+    [
+      "chat.example.org {",
+      `:${port} {\n\tbind 127.0.0.1\n\ttls ${CERT} ${KEY}`,
+    ],
+    ["127.0.0.1:8000", upstream],
+  ],
+  args: (file) => ["run", "--adapter", "caddyfile", "--config", file],
+  underChat: [
+    ["respond /metrics", "respond /chat/metrics"],
+    ["reverse_proxy ", "reverse_proxy /chat* "],
+  ],
+  stripped: [
+    ["respond /metrics 404", "redir /chat /chat/"],
+    [/(reverse_proxy .*)/, "handle_path /chat/* {\n$1\n}"],
+  ],
+  withoutMetricsLine: [["respond /metrics 404", ""]],
+};
+
 const setups: Record<Kind, Setup> = {
-  nginx: {
-    language: "nginx",
-    place: (folder, port, upstream) => [
-      [
-        /^/,
-        `daemon off; master_process off; pid ${folder}/pid;
-         error_log ${folder}/error.log; events {} http {
-         client_body_temp_path ${folder}; proxy_temp_path ${folder};
-         fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder};
-         scgi_temp_path ${folder};\n`,
-      ],
-      [/$/, "}\n"],
-      ["443", `127.0.0.1:${port}`],
-      ["/etc/ssl/certs/chat.pem", CERT],
-      ["/etc/ssl/private/chat.key", KEY],
-      ["/var/log/nginx/partyline.log", `${folder}/access.log`],
-      ["127.0.0.1:8000", upstream],
-    ],
-    args: (file) => ["-c", file, "-e", "stderr"],
-    underChat: [
-      ["location / {", "location /chat/ {"],
-      ["location = /metrics", "location = /chat/metrics"],
-    ],
-    stripped: [
-      ["location / {", "location /chat/ {"],
-      [/(proxy_pass .*);/, "$1/;"],
-    ],
-    withoutMetricsLine: [["location = /metrics { return 404; }", ""]],
-  },
-  caddy: {
-    language: "caddyfile",
-    place: (_folder, port, upstream) => [
-      ["{\n", "{\n\tadmin off\n"],
-      [
-        "chat.example.org {",
-        `:${port} {\n\tbind 127.0.0.1\n\ttls ${CERT} ${KEY}`,
-      ],
-      ["127.0.0.1:8000", upstream],
-    ],
-    args: (file) => ["run", "--adapter", "caddyfile", "--config", file],
-    underChat: [
-      ["respond /metrics", "respond /chat/metrics"],
-      ["reverse_proxy ", "reverse_proxy /chat* "],
-    ],
-    stripped: [
-      ["respond /metrics 404", "redir /chat /chat/"],
-      [/(reverse_proxy .*)/, "handle_path /chat/* {\n$1\n}"],
-    ],
-    withoutMetricsLine: [["respond /metrics 404", ""]],
-  },
+  nginx,
+  "nginx with stream": nginxWithStream,
+  caddy,
 };
 
 const SOONER: Changes = [[/\b\d+s\b/g, "2s"]];
@@ -105,6 +128,13 @@ function change(settings: string, changes: Changes): string {
     assert(changed !== text, `the settings do not have ${from}`);
     return changed;
   }, settings);
+}
+
+/** A block of code of the README, without its language. */
+function readBlock(beginning: string): string {
+  const block = README.split("```").find((it) => it.startsWith(beginning));
+  assert(block, `the README has no block that begins with ${beginning}`);
+  return block.slice(block.indexOf("\n") + 1);
 }
 
 /** A proxy with the README's settings, which listens with TLS on loopback. */
@@ -128,10 +158,8 @@ class Proxy implements AsyncDisposable {
     server: TestServer,
     ...changes: Changes
   ): Promise<Proxy> {
-    const { language, place, args } = setups[kind];
-    const block = new RegExp(`\`\`\`${language}\n(.*?)\`\`\`\n`, "s");
-    const settings = block.exec(README)?.[1];
-    assert(settings, `the README has no block of ${language}`);
+    const { block, place, args } = setups[kind];
+    const settings = readBlock(block);
     const folder = Deno.makeTempDirSync();
     const port = freePort();
     const upstream = `127.0.0.1:${server.port}`;
@@ -215,9 +243,8 @@ async function listens(port: number): Promise<void> {
   }
 }
 
-function find(program: string): string | undefined {
-  const folders = (Deno.env.get("PATH") ?? "").split(":").concat("/usr/sbin");
-  return folders.map((folder) => `${folder}/${program}`).find((path) => {
+function find(file: string, ...folders: string[]): string | undefined {
+  return folders.map((folder) => `${folder}/${file}`).find((path) => {
     try {
       return Deno.statSync(path).isFile;
     } catch {
@@ -226,7 +253,13 @@ function find(program: string): string | undefined {
   });
 }
 
-const programs = { nginx: find("nginx"), caddy: find("caddy") };
+const PATH = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
+const streamModule = find("ngx_stream_module.so", "/usr/lib/nginx/modules");
+const programs: Record<Kind, string | undefined> = {
+  nginx: find("nginx", ...PATH),
+  "nginx with stream": streamModule && find("nginx", ...PATH),
+  caddy: find("caddy", ...PATH),
+};
 
 function test(kinds: Kind[], name: string, fn: (kind: Kind) => Promise<void>) {
   for (const kind of kinds) {
@@ -244,6 +277,8 @@ function test(kinds: Kind[], name: string, fn: (kind: Kind) => Promise<void>) {
 }
 
 const both: Kind[] = ["nginx", "caddy"];
+const bothNginx: Kind[] = ["nginx", "nginx with stream"];
+const all: Kind[] = [...bothNginx, "caddy"];
 
 async function assertChats(proxy: Proxy): Promise<void> {
   await using plain = await proxy.openPlain();
@@ -254,7 +289,7 @@ async function assertChats(proxy: Proxy): Promise<void> {
   await plain.messagesUpTo("from v1");
 }
 
-test(both, "passes on the page, both dialects and /healthz", async (kind) => {
+test(all, "passes on the page, both dialects and /healthz", async (kind) => {
   await using server = await startServer();
   await using proxy = await Proxy.start(kind, server);
   assertMatch((await proxy.get("/")).text, /<!doctype html>/);
@@ -311,7 +346,7 @@ for (
     ["is the client itself without --trust-proxy", [], 1],
   ] as const
 ) {
-  test(both, name, async (kind) => {
+  test(all, name, async (kind) => {
     const lines: string[] = [];
     const world = newWorld();
     world.logger.log = (_level, _event, _message, fields) =>
@@ -353,7 +388,7 @@ test(both, "refuses /metrics; if it forgets, the server does", async (kind) => {
   }
 });
 
-test(both, "passes on why a connection ends or is refused", async (kind) => {
+test(all, "passes on why a connection ends or is refused", async (kind) => {
   await using server = await startServer({ maxClients: 2 });
   await using proxy = await Proxy.start(kind, server);
   for (
@@ -457,7 +492,7 @@ function resetHandshake({ port }: Proxy): Promise<void> {
 }
 
 test(
-  both,
+  all,
   "lets no reset connection cost the server a descriptor",
   async (kind) => {
     // Where there is no /proc nothing is counted.
@@ -477,7 +512,7 @@ test(
 );
 
 test(
-  ["nginx"],
+  bothNginx,
   "ends a peer that stops reading, and its place is free",
   async (kind) => {
     const limits = { rate: 0, maxMessage: 50_000 };
@@ -511,3 +546,60 @@ test(["nginx"], "writes no invitation to its access log", async (kind) => {
   await until(() => read() !== "", "a line of the access log");
   assertMatch(read(), /^127.0.0.1 .* GET \/ws 426\n$/);
 });
+
+/** Pongs that nobody asked for (RFC 6455 section 5.5.3). */
+function pongs(bytes: number): Uint8Array {
+  const pong = frame(Opcode.pong, "");
+  const many = new Uint8Array(Math.ceil(bytes / pong.length) * pong.length);
+  for (let at = 0; at < many.length; at += pong.length) many.set(pong, at);
+  return many;
+}
+
+/** Sends the bytes again and again, until the connection is gone. */
+async function flood(raw: RawClient, bytes: Uint8Array): Promise<void> {
+  try {
+    while (true) await raw.write(bytes);
+  } catch {
+    // The test is over.
+  }
+}
+
+test(["nginx with stream"], "lets nobody send faster", async (kind) => {
+  const [, rate] = /proxy_upload_rate (\d+)k;/.exec(README) ?? [];
+  const seconds = 4;
+  await using server = await startServer();
+  await using proxy = await Proxy.start(kind, server);
+  await using bystander = await proxy.openPlain();
+  using raw = await RawClient.upgrade(proxy.port, "/ws", {}, caCert);
+  const beginMs = performance.now();
+  await raw.write(pongs(seconds * Number(rate) * 1024));
+  await raw.write(frame(Opcode.text, "the end"));
+  await bystander.messagesUpTo("the end");
+  // nginx counts whole seconds and lets those of the first one pass at once.
+  const leastMs = (seconds - 2) * 1_000;
+  const tookMs = performance.now() - beginMs;
+  assert(tookMs > leastMs, `all was there after ${tookMs} ms`);
+});
+
+test(
+  ["nginx with stream"],
+  "lets others chat while four send pongs at full speed",
+  async (kind) => {
+    await using server = await startServer({ rate: 0 });
+    await using proxy = await Proxy.start(kind, server);
+    await using bystander = await proxy.openPlain();
+    const bytes = pongs(16_000);
+    const floods: Promise<void>[] = [];
+    {
+      using stack = new DisposableStack();
+      for (let i = 0; i < 4; i++) {
+        const raw = await RawClient.upgrade(proxy.port, "/ws", {}, caCert);
+        floods.push(flood(stack.use(raw), bytes));
+      }
+      for (let i = 0; i < 50; i++) await bystander.say(`still here ${i}`);
+      await assertChats(proxy);
+      assert(server.connections.size >= 5, "a flood has ended");
+    }
+    await soon(Promise.all(floods), "the end of the floods");
+  },
+);

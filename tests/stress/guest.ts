@@ -130,6 +130,8 @@ export abstract class Guest<C extends Call = Call> {
     }
     this.#calls.add(call);
     world.tally.connections++;
+    if (kind === "stream") world.tally.streams++;
+    if (kind === "poll") world.tally.polls++;
     if (world.fault) this.drop(call);
     return call;
   }

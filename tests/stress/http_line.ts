@@ -8,8 +8,19 @@ import type { Ending, Line, Target } from "./line.ts";
 const ANSWER_DEADLINE_MS = 30_000;
 const WAIT_SECONDS = 5;
 
-/** How a poll ends that a WebSocket would end so. */
+/** How a poll ends, as a WebSocket would have told it. */
 const SLOW: Ending = { code: 1013, reason: "reading too slowly" };
+const TAKEN_OVER: Ending = { code: 4002, reason: "taken over" };
+
+/** The answer to a request whose line the server has ended. */
+class Conflict extends Error {}
+
+/** Rejects if the server cannot be reached, as a handshake would. */
+async function knock({ port }: Target): Promise<void> {
+  const response = await fetch(`http://127.0.0.1:${port}/healthz`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(text);
+}
 
 interface Heard {
   type: string;
@@ -22,7 +33,7 @@ export abstract class HttpLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
   readonly isExact = false;
-  readonly #room: string;
+  readonly #query: string;
   readonly #origin: string;
   readonly #welcomed = Promise.withResolvers<void>();
   #hasSaidHello = false;
@@ -34,10 +45,13 @@ export abstract class HttpLine implements Line {
   protected mayRead = Promise.resolve();
   protected readonly abort = new AbortController();
   protected seq = 0;
+  /** Deno keeps the connection of an aborted body that goes through a pipe. */
+  protected hangUp = () => {};
 
   constructor({ port, path }: Target, private readonly tell: Target["hear"]) {
     this.#origin = `http://127.0.0.1:${port}`;
-    this.#room = path.slice(path.indexOf("?"));
+    const room = path.slice(path.indexOf("?"));
+    this.#query = `${room}&line=${crypto.randomUUID()}`;
   }
 
   /** Hears all, from the hello to the end. */
@@ -47,7 +61,11 @@ export abstract class HttpLine implements Line {
   send(text: string): void {
     if (this.#hasSaidHello) {
       this.#posted = this.#posted.then(() => this.#post(text))
-        .catch((error) => this.end(undefined, String(error)));
+        .catch((error) => {
+          // Of an end that the server made hears whoever listens.
+          if (error instanceof Conflict) return;
+          this.end(undefined, String(error));
+        });
       return;
     }
     this.#hasSaidHello = true;
@@ -82,6 +100,7 @@ export abstract class HttpLine implements Line {
   }
 
   protected end(code: number | undefined, reason: string): void {
+    this.hangUp();
     this.abort.abort();
     this.#resume();
     this.#welcomed.resolve();
@@ -93,14 +112,15 @@ export abstract class HttpLine implements Line {
     query: string,
     init: RequestInit = {},
   ): Promise<Response> {
-    const url = `${this.#origin}/${path}${this.#room}${query}`;
+    const url = `${this.#origin}/${path}${this.#query}${query}`;
     const response = await soon(
       fetch(url, { ...init, signal: this.abort.signal }),
       `an answer from ${path}`,
       ANSWER_DEADLINE_MS,
     );
     if (response.ok) return response;
-    throw new Error(`${response.status}: ${await response.text()}`);
+    const why = `${response.status}: ${await response.text()}`;
+    throw response.status === 409 ? new Conflict(why) : new Error(why);
   }
 
   /** Where a poll goes on. */
@@ -137,14 +157,16 @@ export abstract class HttpLine implements Line {
 
 /** Server-Sent Events down, POST up. */
 export class StreamLine extends HttpLine {
-  static open(target: Target): Promise<StreamLine> {
-    return Promise.resolve(new StreamLine(target, target.hear));
+  static async open(target: Target): Promise<StreamLine> {
+    await knock(target);
+    return new StreamLine(target, target.hear);
   }
 
   protected async listen(query: string): Promise<Ending> {
     const { body } = await this.ask("events", query);
     if (body === null) throw new Error("a stream without a body");
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    this.hangUp = () => reader.cancel().catch(() => {});
     let text = "";
     while (true) {
       await this.mayRead;
@@ -167,22 +189,26 @@ export class StreamLine extends HttpLine {
 
 /** Long polls down, POST up. */
 export class PollLine extends HttpLine {
-  static open(target: Target): Promise<PollLine> {
-    return Promise.resolve(new PollLine(target, target.hear));
+  static async open(target: Target): Promise<PollLine> {
+    await knock(target);
+    return new PollLine(target, target.hear);
   }
 
   protected async listen(query: string): Promise<Ending> {
-    let hasWelcome = false;
-    while (true) {
-      await this.mayRead;
-      const asked = hasWelcome ? this.position : query;
-      const events: Heard[] = await (await this.ask("messages", asked)).json();
-      await this.mayRead;
-      const isAnew = events.some(({ type }) => type === "welcome");
-      // More waited for it than the send limit: the server let it go.
-      if (isAnew && hasWelcome) return SLOW;
-      hasWelcome = true;
-      this.hear(events);
+    try {
+      for (let asked = query;; asked = this.position) {
+        await this.mayRead;
+        const response = await this.ask("messages", asked);
+        const events: Heard[] = await response.json();
+        await this.mayRead;
+        this.hear(events);
+      }
+    } catch (error) {
+      if (!(error instanceof Conflict)) throw error;
+      if (/Another connection/.test(error.message)) return TAKEN_OVER;
+      // More waited for it than the send limit.
+      if (/has ended/.test(error.message)) return SLOW;
+      throw error;
     }
   }
 }

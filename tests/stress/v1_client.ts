@@ -12,7 +12,7 @@ import {
   type WelcomeEvent,
 } from "../../chat/protocol.ts";
 import { Call, Guest } from "./guest.ts";
-import { HttpLine, StreamLine } from "./http_line.ts";
+import { StreamLine } from "./http_line.ts";
 import { Outbox } from "./outbox.ts";
 import { OwnName } from "./own_name.ts";
 import { Roster } from "./roster.ts";
@@ -22,6 +22,7 @@ const MAX_WINDOW = 16;
 
 export class V1Call extends Call {
   isWelcome = false;
+  /** The messages that belong to the welcome come after it, one by one. */
   isHistoryComing = false;
   /** Sent again on this connection, and not answered out of line yet. */
   readonly resent = new Set<number>();
@@ -39,8 +40,6 @@ export abstract class V1Client extends Guest<V1Call> {
   readonly roster = new Roster();
   /** The last message it was shown. */
   last = 0;
-  /** Whether it ever was here by HTTP. */
-  protected hasPosted = false;
   #key: string | undefined;
   #epoch: string | undefined;
   #hasBrokenHello = false;
@@ -58,7 +57,6 @@ export abstract class V1Client extends Guest<V1Call> {
     const call = await this.dial();
     if (call === undefined) return false;
     this.call = call;
-    if (call.line instanceof HttpLine) this.hasPosted = true;
     this.request(call, this.#hello(call));
     meanwhile();
     if (dice.chance(0.03)) {
@@ -177,8 +175,7 @@ export abstract class V1Client extends Guest<V1Call> {
       case "leave":
         return this.roster.change(event);
       case "pong":
-        // A POST may have been on its way when its line broke.
-        if (call.pings.delete(event.id ?? "") || this.hasPosted) return;
+        if (call.pings.delete(event.id ?? "")) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
       case "error":
         return this.#hearError(call, event);
@@ -203,8 +200,7 @@ export abstract class V1Client extends Guest<V1Call> {
     if (problem !== undefined) throw this.fault(problem);
     if (isReturn) this.world.tally.recoveries++;
     else {
-      // The newest messages come along, so they end with the room's last. A
-      // stream brings them one by one.
+      // The newest messages come along, so they end with the room's last.
       call.isHistoryComing = call.line instanceof StreamLine &&
         call.history * seq > 0;
       const count = frame.filter(({ type }) => type === "message").length;
@@ -225,15 +221,19 @@ export abstract class V1Client extends Guest<V1Call> {
     if (isOwn) this.#hearAcknowledgement(n, event);
     if (call.isHistoryComing) {
       call.isHistoryComing = false;
+      if (seq <= this.last - call.history || seq > this.last) {
+        throw this.fault(
+          `asked for ${call.history} of ${this.last}, got ${seq}`,
+        );
+      }
       this.last = seq - 1;
     }
     if (seq === this.last + 1) {
       this.last = seq;
       return;
     }
-    // Out of line comes only the answer to a message that was sent again; a
-    // POST on its way when its line broke sends one again later.
-    if (!isOwn || !(call.resent.delete(n) || this.hasPosted)) {
+    // Out of line comes only the answer to a message that was sent again.
+    if (!isOwn || !call.resent.delete(n)) {
       throw this.fault(`shown seq ${seq} after ${this.last}`);
     }
     this.world.tally.repeatsAnswered++;

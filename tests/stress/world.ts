@@ -22,6 +22,9 @@ const IDLE_MS_PER_CLIENT = 2.5;
 export class Tally {
   clients = 0;
   connections = 0;
+  /** Of those, the ones by Server-Sent Events and by long poll. */
+  streams = 0;
+  polls = 0;
   kills = 0;
   stops = 0;
   drops = 0;

@@ -1,0 +1,133 @@
+// @ts-check
+// Owns the four ways that are compared: what opens a line of each, and where
+// it is delayed and counted. It never says or hears anything. Invariant: the
+// lines are the page's own; what is put between changes nothing but time.
+
+import {
+  createEventSocket,
+  createPollSocket,
+  HttpSocket,
+} from "../http_socket.js";
+import { openLongPoll } from "../long_poll.js";
+import { SUBPROTOCOL } from "../protocol.js";
+import { sleep } from "./time.js";
+
+/** @import { Meter } from "./meter.js" */
+/** @import { Socket } from "../connection.js" */
+
+/** From an answer to the next request, where one polls by the clock. */
+export const PLAIN_PAUSE_MS = 1_000;
+
+/**
+ * `sendLagged`, `hearLagged`: whether who holds the line has to delay what goes
+ * and what comes; else the line does it by itself, request by request.
+ *
+ * @typedef {object} Way
+ * @property {"websocket" | "sse" | "long" | "plain"} id
+ * @property {string} name
+ * @property {boolean} sendLagged
+ * @property {boolean} hearLagged
+ * @property {(url: string, meter: Meter, lagMs: number) => Socket} open
+ */
+
+/** @type {Way[]} */
+export const WAYS = [
+  {
+    id: "websocket",
+    name: "WebSocket",
+    sendLagged: true,
+    hearLagged: true,
+    open: (url, meter) => openWebSocket(url, meter),
+  },
+  {
+    id: "sse",
+    name: "SSE + POST",
+    sendLagged: false,
+    hearLagged: true,
+    open: (url, meter, lagMs) => openStream(url, meter, lagMs),
+  },
+  {
+    id: "long",
+    name: "Long poll + POST",
+    sendLagged: false,
+    hearLagged: false,
+    open: (url, meter, lagMs) =>
+      createPollSocket(url, { fetch: meteredFetch(meter, lagMs) }),
+  },
+  {
+    id: "plain",
+    name: "Plain polling + POST",
+    sendLagged: false,
+    hearLagged: false,
+    open: (url, meter, lagMs) =>
+      new HttpSocket(
+        url,
+        "messages",
+        (...args) => openLongPoll(...args, PLAIN),
+        { fetch: meteredFetch(meter, lagMs) },
+      ),
+  },
+];
+
+const PLAIN = { waitSeconds: 0, pauseMs: PLAIN_PAUSE_MS };
+
+/**
+ * @param {string} url
+ * @param {Meter} meter
+ */
+function openWebSocket(url, meter) {
+  const socket = new WebSocket(url, SUBPROTOCOL);
+  socket.addEventListener("open", () => meter.socketOpened());
+  socket.addEventListener("message", ({ data }) => meter.frameCame(data));
+  const send = socket.send.bind(socket);
+  socket.send = (text) => {
+    meter.frameSent(String(text));
+    send(text);
+  };
+  return socket;
+}
+
+/**
+ * @param {string} url
+ * @param {Meter} meter
+ * @param {number} lagMs
+ */
+function openStream(url, meter, lagMs) {
+  let epoch = "";
+  const socket = createEventSocket(url, {
+    fetch: meteredFetch(meter, lagMs),
+    EventSource: class extends EventSource {
+      /** @param {string | URL} url */
+      constructor(url) {
+        super(url);
+        meter.streamOpened(String(url));
+      }
+    },
+  });
+  socket.addEventListener("message", (event) => {
+    const { data } = /** @type {MessageEvent<string>} */ (event);
+    epoch = JSON.parse(data)[0].epoch ?? epoch;
+    meter.eventCame(data.slice(1, -1), epoch);
+  });
+  return socket;
+}
+
+/**
+ * A fetch whose way takes `lagMs` in each direction.
+ *
+ * @param {Meter} meter
+ * @param {number} lagMs
+ * @returns {typeof fetch}
+ */
+function meteredFetch(meter, lagMs) {
+  return async (input, init = {}) => {
+    meter.asked(String(input), init);
+    await sleep(lagMs, init.signal);
+    const response = await fetch(input, init);
+    const body = await response.text();
+    meter.answered(init, response, body);
+    await sleep(lagMs, init.signal);
+    const { status, headers } = response;
+    return new Response(body, { status, headers });
+  };
+}
