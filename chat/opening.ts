@@ -23,7 +23,7 @@ const SECRET_FIELDS = new Set([
   "proxy-authorization",
 ]);
 
-const SECRET_PARAMETERS = new Set(["invite", "key", "moderator"]);
+const SECRET_PARAMETERS = new Set(["invite", "key", "line", "moderator"]);
 
 export interface Opening {
   transport: "websocket" | "sse" | "poll";

@@ -8,6 +8,7 @@ import type { Opening } from "./opening.ts";
 import { SUBPROTOCOL } from "./protocol.ts";
 import { Refusal } from "./refusal.ts";
 import type { Session } from "./session.ts";
+import { EVENT_STREAM_HEADERS } from "./sse.ts";
 import { ConnectionTap, type Watchers } from "./tap.ts";
 import { Trace, Watch } from "./watch.ts";
 import type { World } from "./world.ts";
@@ -292,13 +293,7 @@ class Overview {
 }
 
 function answer({ body }: { body: ReadableStream<Uint8Array> }): Response {
-  return new Response(body, {
-    headers: {
-      "content-type": "text/event-stream",
-      "cache-control": "no-store, no-transform",
-      "x-accel-buffering": "no",
-    },
-  });
+  return new Response(body, { headers: EVENT_STREAM_HEADERS });
 }
 
 function noModerator(): Refusal {

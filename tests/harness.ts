@@ -21,6 +21,9 @@ export const STATIC = new URL("../static", import.meta.url).pathname;
 
 const DEADLINE_MS = 10_000;
 
+/** A program starts slowly while a machine does much else. */
+export const START_DEADLINE_MS = 60_000;
+
 /** Fails with `what` if `promise` is not settled in time. */
 export async function soon<T>(
   promise: Promise<T>,

@@ -7,7 +7,15 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { Client, frame, Opcode, RawClient, soon, until } from "./harness.ts";
+import {
+  Client,
+  frame,
+  Opcode,
+  RawClient,
+  soon,
+  START_DEADLINE_MS,
+  until,
+} from "./harness.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
 
@@ -37,7 +45,11 @@ async function launch(args: string[] = [], maxFiles?: number) {
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   while (!text.includes("Ctrl-C")) {
-    const { value, done } = await soon(stdout.read(), "the banner");
+    const { value, done } = await soon(
+      stdout.read(),
+      "the banner",
+      START_DEADLINE_MS,
+    );
     assert(!done, "the program ended");
     text += value;
   }

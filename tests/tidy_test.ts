@@ -105,6 +105,7 @@ const layers: Record<string, string[]> = {
     "protocol.ts",
     "refusal.ts",
     "session.ts",
+    "sse.ts",
     "tap.ts",
     "watch.ts",
     "world.ts",

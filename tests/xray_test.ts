@@ -320,7 +320,7 @@ Deno.test("what lets somebody in is hidden, in headers, addresses and payloads",
   await using watcher = await Watcher.open(server, { key });
   using raw = await RawClient.upgrade(
     server.port,
-    `/ws?invite=cuckoo-7&%6Bey=${key}&room=lobby`,
+    `/ws?invite=cuckoo-7&%6Bey=${key}&line=cuckoo-7&room=lobby`,
     {
       ...V1,
       Authorization: "Bearer cuckoo-7",

@@ -3,7 +3,7 @@
 // is killed is the real program, on a file of its own.
 import { assert, assertEquals } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { Client, soon, startServer } from "../harness.ts";
+import { Client, soon, START_DEADLINE_MS, startServer } from "../harness.ts";
 import { sendMany, startStrictServer, Tab, test } from "./browser.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -33,7 +33,11 @@ async function launch(file: string, port = 0) {
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let banner = "";
   while (!banner.includes("Ctrl-C")) {
-    const { value, done } = await soon(stdout.read(), "the banner");
+    const { value, done } = await soon(
+      stdout.read(),
+      "the banner",
+      START_DEADLINE_MS,
+    );
     assert(!done, "the program ended");
     banner += value;
   }

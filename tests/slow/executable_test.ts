@@ -2,7 +2,7 @@
 // folder, used with a real client. Needs what `deno compile` needs; where that
 // cannot be had it skips with the reason, except in CI.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Client, soon } from "../harness.ts";
+import { Client, soon, START_DEADLINE_MS } from "../harness.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const DENO = Deno.env.get("DENO_COMPILE") ?? Deno.execPath();
@@ -45,7 +45,8 @@ test("the executable serves the page and a room from an empty folder", async () 
   const stdout = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   let banner = "";
   while (!banner.includes("Ctrl-C")) {
-    banner += (await soon(stdout.read(), "the banner")).value ?? "";
+    banner +=
+      (await soon(stdout.read(), "the banner", START_DEADLINE_MS)).value ?? "";
   }
   const host = /localhost:\d+/.exec(banner)?.[0];
   const page = await fetch(`http://${host}/`);
