@@ -2,7 +2,7 @@
 // Owns a line that is made of HTTP requests, with the face of a WebSocket: what
 // comes down by a stream or by polls, what goes up by POST. It never decides
 // when to open another. Invariant: the first thing that is sent is the hello,
-// which opens the way down; one line is welcomed once, and closed once.
+// which opens the way down; and the end is told once.
 
 import { entranceUrl } from "./address.js";
 import { openEventStream } from "./event_stream.js";
@@ -57,7 +57,6 @@ export class HttpSocket extends EventTarget {
   #poster;
   /** @type {Down | null} */
   #down = null;
-  #isWelcome = false;
 
   /**
    * @param {string} url of the WebSocket that it stands for
@@ -125,12 +124,7 @@ export class HttpSocket extends EventTarget {
     if (this.readyState !== OPEN) return;
     const welcome = JSON.parse(data)
       .find((/** @type {any} */ { type }) => type === "welcome");
-    if (welcome !== undefined) {
-      // The server began anew with us, and we did not: something is lost.
-      if (this.#isWelcome) return this.#end(LOST);
-      this.#isWelcome = true;
-      this.#poster.key = welcome.key;
-    }
+    if (welcome !== undefined) this.#poster.key = welcome.key;
     this.dispatchEvent(new MessageEvent("message", { data }));
   }
 

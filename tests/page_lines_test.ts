@@ -8,6 +8,7 @@ import { Outbox } from "../static/outbox.js";
 import { Session } from "../static/session.js";
 import { Memory } from "../static/storage.js";
 import { LastWords, LEASE_MS } from "../chat/poll.ts";
+import { V1Session } from "../chat/session_v1.ts";
 import type { Identity } from "../static/identity.js";
 import { startBlockingProxy } from "./blocking_proxy.ts";
 import {
@@ -290,16 +291,13 @@ Deno.test("a line's name has at most 64 characters", async () => {
 
 Deno.test("a message that is posted twice at a time is stored once and answered twice", async () => {
   await using server = await startServer();
-  const [{ key }] = await poll(server, "line=a");
-  const post = async () => {
-    const response = await fetch(`${server.http}/messages`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "partyline-key": key },
-      body: JSON.stringify({ type: "message", id: "1", message: "hi" }),
-    });
-    return (await response.json()).event.seq;
-  };
-  assertEquals(await soon(Promise.all([post(), post()]), "both"), [1, 1]);
+  await poll(server, "line=a");
+  const [session] = server.connections.keys();
+  assert(session instanceof V1Session);
+  const posts = [session.post("hi", "1"), session.post("hi", "1")];
+  const [first, second] = await soon(Promise.all(posts), "both");
+  assertEquals(first?.type, "stored");
+  assertEquals(second, first);
 });
 
 /** Chance that can be replayed: a linear congruential generator. */
