@@ -9,6 +9,7 @@ import {
   type ErrorCode,
   exceedsChars,
   type Hello,
+  MAX_HISTORY,
   MAX_ID_CHARS,
   parseRequest,
   readSince,
@@ -221,7 +222,7 @@ function readHello(headers: Headers, url: URL): Hello {
   const key = readKey(headers, url);
   const name = url.searchParams.get("name");
   const since = headers.get("last-event-id") ?? url.searchParams.get("since");
-  const history = readCount(url, "history", Number.MAX_SAFE_INTEGER);
+  const history = readCount(url, "history", MAX_HISTORY);
   if (key !== undefined) hello.key = key;
   if (name !== null) hello.name = name;
   if (history !== undefined) hello.history = history;

@@ -265,6 +265,12 @@ const refusals: {
     says: /0 to 50/,
   },
   {
+    what: "more history than there is at a time",
+    path: "/events?history=201",
+    status: 400,
+    says: /0 to 200/,
+  },
+  {
     what: "a wait that is none",
     path: "/messages?wait=-1",
     status: 400,
