@@ -28,6 +28,8 @@ interface Heard {
   epoch?: string;
   seq?: number;
   recovered?: boolean | null;
+  code?: number;
+  reason?: string;
 }
 
 export abstract class HttpLine implements Line {
@@ -121,7 +123,8 @@ export abstract class HttpLine implements Line {
     );
     if (response.ok) return response;
     const why = `${response.status}: ${await response.text()}`;
-    throw response.status === 409 ? new Conflict(why) : new Error(why);
+    const isOver = response.status === 409 || response.status === 410;
+    throw isOver ? new Conflict(why) : new Error(why);
   }
 
   /** Where a poll goes on. */
@@ -203,7 +206,9 @@ export class PollLine extends HttpLine {
         const response = await this.ask("messages", asked);
         const events: Heard[] = await response.json();
         await this.mayRead;
-        this.hear(events);
+        const end = events.find(({ type }) => type === "close");
+        this.hear(events.filter((event) => event !== end));
+        if (end) return { code: end.code, reason: end.reason ?? "" };
       }
     } catch (error) {
       if (!(error instanceof Conflict)) throw error;
