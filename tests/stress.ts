@@ -151,8 +151,10 @@ if (import.meta.main) {
     for (const [what, count] of Object.entries(tally)) {
       console.log(`${String(count).padStart(10)}  ${what}`);
     }
+    console.log("ok | 1 passed | 0 failed");
   } catch (error) {
     console.error(`Failed with seed ${plan.seed}:`, error);
+    console.log("FAILED | 0 passed | 1 failed");
     Deno.exit(1);
   }
 }
