@@ -59,6 +59,7 @@ export async function stress(plan: Plan): Promise<Tally> {
   } finally {
     for (const guest of [...guests.v1, ...guests.plain]) guest.hangUp();
     await world.program.kill();
+    if (world.fault) tellLastWords(world.program.said);
     await Deno.remove(folder, { recursive: true });
   }
 }
@@ -116,6 +117,12 @@ async function checkEnd({ program, tally }: World): Promise<void> {
   if (program.complaints !== "") {
     throw new Error(`the server said: ${program.complaints}`);
   }
+}
+
+/** Of a run that failed: whom the server let go, and when, may tell why. */
+function tellLastWords(said: string): void {
+  console.error("The server said last:");
+  console.error(said.split("\n").slice(-20).join("\n"));
 }
 
 /** How a plan is run again. */

@@ -49,6 +49,8 @@ export class Program {
   stoppedGeneration = 0;
   /** What was ever written on stderr that is worth more than `info`. */
   complaints = "";
+  /** All of what it wrote there. */
+  said = "";
   #running: Running | undefined;
 
   /** `onEnd` is called when it ends without having been told to. */
@@ -118,6 +120,7 @@ export class Program {
     }
     const { code } = await soon(child.status, "the server's end", DEADLINE_MS);
     await Promise.all([stdout.ended, stderr.ended]);
+    this.said += stderr.text;
     // To let slow readers go and others wait is its duty.
     this.complaints += stderr.text.split("\n")
       .filter((line) => !/^\S+ info /.test(line)).join("\n");
