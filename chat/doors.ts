@@ -4,7 +4,7 @@
 // more about it than right or wrong, at a bounded rate.
 import { createHash, timingSafeEqual } from "node:crypto";
 import { TokenBucket } from "./limits.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, retryAfter } from "./refusal.ts";
 
 /** How long a wrong code waits for its answer: a second for each guess. */
 const WRONG_CODE_WAIT_MS = 1_000;
@@ -62,10 +62,7 @@ export class Invitation {
     const waitMs = this.#waiting.has(connection)
       ? WRONG_CODE_WAIT_MS
       : this.#wrongCodes.peek(this.now());
-    if (waitMs > 0) {
-      const seconds = Math.ceil(waitMs / 1000);
-      return this.refusals.tooMany({ "retry-after": String(seconds) });
-    }
+    if (waitMs > 0) return this.refusals.tooMany(retryAfter(waitMs));
     // Digests have one length, which `timingSafeEqual` needs.
     if (timingSafeEqual(sha256(code), this.#digest)) return undefined;
     this.#wrongCodes.take(this.now());

@@ -2,7 +2,7 @@
 // page cannot see of its own. Never reads a body, and tells no values: what a
 // proxy added is not for the page. Invariant: it counts what the server saw,
 // as HTTP/1.1 writes it (RFC 9112 sections 3 and 5).
-import { Refusal } from "./refusal.ts";
+import { wrongMethod } from "./refusal.ts";
 import { EVENT_STREAM_HEADERS } from "./sse.ts";
 
 const LINE_END = 2;
@@ -14,7 +14,7 @@ const LINE_END = 2;
 export function echo(request: Request, url: URL): Response {
   const { method, headers } = request;
   if (method !== "GET" && method !== "POST") {
-    throw new Refusal(405, "Here is only GET, POST.", { allow: "GET, POST" });
+    throw wrongMethod(["GET", "POST"]);
   }
   const start = `${method} ${url.pathname}${url.search} HTTP/1.1`;
   const lines: [string, number][] = [["", start.length + LINE_END]];

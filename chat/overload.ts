@@ -99,9 +99,17 @@ export class Overload {
 
   /** All bytes that wait to be sent. */
   get waitingBytes(): number {
-    let sum = 0;
-    for (const { waitingBytes } of this.burdens()) sum += waitingBytes;
-    return sum;
+    return this.#count().waiting;
+  }
+
+  #count(): { waiting: number; ended: number } {
+    let waiting = 0;
+    let ended = 0;
+    for (const { waitingBytes, hasEnded } of this.burdens()) {
+      waiting += waitingBytes;
+      if (hasEnded) ended++;
+    }
+    return { waiting, ended };
   }
 
   look(nowMs = performance.now()): void {
@@ -113,12 +121,7 @@ export class Overload {
     this.isTight = bytes > this.#maxBytes * TIGHT_SHARE &&
       bytes > Math.min(...this.#past) + this.#maxBytes * GROWTH_SHARE;
     if (this.isTight !== wasTight) this.#tell(bytes);
-    let waiting = 0;
-    let ended = 0;
-    for (const { waitingBytes, hasEnded } of this.burdens()) {
-      waiting += waitingBytes;
-      if (hasEnded) ended++;
-    }
+    const { waiting, ended } = this.#count();
     const left = 1 - waiting / (this.#maxBytes * WAITING_SHARE);
     this.sendLimit = this.limits.sendLimit * Math.max(LEAST_SEND_SHARE, left);
     this.#guardPlaces(ended, nowMs);

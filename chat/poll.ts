@@ -3,6 +3,7 @@
 // last words. Never reads a request.
 // Invariant: a message leaves only when the client says that it has it, so an
 // answer that is lost on the way loses none.
+import { seqOf } from "./protocol.ts";
 import type { Line } from "./session.ts";
 
 /** How long someone who does not ask is still in the room. */
@@ -126,11 +127,6 @@ export class Mailbox implements Line {
 /** Where the first events of a session begin: a welcome and what follows it. */
 function floorOf([welcome = "{}", first]: readonly string[]): number {
   return first === undefined ? JSON.parse(welcome).seq ?? 0 : seqOf(first) - 1;
-}
-
-/** Of an encoded event; 0 for what is not a message. */
-function seqOf(event: string): number {
-  return Number(/^\{"type":"message","seq":(\d+),/.exec(event)?.[1] ?? 0);
 }
 
 function isAboutTheEnd(event: string): boolean {

@@ -224,6 +224,11 @@ export function encodeMessage(seq: number, draft: string): string {
   return `{"type":"message","seq":${seq},${draft}`;
 }
 
+/** The `seq` of an encoded event; 0 if it is not a message. */
+export function seqOf(event: string): number {
+  return Number(/^\{"type":"message","seq":(\d+),/.exec(event)?.[1] ?? 0);
+}
+
 /** Encodes a `HistoryEvent` whose messages are encoded already. */
 export function encodeHistory(
   before: number,

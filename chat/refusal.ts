@@ -18,6 +18,17 @@ export class Refusal extends Error {
   }
 }
 
+/** A request with a method that is not one of the `allowed`. */
+export function wrongMethod(allowed: readonly string[]): Refusal {
+  const allow = allowed.join(", ");
+  return new Refusal(405, `Here is only ${allow}.`, { allow });
+}
+
+/** In whole seconds (RFC 9110 section 10.2.3). */
+export function retryAfter(ms: number): { "retry-after": string } {
+  return { "retry-after": String(Math.ceil(ms / 1000)) };
+}
+
 /** The response for a refusal; what is none is thrown on. */
 export function refuse(error: unknown): Response {
   if (error instanceof Refusal) return error.response;

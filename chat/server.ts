@@ -22,7 +22,7 @@ import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
 import { clientAddress, Networks, requestedHost } from "./proxy.ts";
 import { parseRoom, SUBPROTOCOL } from "./protocol.ts";
-import { Refusal, refuse } from "./refusal.ts";
+import { Refusal, refuse, retryAfter, wrongMethod } from "./refusal.ts";
 import type { Farewell, Session, Surroundings } from "./session.ts";
 import { CutOff, EventStream } from "./sse.ts";
 import { isLocal, tellHealth, tellMetrics } from "./status.ts";
@@ -52,7 +52,7 @@ export interface Server {
   drain(deadlineMs: number): Promise<void>;
 }
 
-const RETRY_AFTER_SECONDS = 5;
+const RETRY_MS = 5_000;
 
 /** Origin, invitation and lack of space; not what a client got wrong. */
 const NOTABLE_REFUSALS = new Set([401, 403, 429, 503]);
@@ -149,7 +149,7 @@ export function serve(
       case "/messages":
         return enter(request, url, peer, path);
       case "/x-ray/events":
-        return xray.events(request, url, nameOf(peer)).catch(refuse);
+        return xray.events(request, url, nameOf(peer));
       case "/healthz":
         return tellHealth(world, overload, isDraining);
       case "/lab/echo":
@@ -210,10 +210,7 @@ export function serve(
   ): Promise<Response> {
     const { headers, method } = request;
     const allowed = METHODS[path];
-    if (!allowed.includes(method)) {
-      const allow = allowed.join(", ");
-      throw new Refusal(405, `Here is only ${allow}.`, { allow });
-    }
+    if (!allowed.includes(method)) throw wrongMethod(allowed);
     const roomName = parseRoom(url);
     if (roomName === undefined) {
       throw new Refusal(
@@ -312,8 +309,7 @@ export function serve(
       ? undefined
       : "There are too many rooms: join an existing one or come later.";
     if (problem === undefined) return;
-    const retryAfter = String(RETRY_AFTER_SECONDS);
-    throw new Refusal(503, problem, { "retry-after": retryAfter });
+    throw new Refusal(503, problem, retryAfter(RETRY_MS));
   }
 
   const listener = new Listener(

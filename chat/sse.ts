@@ -2,13 +2,16 @@
 // goes down is a stream of events, what comes up is a POST each.
 // Never reads a request. Invariant: the `id:` of an event names the newest
 // message that the client has, once it has this one.
-import { KEEP_ALIVE_MS } from "./protocol.ts";
+import { KEEP_ALIVE_MS, seqOf } from "./protocol.ts";
 import type { Line } from "./session.ts";
 
 const encoder = new TextEncoder();
 
-/** Until a client that lost its stream asks again, if nothing else is said. */
-const RETRY_MS = 1_000;
+/** How a stream begins: when to ask again for one that was lost, in ms. */
+export const STREAM_BEGINS = "retry: 1000\n\n";
+
+/** A comment, so that a silent stream is not cut on the way. */
+export const STREAM_GOES_ON = ": still here\n\n";
 
 /** With more than this waiting, the end does not wait for it. */
 const MAX_LEFT_BYTES = 64 * 1024;
@@ -19,6 +22,7 @@ export const EVENT_STREAM_HEADERS = {
   // What nginx would collect, a browser would see too late.
   "x-accel-buffering": "no",
 };
+
 /** Ends the body of a response that is not read; it is no fault. */
 export class CutOff extends Error {}
 
@@ -39,9 +43,9 @@ export class EventStream implements Line {
       },
       cancel: () => this.#end(),
     }, { highWaterMark: 0, size: (chunk) => chunk?.byteLength ?? 0 });
-    this.#write(`retry: ${RETRY_MS}\n\n`);
+    this.#write(STREAM_BEGINS);
     this.#keepAlive = setInterval(
-      () => this.#write(": still here\n\n"),
+      () => this.#write(STREAM_GOES_ON),
       KEEP_ALIVE_MS,
     );
   }
@@ -88,8 +92,8 @@ export class EventStream implements Line {
  * of their first fields.
  */
 export function formatEvent(event: string, epoch: string): string {
-  const seq = /^\{"type":"message","seq":(\d+),/.exec(event)?.[1];
-  if (seq !== undefined) return `id: ${epoch}:${seq}\ndata: ${event}\n\n`;
+  const seq = seqOf(event);
+  if (seq > 0) return `id: ${epoch}:${seq}\ndata: ${event}\n\n`;
   const type = /^\{"type":"(\w+)"/.exec(event)?.[1];
   return `event: ${type}\ndata: ${event}\n\n`;
 }

@@ -15,7 +15,7 @@ import {
   readSince,
   type Request as Asked,
 } from "./protocol.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, retryAfter } from "./refusal.ts";
 import type { Line, Session, Surroundings } from "./session.ts";
 import { type Answer, V1Session } from "./session_v1.ts";
 import { EVENT_STREAM_HEADERS, EventStream } from "./sse.ts";
@@ -320,18 +320,13 @@ function tell(answer: Answer, { key }: V1Session): Response {
       throw new Refusal(
         STATUS[answer.code] ?? 400,
         answer.message,
-        retryAfter(answer.retryAfterMs),
+        answer.retryAfterMs === undefined
+          ? {}
+          : retryAfter(answer.retryAfterMs),
       );
     case "ended":
       throw new Refusal(409, TAKEN_OVER);
   }
-}
-
-/** In whole seconds (RFC 9110 section 10.2.3). */
-function retryAfter(ms: number | undefined): Record<string, string> {
-  return ms === undefined
-    ? {}
-    : { "retry-after": String(Math.ceil(ms / 1000)) };
 }
 
 function json(body: string, status = 200): Response {

@@ -3,13 +3,11 @@
 // Invariant: nothing is made before the reader wants it, so one who reads
 // slowly costs no more than a full ring, and is told how much they missed.
 import { KEEP_ALIVE_MS } from "./protocol.ts";
+import { STREAM_BEGINS, STREAM_GOES_ON } from "./sse.ts";
 
 /** What may wait for one watcher. */
 export const MAX_RING_EVENTS = 256;
 export const MAX_RING_CHARS = 128 * 1024;
-
-/** Until a watcher who lost the stream asks again. */
-const RETRY_MS = 1_000;
 
 const encoder = new TextEncoder();
 
@@ -72,9 +70,9 @@ export class Watch {
       },
       cancel: () => this.#end(),
     }, { highWaterMark: 0 });
-    this.#write(`retry: ${RETRY_MS}\n\n`);
+    this.#write(STREAM_BEGINS);
     this.#keepAlive = setInterval(() => {
-      if (this.#isWanted) this.#write(": still here\n\n");
+      if (this.#isWanted) this.#write(STREAM_GOES_ON);
     }, KEEP_ALIVE_MS);
   }
 

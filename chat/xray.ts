@@ -6,7 +6,7 @@ import { Invitation } from "./doors.ts";
 import type { Lobby } from "./lobby.ts";
 import type { Opening } from "./opening.ts";
 import { SUBPROTOCOL } from "./protocol.ts";
-import { Refusal } from "./refusal.ts";
+import { Refusal, retryAfter, wrongMethod } from "./refusal.ts";
 import type { Session } from "./session.ts";
 import { EVENT_STREAM_HEADERS } from "./sse.ts";
 import { ConnectionTap, type Watchers } from "./tap.ts";
@@ -23,7 +23,7 @@ export const MAX_LISTED = 500;
 /** How often what changed among all connections is told. */
 export const OVERVIEW_EVERY_MS = 250;
 
-const RETRY_AFTER_SECONDS = 5;
+const RETRY_MS = 5_000;
 
 interface Options {
   /** Lets whoever has it watch all; nobody if it is empty. */
@@ -99,9 +99,7 @@ export class XRay implements Watchers {
     { searchParams }: URL,
     from: string,
   ): Promise<Response> {
-    if (method !== "GET") {
-      throw new Refusal(405, "Here is only GET.", { allow: "GET" });
-    }
+    if (method !== "GET") throw wrongMethod(["GET"]);
     const key = searchParams.get("key");
     if (key !== null) return answer(await this.#watchKey(key));
     const code = searchParams.get("moderator") ?? undefined;
@@ -301,9 +299,8 @@ function noModerator(): Refusal {
 }
 
 function tooMany(status: number): Refusal {
-  return new Refusal(status, "Too many watch already: try again later.", {
-    "retry-after": String(RETRY_AFTER_SECONDS),
-  });
+  const message = "Too many watch already: try again later.";
+  return new Refusal(status, message, retryAfter(RETRY_MS));
 }
 
 const MODERATOR_REFUSALS = {

@@ -31,7 +31,7 @@ const layers: Record<string, string[]> = {
   "opening.ts": [],
   "options.ts": ["proxy.ts"],
   "overload.ts": ["world.ts"],
-  "poll.ts": ["session.ts"],
+  "poll.ts": ["protocol.ts", "session.ts"],
   "protocol.ts": [],
   "proxy.ts": [],
   "refusal.ts": [],
@@ -96,7 +96,7 @@ const layers: Record<string, string[]> = {
     "session_v1.ts",
     "sse.ts",
   ],
-  "watch.ts": ["protocol.ts"],
+  "watch.ts": ["protocol.ts", "sse.ts"],
   "world.ts": ["logger.ts", "metrics.ts"],
   "xray.ts": [
     "doors.ts",
