@@ -2,12 +2,11 @@
 // and what is derived, against bytes on a raw socket; each way's whole cost,
 // against what a proxy saw; and that the lab keeps the server's limits.
 import { assert, assertEquals } from "@std/assert";
+import { frameHeaderBytes, utf8Bytes } from "../static/framing.js";
 import {
   eventFramingBytes,
-  frameHeaderBytes,
   handshakeBytes,
   responseHeadBytes,
-  utf8Bytes,
 } from "../static/lab/bytes.js";
 import { measureHeads } from "../static/lab/heads.js";
 import { talkEveryMs } from "../static/lab/load.js";

@@ -11,7 +11,7 @@ import {
 } from "../chat/protocol.ts";
 import { DRAW_FRAMES_PER_SECOND } from "../chat/session_draw.ts";
 import { acceptOf, isKey, newKey, sha1 } from "../static/learn/digest.js";
-import { headerBytes } from "../static/learn/framing.js";
+import { frameHeaderBytes } from "../static/framing.js";
 import { Place } from "../static/learn/place.js";
 import {
   costs,
@@ -163,7 +163,7 @@ Deno.test("the size of a frame's header is that of real frames", () => {
     const payload = new Uint8Array(length);
     for (const masked of [true, false]) {
       const { length: onWire } = frame(Opcode.binary, payload, { masked });
-      assertEquals(headerBytes(length, masked), onWire - length);
+      assertEquals(frameHeaderBytes(length, masked), onWire - length);
     }
   }
 });

@@ -3,7 +3,8 @@
 // of one scale. It never measures. Invariant: the bars begin at 0, and the
 // longest is as wide as the figure, so that lengths can be compared.
 
-import { drawing, svg } from "./svg.js";
+import { makeSvg } from "../svg.js";
+import { drawing } from "./drawing.js";
 
 /** @import { Content } from "./rows.js" */
 /** @import { Cost } from "./meter.js" */
@@ -37,7 +38,7 @@ export function barChart(parts, words) {
       let x = 0;
       const bars = parts.map(({ of, className }) => {
         const length = of(cost) * perUnit;
-        const bar = svg("rect", {
+        const bar = makeSvg("rect", {
           class: className,
           x,
           y: 0,

@@ -1,30 +1,13 @@
 // @ts-check
-// Owns how many bytes things take on the wire that a page cannot see: frame
-// headers, heads of HTTP messages, the framing of events. It never sends or
-// counts anything itself. Invariant: functions of their arguments only, each
+// Owns how many bytes things take on the wire that a page cannot see: heads of
+// HTTP messages, the framing of events. It never sends or counts anything
+// itself. Invariant: functions of their arguments only, each
 // after the rule that it names.
 
+import { utf8Bytes } from "../framing.js";
 import { SUBPROTOCOL } from "../protocol.js";
 
 const LINE_END = 2;
-const encoder = new TextEncoder();
-
-/** @param {string} text */
-export function utf8Bytes(text) {
-  return encoder.encode(text).length;
-}
-
-/**
- * The header of one frame: two bytes, and two or eight more for a length that
- * does not fit into seven bits; a client's has a mask of four (RFC 6455, 5.2).
- *
- * @param {number} payloadBytes
- * @param {boolean} isMasked
- */
-export function frameHeaderBytes(payloadBytes, isMasked) {
-  const lengthBytes = payloadBytes < 126 ? 0 : payloadBytes < 65_536 ? 2 : 8;
-  return 2 + lengthBytes + (isMasked ? 4 : 0);
-}
 
 /**
  * A head as HTTP/1.1 writes it (RFC 9112, 2.1): the first line, the headers,

@@ -4,7 +4,8 @@
 // measures. Invariant: the axis is logarithmic and holds every dot.
 
 import { decades, formatMs, grouped, percentile } from "./statistics.js";
-import { drawing, svg } from "./svg.js";
+import { makeSvg } from "../svg.js";
+import { drawing } from "./drawing.js";
 
 /** @import { Content } from "./rows.js" */
 /** @import { Result } from "./work.js" */
@@ -23,7 +24,7 @@ export const latencyChart = {
     const x = scale(all, width);
     const grid = ticks(all).map((ms) => line(x(ms), 0, HEIGHT, "grid"));
     const dots = latencies.map((ms, i) =>
-      svg("circle", { class: "dot", r: RADIUS, cx: x(ms), cy: heightOf(i) })
+      makeSvg("circle", { class: "dot", r: RADIUS, cx: x(ms), cy: heightOf(i) })
     );
     const marks = latencies.length === 0 ? [] : [
       line(x(percentile(latencies, 50)), 2, HEIGHT - 2, "median"),
@@ -81,5 +82,5 @@ function heightOf(i) {
  * @param {string} className
  */
 function line(x, y1, y2, className) {
-  return svg("line", { x1: x, x2: x, y1, y2, class: className });
+  return makeSvg("line", { x1: x, x2: x, y1, y2, class: className });
 }

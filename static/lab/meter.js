@@ -4,12 +4,8 @@
 // through here is counted once, when it is known; what a page cannot see comes
 // from heads.js, which says how it knows.
 
-import {
-  eventFramingBytes,
-  frameHeaderBytes,
-  responseHeadBytes,
-  utf8Bytes,
-} from "./bytes.js";
+import { frameHeaderBytes, utf8Bytes } from "../framing.js";
+import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
 
 /** @import { Heads } from "./heads.js" */
 

@@ -3,7 +3,8 @@
 // Invariant: a bar is drawn as late if and only if it passes the deadline.
 
 import { formatMs } from "./experiment.js";
-import { draw, show, write } from "./svg.js";
+import { makeSvg } from "../svg.js";
+import { show, write } from "./picture.js";
 
 const ROW_EM = 1.5;
 const HEAD_EM = 1.6;
@@ -24,7 +25,7 @@ export function showBars(place, label, durationsMs, deadlineMs) {
       const y = HEAD_EM + i * ROW_EM;
       const kind = ms > deadlineMs ? "late" : "met";
       return [
-        draw("rect", {
+        makeSvg("rect", {
           x: 0,
           y: y + 0.2,
           width: Math.max(0.1, x(ms)),
@@ -37,7 +38,7 @@ export function showBars(place, label, durationsMs, deadlineMs) {
     const at = x(deadlineMs);
     return [
       ...bars,
-      draw("line", {
+      makeSvg("line", {
         x1: at,
         x2: at,
         y1: HEAD_EM - 0.3,

@@ -7,7 +7,7 @@ import { byId } from "../dom.js";
 import { SUBPROTOCOL } from "../protocol.js";
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { utf8Bytes } from "./framing.js";
+import { utf8Bytes } from "../framing.js";
 import { fill } from "./table.js";
 
 /** @import { Caller } from "./caller.js" */

@@ -4,7 +4,7 @@
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { headerBytes, utf8Bytes } from "./framing.js";
+import { frameHeaderBytes, utf8Bytes } from "../framing.js";
 import { fill } from "./table.js";
 
 /** @import { Place } from "./place.js" */
@@ -24,8 +24,8 @@ export function setUpWhat(place, onUninvited) {
       const { event, bytes } = await caller.untilSaid(text.value);
       const sent = utf8Bytes(text.value);
       fill(table, [
-        ["to the server", sent, headerBytes(sent, true)],
-        ["to the page", bytes, headerBytes(bytes, false)],
+        ["to the server", sent, frameHeaderBytes(sent, true)],
+        ["to the page", bytes, frameHeaderBytes(bytes, false)],
       ]);
       const count = [...text.value].length;
       return `${count} characters went out and came back, with the name ` +

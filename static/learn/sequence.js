@@ -4,7 +4,8 @@
 // It never connects. Invariant: picture and list say the same, in one order.
 
 import { formatMs } from "./experiment.js";
-import { draw, show, write } from "./svg.js";
+import { makeSvg } from "../svg.js";
+import { show, write } from "./picture.js";
 
 /**
  * `out`: from the page to the server; `in`: the other way; `note`: something
@@ -68,7 +69,7 @@ export class Sequence {
         write(0, 1, "page"),
         write(width, 1, "server", "end"),
         ...[page, server].map((x) =>
-          draw("line", { x1: x, x2: x, y1: 1.5, y2: height, class: "lane" })
+          makeSvg("line", { x1: x, x2: x, y1: 1.5, y2: height, class: "lane" })
         ),
         ...steps.flatMap((step, i) =>
           drawStep(step, HEAD_EM + (i + 1) * ROW_EM - 0.5, page, server)
@@ -88,7 +89,12 @@ function drawStep({ kind, label, atMs }, y, page, server) {
   const words = write(page + 0.9, y - 0.45, label);
   const time = write(server - 0.7, y - 0.45, formatMs(atMs), "number end");
   if (kind === "note") {
-    const dot = draw("circle", { cx: page, cy: y - 0.8, r: 0.3, class: "dot" });
+    const dot = makeSvg("circle", {
+      cx: page,
+      cy: y - 0.8,
+      r: 0.3,
+      class: "dot",
+    });
     return [dot, words, time];
   }
   const [from, to] = kind === "out" ? [page, server] : [server, page];
@@ -96,8 +102,8 @@ function drawStep({ kind, label, atMs }, y, page, server) {
   return [
     words,
     time,
-    draw("line", { x1: from, x2: to, y1: y, y2: y, class: `arrow ${kind}` }),
-    draw("path", {
+    makeSvg("line", { x1: from, x2: to, y1: y, y2: y, class: `arrow ${kind}` }),
+    makeSvg("path", {
       d: `M${back} ${y - 0.3} L${to} ${y} L${back} ${y + 0.3}`,
       class: `arrow ${kind}`,
     }),

@@ -4,7 +4,7 @@
 // bytes come, decode returns a stroke or null and does not throw.
 
 import { base64 } from "./digest.js";
-import { headerBytes, utf8Bytes } from "./framing.js";
+import { frameHeaderBytes, utf8Bytes } from "../framing.js";
 
 /** @typedef {[x: number, y: number]} Point each from 0 to 65535 */
 /** @typedef {{ colour: number, points: Point[] }} Stroke */
@@ -92,5 +92,5 @@ export function costs(stroke) {
 
 /** @param {number} content */
 function onSocket(content) {
-  return { content, onWire: content + headerBytes(content, false) };
+  return { content, onWire: content + frameHeaderBytes(content, false) };
 }

@@ -3,7 +3,8 @@
 // measures. Invariant: what is drawn is what it was given, at one scale.
 
 import { formatMs } from "./experiment.js";
-import { draw, show, write } from "./svg.js";
+import { makeSvg } from "../svg.js";
+import { show, write } from "./picture.js";
 
 /**
  * @typedef {object} Lane
@@ -45,9 +46,9 @@ function drawLane({ name, atMs, kind }, top, width, x) {
   const y = top + 2.1;
   return [
     write(0, top + 1, name),
-    draw("line", { x1: 0, x2: width, y1: y, y2: y, class: "lane" }),
+    makeSvg("line", { x1: 0, x2: width, y1: y, y2: y, class: "lane" }),
     ...atMs.map((ms) =>
-      draw("circle", { cx: x(ms), cy: y, r: MARK_EM, class: `mark ${kind}` })
+      makeSvg("circle", { cx: x(ms), cy: y, r: MARK_EM, class: `mark ${kind}` })
     ),
   ];
 }

@@ -3,7 +3,8 @@
 // 5.2, and its list of fields. It never decides what a field says.
 // Invariant: what the drawing shows the list says in words.
 
-import { make, makeSvg } from "./make.js";
+import { makeSvg } from "../svg.js";
+import { make } from "./make.js";
 
 /** @import { Field } from "./fields.js" */
 

@@ -4,7 +4,7 @@
 // Invariant: the newest SAMPLES steps are drawn, and a trace that stays flat
 // changes nothing in the page.
 
-import { makeSvg } from "./make.js";
+import { makeSvg } from "../svg.js";
 
 const SAMPLES = 40;
 const HALF = 12;

@@ -8,7 +8,7 @@
  * @param {number} payloadBytes
  * @param {boolean} isMasked
  */
-export function headerBytes(payloadBytes, isMasked) {
+export function frameHeaderBytes(payloadBytes, isMasked) {
   const lengthBytes = payloadBytes < 126 ? 0 : payloadBytes < 65_536 ? 2 : 8;
   return 2 + lengthBytes + (isMasked ? 4 : 0);
 }

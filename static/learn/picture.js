@@ -1,23 +1,8 @@
 // @ts-check
-// Owns how the lesson makes SVG: elements with attributes, and a picture that
-// is as wide as its place, with type as large as the page's. It never knows
-// what is drawn. Invariant: colours come from classes, as in all of the page.
+// Owns the lesson's pictures: each is as wide as its place, with type as large
+// as the page's. It never knows what is drawn. Invariant: colours come from classes, as in all of the page.
 
-const NAMESPACE = "http://www.w3.org/2000/svg";
-
-/**
- * @param {string} name
- * @param {Record<string, string | number>} attributes
- * @param {(Node | string)[]} children
- */
-export function draw(name, attributes = {}, ...children) {
-  const element = document.createElementNS(NAMESPACE, name);
-  for (const [key, value] of Object.entries(attributes)) {
-    element.setAttribute(key, String(value));
-  }
-  element.append(...children);
-  return element;
-}
+import { makeSvg } from "../svg.js";
 
 /**
  * Puts a picture into its place. Lengths are in em, so that what is drawn
@@ -32,7 +17,7 @@ export function show(place, height, label, paint) {
   place.hidden = false;
   const emPx = parseFloat(getComputedStyle(place).fontSize);
   const width = Math.max(16, place.clientWidth / emPx);
-  const picture = draw("svg", {
+  const picture = makeSvg("svg", {
     viewBox: `0 0 ${width} ${height}`,
     role: "img",
     "aria-label": label,
@@ -47,5 +32,5 @@ export function show(place, height, label, paint) {
  * @param {string} className
  */
 export function write(x, y, text, className = "") {
-  return draw("text", { x, y, class: className }, text);
+  return makeSvg("text", { x, y, class: className }, text);
 }
