@@ -10,7 +10,7 @@ const ROOT = new URL("../..", import.meta.url).pathname;
 const DEADLINE_MS = 30_000;
 
 /** What is written on a stream, read as it comes so that it never fills. */
-class Output {
+export class Output {
   text = "";
   readonly ended: Promise<void>;
   readonly #includes = new Map<string, () => void>();
