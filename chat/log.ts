@@ -1,6 +1,6 @@
 // Owns the `Log` contract and `MemoryLog`, which keeps nothing on disk. Never
 // decides who may speak and never sends.
-// Invariant: one contract suite (tests/log_test.ts) passes on every log.
+// Invariant: one contract suite (tests/log_contract.ts) passes on every log.
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { encodeMessage } from "./protocol.ts";
