@@ -38,6 +38,7 @@ const EVICTIONS = {
   history_moved: [CloseCode.tryAgainLater, "history moved on"],
   late_hello: [CloseCode.protocolError, "no hello in time"],
   log_unavailable: [CloseCode.tryAgainLater, "the log cannot be used"],
+  name_lost: [CloseCode.tryAgainLater, "the name was lost"],
   no_hello: [CloseCode.protocolError, "say hello first"],
   not_json: [CloseCode.protocolError, "send JSON objects"],
   server_fault: [CloseCode.serverFault, "server fault"],
