@@ -35,7 +35,6 @@ interface Heard {
 export abstract class HttpLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
-  readonly isExact = false;
   readonly #query: string;
   readonly #origin: string;
   readonly #welcomed = Promise.withResolvers<void>();
