@@ -135,7 +135,7 @@ export class RedisLink {
     this.#client = client;
     client.on("error", (error: Error) => this.#lose(client, error));
     try {
-      await client.connect();
+      await this.#attempt((client) => client.connect());
       const info = await this.#attempt((client) => client.info("server"));
       for (const [name, text] of Object.entries(scripts)) {
         const load = ["SCRIPT", "LOAD", text];

@@ -144,9 +144,6 @@ const turn = `
 -- m text identity id, j name hold text, l name hold text, r before name hold
 -- text, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
-if now() > tonumber(ARGV[7]) then
-  return redis.error_reply('LATE this was to be stored earlier')
-end
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
 
@@ -168,6 +165,10 @@ if ARGV[8] == '1' then
       return answer(last - fields.n, fields.r, call('HGET', LIFE, 'clock'))
     end
   end
+end
+
+if now() > tonumber(ARGV[7]) then
+  return redis.error_reply('LATE this was to be stored earlier')
 end
 
 -- The seq that goes with an id: seq, unless it is remembered already.
