@@ -317,6 +317,10 @@ export class RedisLog implements SharedLog {
     this.#stale.add(room);
   }
 
+  draw(room: string, frame: ArrayBuffer): void {
+    this.#tell("draw", room, this.#id, Buffer.from(frame).toString("base64"));
+  }
+
   async sync(
     room: string,
     members: readonly Presence[],
@@ -469,6 +473,12 @@ export class RedisLog implements SharedLog {
   #heard(channel: string, text: string): void {
     const room = channel.slice(`${PREFIX}turn:`.length);
     if (!channel.startsWith(`${PREFIX}turn:`)) return this.#hear(text);
+    const [, node, frame] = /^draw (\S+) (\S*)$/.exec(text) ?? [];
+    if (frame !== undefined) {
+      if (node === this.#id) return;
+      const { buffer } = new Uint8Array(Buffer.from(frame, "base64"));
+      return this.#followers.get(room)?.drawn(buffer);
+    }
     const at = text.indexOf("\n");
     const [epoch = "", clock] = text.slice(0, at).split(" ");
     this.#clock = Math.max(this.#clock, Number(clock));

@@ -39,6 +39,8 @@ export interface Snapshot {
 /** A room on this server. No method may throw. */
 export interface Follower {
   heard(turn: Heard): void;
+  /** Somebody drew on another node. */
+  drawn(frame: ArrayBuffer): void;
   /** What was told may have been missed, or what was to be told was lost. */
   resync(): void;
 }
@@ -81,6 +83,8 @@ export interface SharedLog extends Log {
   /** Hears of the room's turns from now on, instead of an earlier follower. */
   follow(room: string, follower: Follower): Promise<void>;
   unfollow(room: string, follower: Follower): void;
+  /** Shows the followers on other nodes what was drawn; may be lost. */
+  draw(room: string, frame: ArrayBuffer): void;
   /** Makes `members` all that this node has in the room. */
   sync(
     room: string,

@@ -548,6 +548,11 @@ end
 return count
 `;
 
+const draw = `
+-- ARGV: room, node, frame in base64.
+call('PUBLISH', P..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+`;
+
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
 return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
@@ -559,6 +564,7 @@ const bodies = {
   before,
   begin,
   claim,
+  draw,
   forgetIdentities,
   forgetRooms,
   forgettable,

@@ -226,6 +226,11 @@ export class Room {
     return this.members.size > 0;
   }
 
+  /** Shows what somebody drew to the others who draw here. */
+  draw(frame: ArrayBuffer, by?: Drawer): void {
+    for (const drawer of this.drawers) if (drawer !== by) drawer.show(frame);
+  }
+
   /** Tells the room that `member`, until now called `before`, has its name. */
   rename(member: Member, before: string): void {
     this.#announce(member, {

@@ -12,6 +12,7 @@ import type {
 import { encode, seqOf } from "./protocol.ts";
 import {
   type Announced,
+  type Drawer,
   type Encoded,
   isSaid,
   type Member,
@@ -101,6 +102,15 @@ export class SharedRoom extends Room implements Follower {
     } catch (error) {
       this.refuseAll(said, error);
     }
+  }
+
+  override draw(frame: ArrayBuffer, by?: Drawer): void {
+    super.draw(frame, by);
+    this.log.draw(this.name, frame);
+  }
+
+  drawn(frame: ArrayBuffer): void {
+    super.draw(frame);
   }
 
   heard(turn: Heard): void {
