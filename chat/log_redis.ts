@@ -513,8 +513,10 @@ export class RedisLog implements SharedLog {
 function valuesOf(entry: Entry): string[] {
   switch (entry.kind) {
     case "message": {
-      const { text, identity = "", id = "" } = entry.draft;
-      return ["m", text, identity, id];
+      const { text, identity = "", id } = entry.draft;
+      // As JSON, for UTF-8 has no lone surrogates: two ids would become one.
+      const safeId = id === undefined ? "" : JSON.stringify(id);
+      return ["m", text, identity, safeId];
     }
     case "join":
     case "leave": {
