@@ -21,13 +21,26 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //                "~until node" while it rests
 //   nodes        servers by when their lease ends
 //   rooms:NODE   rooms in which it may have members
+//   link:LINK    which of a server's connections is the newest
 // and the channels turn:NAME and node:NODE.
+
+/** Longer than what was sent over a lost connection can be on its way. */
+const LATE_MS = 600_000;
 
 const common = `
 local P = 'partyline:'
 local LIFE, NODES, CLAIMS, FOLDED, IDS, ROOMS = P..'life', P..'nodes',
   P..'claims', P..'folded', P..'ids', P..'rooms'
 local call = redis.call
+
+-- The last of ARGV says over which connection this came. What was sent over an
+-- earlier one may arrive after all, and must do nothing any more.
+local link, nth = string.match(table.remove(ARGV), '^(%S+) (%d+)$')
+nth = tonumber(nth)
+if tonumber(call('GET', P..'link:'..link) or 0) > nth then
+  return redis.error_reply('LATE this came over a lost connection')
+end
+
 local fmt = function(n) return string.format('%d', n) end
 
 local function now()
@@ -104,6 +117,7 @@ const begin = `
 -- began with; then all rooms get a new epoch. Who was away longer than one
 -- process lived cannot tell, and takes it for lost.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
 local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'clock')
 local clock = life[5] or '0'
 if not life[1] then
