@@ -169,3 +169,37 @@ for (const { what, begin, end, isOnlyOne } of outages) {
     },
   );
 }
+
+const moments: Outage[] = [
+  outages[1] as Outage,
+  outages[2] as Outage,
+  outages[3] as Outage,
+];
+
+for (const { what, begin, end } of moments) {
+  redisTest(`${what} for a moment is told to nobody`, async () => {
+    await using cluster = await startCluster();
+    const { one, two } = cluster;
+    await using ann = await join(one, { name: "Ann" });
+    await using pia = await drop(one, "I am Pia");
+    await using bob = await join(two, { name: "Bob" });
+    await hear(ann, "I am Pia");
+    await begin(cluster);
+    ann.say("from Ann");
+    pia.say("from Pia");
+    // The answer tells that what came before it was read.
+    ann.request({ type: "ping" });
+    await ann.nextOf("pong");
+    await end(cluster);
+    await hear(bob, "from Ann", "from Pia");
+    await sayAndHear([ann, pia, bob], "after 1", "after 2", "after 3");
+    assertEquals(textsOf(ann), textsOf(bob));
+    assertEquals(textsOf(ann).length, 6);
+    for (const guest of [ann, pia, bob]) {
+      const troubles = guest.heard.filter(({ type }) =>
+        type === "error" || type === "leave"
+      );
+      assertEquals(troubles, []);
+    }
+  });
+}
