@@ -77,6 +77,14 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
+-- Whether a place in a room, which is somebody's or nobody's, is for one who
+-- has that hold: who came later with the same key has it; without a key, who is
+-- there, because that one has the name.
+local function may_take(is, hold, node)
+  return not is or is == hold..' '..node or
+    tonumber(string.match(is, '^%d+')) < tonumber(hold)
+end
+
 -- Who holds a name without an identity, or whose rest keeps it.
 local function claimed(folded)
   local claim = call('HGET', CLAIMS, folded)
@@ -229,9 +237,7 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    -- Who came later with the same key keeps the place.
-    local holder = is and tonumber(string.match(is, '^%d+')) or 0
-    if holder <= tonumber(hold) then
+    if may_take(is, hold, node) then
       call('HSET', HERE, who, hold..' '..node)
       is_here = true
     end
@@ -293,8 +299,7 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  local holder = is and tonumber(string.match(is, '^%d+')) or 0
-  if holder <= tonumber(hold) then
+  if may_take(is, hold, node) then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1

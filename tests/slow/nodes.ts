@@ -91,6 +91,9 @@ export async function startCluster(
   }
 }
 
+/** Where guests come in. */
+type Door = Pick<TestServer, "ws">;
+
 /** A client that notes what was taken of all that came. */
 export interface Guest extends AsyncDisposable {
   readonly socket: WebSocket;
@@ -121,7 +124,7 @@ function noting(client: Client, isPlain: boolean): Guest {
 }
 
 /** Somebody who speaks the plain dialect, and says `word` to know its name. */
-export async function drop(node: TestServer, word: string) {
+export async function drop(node: Door, word: string) {
   const guest = noting(await Client.open(node.ws), true);
   guest.say(word);
   while (true) {
@@ -131,7 +134,7 @@ export async function drop(node: TestServer, word: string) {
 }
 
 /** Somebody who speaks the full dialect. */
-export async function join(node: TestServer, hello: Partial<Hello> = {}) {
+export async function join(node: Door, hello: Partial<Hello> = {}) {
   const protocols = [SUBPROTOCOL];
   const guest = noting(await Client.open(node.ws, { protocols }), false);
   guest.request({ type: "hello", ...hello });
