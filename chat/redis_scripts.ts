@@ -19,7 +19,7 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
 //                "~until node" while it rests
-//   nodes        servers by when their lease ends
+//   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
 //   link:LINK    which of a server's connections is the newest
 // and the channels turn:NAME and node:NODE.
@@ -151,7 +151,7 @@ local had = call('ZSCORE', NODES, ARGV[1])
 call('ZADD', NODES, at + ARGV[2], ARGV[1])
 local dead = call('ZRANGEBYSCORE', NODES, '-inf', '('..fmt(at), 'LIMIT', 0, 8)
 return { life_epoch(ARGV[3]), call('HGET', LIFE, 'clock') or '0', fmt(at),
-  had and '1' or '0', unpack(dead) }
+  had and tonumber(had) > 0 and '1' or '0', unpack(dead) }
 `;
 
 const head = `
@@ -319,6 +319,7 @@ const reap = `
 -- all is done, also if it turns out to be alive.
 local node = ARGV[1]
 if ARGV[6] ~= '1' and is_alive(node) then return 1 end
+call('ZADD', NODES, 'XX', 0, node)
 local mine = P..'rooms:'..node
 for i = 1, 50 do
   local name = call('SPOP', mine)

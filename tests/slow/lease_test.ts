@@ -2,6 +2,7 @@
 // killed: for the others its members have left, once; whoever was cut off comes
 // back with all of them, whoever was on a server that died comes to another.
 import { assert, assertEquals } from "@std/assert";
+import { scripts } from "../../chat/redis_scripts.ts";
 import { soon, startServer } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
@@ -150,5 +151,34 @@ redisTest(
     );
     assertEquals(annsArrivals.length, 1);
     for (const guest of [ann, eve, pia]) await guest[Symbol.asyncDispose]();
+  },
+);
+
+redisTest(
+  "a server that comes back while it is being taken for dead has all again",
+  async () => {
+    await using redis = await startRedis();
+    await using one = await startNode(redis);
+    await using stack = new AsyncDisposableStack();
+    // More rooms than are cleared in one step.
+    const rooms = Array.from({ length: 60 }, (_, i) => `room-${i}`);
+    for (const room of rooms) {
+      stack.use(await join({ ws: `${one.ws}?room=${room}` }));
+    }
+    const here = (room: string) =>
+      redis.command("HVALS", `partyline:here:${room}`);
+    const [hold, node = ""] = (await here("room-0")).split(" ");
+    assertEquals(hold, "1");
+    // The first step of another server, which then has no time for the second.
+    const leave = ['{"type":"leave","sender":"', '","count":'];
+    const args = [node, ...leave, "0", "", "1", "link 1"];
+    const isDone = await redis.command("EVAL", scripts.reap, "0", ...args);
+    assertEquals(isDone, "0");
+    for (const room of rooms) {
+      const isBack = async () => {
+        while (await here(room) !== `1 ${node}`);
+      };
+      await soon(isBack(), `who is in ${room}`);
+    }
   },
 );
