@@ -83,6 +83,8 @@ export class RedisLog implements SharedLog {
   #run = "";
   #clock = 0;
   #epoch = "";
+  /** Since when its lease was renewed without a break, by `performance.now`. */
+  #steadySinceMs = -Infinity;
   /** Redis' clock less this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
@@ -398,6 +400,7 @@ export class RedisLog implements SharedLog {
       "begin",
       ...[runId, this.#run, this.#clock, newEpoch()],
     ) as string[];
+    if (this.#run !== "") this.#steadySinceMs = performance.now();
     this.#run = runId;
     this.#clock = Number(clock);
     this.#epoch = epoch;
@@ -427,6 +430,8 @@ export class RedisLog implements SharedLog {
     const isForgotten = had === "0" || epoch !== this.#epoch;
     this.#epoch = epoch ?? "";
     if (isForgotten && this.#link.isReady) this.#resync();
+    // Where this server had to wait for Redis, the others had to as well.
+    if (performance.now() - this.#steadySinceMs < leaseMs) return;
     for (const node of dead) {
       if (node !== this.#id) await this.#reap(node, false, run);
     }

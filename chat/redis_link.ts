@@ -2,6 +2,7 @@
 // is lost, notices silence. Never knows what is said over it.
 // Invariant: a command is sent at most once and is answered or rejected; none
 // is sent on a new connection before `begin` is done with it.
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createClient } from "@redis/client";
 import { LogError } from "./log.ts";
@@ -52,6 +53,9 @@ export class RedisLink {
   #retryMs = RETRY_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #watchTimer: ReturnType<typeof setInterval> | undefined;
+  /** Names this link to the scripts, and counts its connections. */
+  readonly #id = randomBytes(9).toString("base64url");
+  #connections = 0;
   #pending = 0;
   #lastAnswerMs = 0;
   #lostAtMs = -Infinity;
@@ -133,6 +137,7 @@ export class RedisLink {
   async #connect(): Promise<void> {
     const client = newClient(this.url, this.ca);
     this.#client = client;
+    this.#connections++;
     client.on("error", (error: Error) => this.#lose(client, error));
     try {
       await this.#attempt((client) => client.connect());
@@ -167,7 +172,8 @@ export class RedisLink {
 
   readonly #run: Run = async (script, ...values) => {
     const sha = this.#shas.get(script) ?? "";
-    const command = ["EVALSHA", sha, "0", ...values.map(String)];
+    const link = `${this.#id} ${this.#connections}`;
+    const command = ["EVALSHA", sha, "0", ...values.map(String), link];
     return await this.#attempt((client) => client.sendCommand(command));
   };
 

@@ -19,15 +19,28 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
 //                "~until node" while it rests
-//   nodes        servers by when their lease ends
+//   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
+//   link:LINK    which of a server's connections is the newest
 // and the channels turn:NAME and node:NODE.
+
+/** Longer than what was sent over a lost connection can be on its way. */
+const LATE_MS = 600_000;
 
 const common = `
 local P = 'partyline:'
 local LIFE, NODES, CLAIMS, FOLDED, IDS, ROOMS = P..'life', P..'nodes',
   P..'claims', P..'folded', P..'ids', P..'rooms'
 local call = redis.call
+
+-- The last of ARGV says over which connection this came. What was sent over an
+-- earlier one may arrive after all, and must do nothing any more.
+local link, nth = string.match(table.remove(ARGV), '^(%S+) (%d+)$')
+nth = tonumber(nth)
+if tonumber(call('GET', P..'link:'..link) or 0) > nth then
+  return redis.error_reply('LATE this came over a lost connection')
+end
+
 local fmt = function(n) return string.format('%d', n) end
 
 local function now()
@@ -62,6 +75,14 @@ end
 local function is_alive(node)
   local untilMs = call('ZSCORE', NODES, node)
   return untilMs and tonumber(untilMs) > now()
+end
+
+-- Whether a place in a room, which is somebody's or nobody's, is for one who
+-- has that hold: who came later with the same key has it; without a key, who is
+-- there, because that one has the name.
+local function may_take(is, hold, node)
+  return not is or is == hold..' '..node or
+    tonumber(string.match(is, '^%d+')) < tonumber(hold)
 end
 
 -- Who holds a name without an identity, or whose rest keeps it.
@@ -104,6 +125,7 @@ const begin = `
 -- began with; then all rooms get a new epoch. Who was away longer than one
 -- process lived cannot tell, and takes it for lost.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
 local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'clock')
 local clock = life[5] or '0'
 if not life[1] then
@@ -129,7 +151,7 @@ local had = call('ZSCORE', NODES, ARGV[1])
 call('ZADD', NODES, at + ARGV[2], ARGV[1])
 local dead = call('ZRANGEBYSCORE', NODES, '-inf', '('..fmt(at), 'LIMIT', 0, 8)
 return { life_epoch(ARGV[3]), call('HGET', LIFE, 'clock') or '0', fmt(at),
-  had and '1' or '0', unpack(dead) }
+  had and tonumber(had) > 0 and '1' or '0', unpack(dead) }
 `;
 
 const head = `
@@ -215,9 +237,7 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    -- Who came later with the same key keeps the place.
-    local holder = is and tonumber(string.match(is, '^%d+')) or 0
-    if holder <= tonumber(hold) then
+    if may_take(is, hold, node) then
       call('HSET', HERE, who, hold..' '..node)
       is_here = true
     end
@@ -279,8 +299,7 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  local holder = is and tonumber(string.match(is, '^%d+')) or 0
-  if holder <= tonumber(hold) then
+  if may_take(is, hold, node) then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1
@@ -300,6 +319,7 @@ const reap = `
 -- all is done, also if it turns out to be alive.
 local node = ARGV[1]
 if ARGV[6] ~= '1' and is_alive(node) then return 1 end
+call('ZADD', NODES, 'XX', 0, node)
 local mine = P..'rooms:'..node
 for i = 1, 50 do
   local name = call('SPOP', mine)
