@@ -17,7 +17,6 @@ const decoder = new TextDecoder();
 
 /** What all clients of a run share. */
 export interface Room {
-  readonly port: number;
   readonly dialect: Dialect;
   readonly stream: Stream;
   /** Messages that a sender may have out. */
@@ -55,7 +54,8 @@ export class Client {
 
   /** Shakes hands, then listens until the process ends. */
   async join(): Promise<void> {
-    const { port, dialect: { path, subprotocol, greeting } } = this.room;
+    const { path, subprotocol, greeting } = this.room.dialect;
+    const { port } = this.conn.remoteAddr;
     await this.#write(encoder.encode(
       `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
         "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
