@@ -40,6 +40,8 @@ export class Client {
   /** When its messages that are out were sent, oldest first. */
   readonly sentAtMs: number[] = [];
   hasStarted = false;
+  /** Whether it may speak. */
+  isWelcome: boolean;
   // Its own: reads of several clients are under way at once.
   readonly #bytes = new Uint8Array(READ_BYTES);
   /** Before the start: how many bytes wait for the rest of their frame. */
@@ -50,7 +52,9 @@ export class Client {
     readonly isSender: boolean,
     private readonly room: Room,
     private readonly conn: Deno.TcpConn,
-  ) {}
+  ) {
+    this.isWelcome = room.dialect.answer === undefined;
+  }
 
   /** Shakes hands, then listens until the process ends. */
   async join(): Promise<void> {
@@ -115,6 +119,7 @@ export class Client {
       const text = readText(head, payload);
       for (const { type, message = "" } of this.room.dialect.events(text)) {
         if (type === "error") throw new Error(`refused: ${text}`);
+        if (type === this.room.dialect.answer) this.isWelcome = true;
         if (type !== "message") continue;
         if (message === START) this.hasStarted = true;
         else this.roll = Number(message.slice(ROLL.length));

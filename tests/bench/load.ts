@@ -131,6 +131,8 @@ class Load {
 
   /** Makes sure that all are in the room and have heard all from before. */
   async #begin(): Promise<void> {
+    const isWelcome = () => this.#clients.every((it) => it.isWelcome);
+    if (!await until(isWelcome, PATIENCE_MS)) fail("a hello was not answered");
     const first = this.#clients[0]!;
     const isAbsent = ({ roll }: Client) => roll === 0;
     const deadlineMs = performance.now() + PATIENCE_MS;
