@@ -3,7 +3,7 @@
 // back with all of them, whoever was on a server that died comes to another.
 import { assert, assertEquals } from "@std/assert";
 import { scripts } from "../../chat/redis_scripts.ts";
-import { soon, startServer } from "../harness.ts";
+import { soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
 import { freePort, Program } from "../stress/program.ts";
@@ -180,5 +180,27 @@ redisTest(
       };
       await soon(isBack(), `who is in ${room}`);
     }
+  },
+);
+
+redisTest(
+  "a name that was given back while Redis was away is nobody's afterwards",
+  async () => {
+    await using redis = await startRedis();
+    await using one = await startNode(redis, { lease: 60 });
+    await using pia = await drop(one, "I am Pia");
+    await using pol = await drop(one, "I am Pol");
+    const claim = await claimOf(redis, pol.name);
+    one.network.cut();
+    pia.socket.close();
+    await until(() => one.lobby.nameCount === 1, "the end of Pia");
+    one.network.resume();
+    const isFree = async () => {
+      while (!(await claimOf(redis, pia.name)).startsWith("~"));
+    };
+    await soon(isFree(), "a name that rests");
+    assertEquals(await claimOf(redis, pol.name), claim);
+    pol.say("still here");
+    await hear(pol, "still here");
   },
 );
