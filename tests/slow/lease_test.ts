@@ -3,9 +3,10 @@
 // back with all of them, whoever was on a server that died comes to another.
 import { assert, assertEquals } from "@std/assert";
 import { scripts } from "../../chat/redis_scripts.ts";
-import { soon, startServer, until } from "../harness.ts";
+import { Client, soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
+import { startTcpProxy } from "../tcp_proxy.ts";
 import { freePort, Program } from "../stress/program.ts";
 import {
   drop,
@@ -202,5 +203,33 @@ redisTest(
     assertEquals(await claimOf(redis, pol.name), claim);
     pol.say("still here");
     await hear(pol, "still here");
+  },
+);
+
+redisTest(
+  "a name that nobody heard of being given is nobody's afterwards",
+  async () => {
+    await using redis = await startRedis();
+    let isClaimed = false;
+    let isCutting = true;
+    await using network = startTcpProxy(redis.port, () => (bytes, from) => {
+      const text = new TextDecoder().decode(bytes);
+      if (from === "client") isClaimed ||= text.includes("able-alpaca");
+      else if (isClaimed && isCutting) {
+        isCutting = false;
+        return "end";
+      }
+      return "pass";
+    });
+    const data = `redis://127.0.0.1:${network.port}`;
+    // So that it is known which name is given first.
+    await using one = await startServer({ data }, { random: () => 0 });
+    await using pia = await Client.open(one.ws);
+    assertEquals((await pia.closed).code, 1013);
+    const isFree = async () => {
+      while (await claimOf(redis, "able-alpaca") !== "");
+    };
+    assertEquals(isCutting, false);
+    await soon(isFree(), "a name that is free");
   },
 );
