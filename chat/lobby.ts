@@ -312,6 +312,8 @@ export class Lobby {
         : await this.#shared.claim(name);
     } catch (error) {
       this.#names.delete(foldName(name));
+      // It may have been claimed all the same.
+      this.#shared?.unclaim(name, 0);
       throw error;
     }
   }

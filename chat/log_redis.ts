@@ -76,6 +76,8 @@ export class RedisLog implements SharedLog {
   readonly #followers = new Map<string, Follower>();
   /** Rooms of which Redis may know too much or too little. */
   readonly #stale = new Set<string>();
+  /** Names that could not be given back, and how long each is to rest. */
+  readonly #kept = new Map<string, number>();
   readonly #asked = new Map<string, (answer: string) => void>();
   readonly #commits = new Set<Promise<unknown>>();
   #node: Node | undefined;
@@ -344,7 +346,12 @@ export class RedisLog implements SharedLog {
   }
 
   unclaim(name: string, restMs: number): void {
-    this.#tell("unclaim", foldName(name), this.#id, restMs);
+    this.#unclaim(foldName(name), restMs);
+  }
+
+  #unclaim(folded: string, restMs: number): void {
+    this.#link.run("unclaim", folded, this.#id, restMs)
+      .catch(() => this.#kept.set(folded, restMs));
   }
 
   async hold(identity: string): Promise<number> {
@@ -409,6 +416,10 @@ export class RedisLog implements SharedLog {
 
   #isBack(): void {
     this.world.told(undefined);
+    // Before anybody is given one of these names.
+    const kept = [...this.#kept];
+    this.#kept.clear();
+    for (const [folded, restMs] of kept) this.#unclaim(folded, restMs);
     this.#resync();
   }
 

@@ -7,7 +7,7 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
 //                is forgotten), clock (counts publishes), rooms (counts rooms),
-//                run, before, began (see `begin`)
+//                run, before, began, renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 //                t(oken of the turn), r(epeats); the id is the last seq
@@ -122,23 +122,26 @@ const begin = `
 -- ARGV: run, seenRun, seenClock, fresh. A server that has just connected says
 -- which process it saw last, and how far that had come. Data that a restart or
 -- a fail-over lost is known by a server that saw more than the new process
--- began with; then all rooms get a new epoch. Who was away longer than one
--- process lived cannot tell, and takes it for lost.
+-- began with; then all rooms get a new epoch, once for a process. Who was away
+-- longer than one process lived cannot tell, and takes it for lost.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
-local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'clock')
-local clock = life[5] or '0'
+local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'renewed',
+  'clock')
+local clock = life[6] or '0'
 if not life[1] then
-  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0)
+  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0,
+    'renewed', run)
 else
-  local before, began = life[3] or '', life[4] or 0
+  local before, began, renewed = life[3] or '', life[4] or 0, life[5]
   if life[2] ~= run then
-    before, began = life[2] or '', clock
-    call('HSET', LIFE, 'run', run, 'before', before, 'began', began)
+    before, began, renewed = life[2] or '', clock, ''
+    call('HSET', LIFE, 'run', run, 'before', before, 'began', began,
+      'renewed', renewed)
   end
-  local is_lost = seen_run ~= '' and seen_run ~= run and
+  local is_lost = seen_run ~= '' and seen_run ~= run and renewed ~= run and
     (seen_run ~= before or tonumber(seen_clock) > tonumber(began))
-  if is_lost then call('HSET', LIFE, 'epoch', fresh) end
+  if is_lost then call('HSET', LIFE, 'epoch', fresh, 'renewed', run) end
 end
 return { call('HGET', LIFE, 'epoch'), clock, fmt(now()) }
 `;
