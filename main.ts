@@ -9,9 +9,15 @@ import { type Log, LogError, MemoryLog } from "./chat/log.ts";
 import { SqliteLog } from "./chat/log_sqlite.ts";
 import { Logger } from "./chat/logger.ts";
 import { Metrics } from "./chat/metrics.ts";
-import { helpText, OptionError, parseOptions } from "./chat/options.ts";
+import {
+  helpText,
+  isRedis,
+  OptionError,
+  parseOptions,
+} from "./chat/options.ts";
 import { serve } from "./chat/server.ts";
 import { banner } from "./chat/terminal.ts";
+import { noteLog } from "./chat/world.ts";
 import config from "./deno.json" with { type: "json" };
 
 const DRAIN_DEADLINE_MS = 3_000;
@@ -21,7 +27,8 @@ const options = readOptions();
 const logger = new Logger(options.log, console.error, Date.now);
 const assets = await loadAssets(`${import.meta.dirname}/static`);
 const certificate = openCertificate();
-const log = openLog();
+const metrics = new Metrics();
+const log = await openLog();
 const server = start();
 keepAlive();
 stopOnSignal();
@@ -51,15 +58,26 @@ function openCertificate(): Certificate | undefined {
   }
 }
 
-function openLog(): Log {
+async function openLog(): Promise<Log> {
   try {
     const { data, keep } = options;
     if (data === ":memory:") return new MemoryLog(keep);
+    if (isRedis(data)) return await openRedis();
     return new SqliteLog(data, keep, Date.now() - Deno.osUptime() * 1000);
   } catch (error) {
     if (!(error instanceof LogError)) throw error;
     end(1, `partyline: ${error.message}`);
   }
+}
+
+/** Loaded only here: who has one server pays nothing for it. */
+async function openRedis(): Promise<Log> {
+  const { RedisLog } = await import("./chat/log_redis.ts");
+  const { data: url, redisCa: ca, keep, lease } = options;
+  return RedisLog.open({ url, ca, keep, leaseMs: lease * 1000 }, {
+    random: Math.random,
+    told: (trouble) => noteLog({ metrics, logger }, trouble),
+  });
 }
 
 function start() {
@@ -70,7 +88,7 @@ function start() {
       random: Math.random,
       memory: Deno.memoryUsage,
       logger,
-      metrics: new Metrics(),
+      metrics,
     }, certificate);
   } catch (error) {
     if (error instanceof Deno.errors.AddrInUse) {
@@ -131,7 +149,7 @@ function stopOnSignal() {
     try {
       await server.drain(DRAIN_DEADLINE_MS);
     } finally {
-      log.close();
+      await log.close();
       Deno.exit(0);
     }
   };

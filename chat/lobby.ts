@@ -3,6 +3,7 @@
 // Invariant: a name has one holder at a time, present or (by key) absent; a
 // room is here for as long as someone is in it, about to be, or was heard.
 import { foldName, type Identity, type InUse, type Log } from "./log.ts";
+import { isShared, type SharedLog } from "./log_shared.ts";
 import {
   isNumbered,
   makeName,
@@ -10,6 +11,7 @@ import {
   nameProblem,
 } from "./names.ts";
 import { type Member, Room } from "./room.ts";
+import { SharedRoom } from "./room_shared.ts";
 import type { ErrorCode } from "./protocol.ts";
 import type { World } from "./world.ts";
 
@@ -33,6 +35,12 @@ export interface Holder {
   giveWay(): void;
 }
 
+/** Somebody's identity, for as long as somebody is here under it. */
+export interface Held extends Identity {
+  /** Which in the row of those who had it, on all servers; 0 on a lone one. */
+  hold: number;
+}
+
 export class NameError extends Error {
   constructor(readonly code: ErrorCode, message: string) {
     super(message);
@@ -43,10 +51,16 @@ export class Lobby {
   readonly rooms = new Map<string, Room>();
   /** Folded names of those who are here. */
   readonly #names = new Set<string>();
+  /** Who has one of them without an identity. */
+  readonly #claims = new Map<string, Holder>();
   /** Folded names that are free again at the time given, soonest first. */
   readonly #resting = new Map<string, number>();
   /** Who is here under an identity, by its id. */
-  readonly #holders = new Map<string, Holder>();
+  readonly #holders = new Map<string, { holder: Holder; hold: number }>();
+  /** Identities that are asked for now, and who came after that elsewhere. */
+  readonly #asked = new Map<string, { count: number; passedBy: number }>();
+  /** If there may be other servers. */
+  readonly #shared: SharedLog | undefined;
   /** Counts up, so that no numbered name comes twice from this process. */
   #number: number;
 
@@ -56,6 +70,7 @@ export class Lobby {
     private readonly world: World,
   ) {
     this.#number = Math.floor(world.random() * 1e9);
+    this.#shared = isShared(log) ? log : undefined;
   }
 
   /** What the log must not forget. */
@@ -81,17 +96,19 @@ export class Lobby {
     if (!this.hasSpaceFor(roomName)) return undefined;
     let room = this.rooms.get(roomName);
     if (room === undefined) {
-      room = new Room(
-        roomName,
-        this.log,
-        this.limits.maxTurnChars,
-        this.world,
-        (room) => this.#forget(room),
-      );
+      room = this.#newRoom(roomName);
       this.rooms.set(roomName, room);
     }
     room.guests.add(guest);
     return room;
+  }
+
+  #newRoom(name: string): Room {
+    const { maxTurnChars } = this.limits;
+    const onIdle = (room: Room) => this.#forget(room);
+    return this.#shared === undefined
+      ? new Room(name, this.log, maxTurnChars, this.world, onIdle)
+      : new SharedRoom(name, this.#shared, maxTurnChars, this.world, onIdle);
   }
 
   leave(room: Room, guest: Member): void {
@@ -102,38 +119,86 @@ export class Lobby {
   #forget(room: Room): void {
     if (room.isIdle && this.rooms.get(room.name) === room) {
       this.rooms.delete(room.name);
+      room.close();
     }
   }
 
   /** A name for someone without an identity; give it back with `releaseName`. */
-  async claimName(): Promise<string> {
+  async claimName(holder: Holder): Promise<string> {
     for (let tries = 0;; tries++) {
       const name = this.#pickName(tries);
-      if (!await this.#isReserved(name)) return name;
-      this.#names.delete(foldName(name));
+      const folded = foldName(name);
+      if (await this.#isFree(name)) {
+        this.#claims.set(folded, holder);
+        return name;
+      }
+      this.#names.delete(folded);
     }
   }
 
   releaseName(name: string): void {
     const folded = foldName(name);
     this.#names.delete(folded);
+    this.#claims.delete(folded);
     // Numbered names do not come again; so at most every pair of words rests.
-    if (!isNumbered(name)) {
-      this.#resting.set(folded, this.world.now() + NAME_REST_MS);
-    }
+    const restMs = isNumbered(name) ? 0 : NAME_REST_MS;
+    if (restMs > 0) this.#resting.set(folded, this.world.now() + restMs);
+    this.#shared?.unclaim(name, restMs);
   }
 
   /**
    * The identity whose key this is. Whoever is here under it gives way.
    * Undefined if there is none; then `register` makes one.
    */
-  async reclaim(key: string, holder: Holder): Promise<Identity | undefined> {
+  async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
     const identity = await this.log.identify(key, this.world.now());
     if (identity === undefined) return undefined;
-    this.#holders.get(identity.id)?.giveWay();
-    this.#holders.set(identity.id, holder);
+    const { hold, passedBy } = await this.#hold(identity.id);
+    this.#holders.get(identity.id)?.holder.giveWay();
+    this.#holders.set(identity.id, { holder, hold });
     this.#names.add(foldName(identity.name));
-    return identity;
+    if (passedBy > hold) holder.giveWay();
+    return { ...identity, hold };
+  }
+
+  /** Tells the other servers that the identity is here from now on. */
+  async #hold(id: string): Promise<{ hold: number; passedBy: number }> {
+    if (this.#shared === undefined) return { hold: 0, passedBy: 0 };
+    const asked = this.#asked.get(id) ?? { count: 0, passedBy: 0 };
+    this.#asked.set(id, asked);
+    asked.count++;
+    try {
+      const hold = await this.#shared.hold(id);
+      return { hold, passedBy: asked.passedBy };
+    } finally {
+      asked.count--;
+      if (asked.count === 0) this.#asked.delete(id);
+    }
+  }
+
+  /** Somebody has come on another server with the key of this identity. */
+  giveWay(id: string, hold: number): void {
+    const held = this.#holders.get(id);
+    if (held !== undefined && held.hold < hold) held.holder.giveWay();
+    const asked = this.#asked.get(id);
+    if (asked !== undefined) asked.passedBy = Math.max(asked.passedBy, hold);
+  }
+
+  /** Claims again what is held here; who has lost it meanwhile gives way. */
+  async rejoin(): Promise<void> {
+    const shared = this.#shared;
+    if (shared === undefined) return;
+    const holds = [...this.#holders].map(([id, { hold }]) =>
+      [id, hold] as const
+    );
+    const claims = [...this.#claims].map(async ([name, holder]) => {
+      if (!await shared.claim(name)) holder.giveWay();
+    });
+    const [lost] = await Promise.all([
+      shared.lostHolds(new Map(holds)),
+      ...claims,
+    ]);
+    for (const id of lost) this.#holders.get(id)?.holder.giveWay();
   }
 
   /** Whether somebody has this key, here or not. */
@@ -141,25 +206,33 @@ export class Lobby {
     return await this.log.identify(key, this.world.now()) !== undefined;
   }
 
-  /** Who is here under the identity of this key. */
-  async present(key: string, nowMs: number): Promise<Holder | undefined> {
+  /** Who is here under the identity of this key, or on which other server. */
+  async present(
+    key: string,
+    nowMs: number,
+  ): Promise<{ holder?: Holder; node?: string }> {
     const identity = await this.log.identify(key, nowMs);
-    return identity && this.#holders.get(identity.id);
+    if (identity === undefined) return {};
+    const held = this.#holders.get(identity.id);
+    if (held !== undefined) return { holder: held.holder };
+    const node = await this.#shared?.nodeOf(identity.id);
+    return node === undefined ? {} : { node };
   }
 
   /** A new identity, called `wish` if that can be, else by a name made here. */
   async register(
     wish: string | undefined,
     holder: Holder,
-  ): Promise<Identity & { key: string }> {
+  ): Promise<Held & { key: string }> {
+    const hold = this.#shared === undefined ? 0 : 1;
     for (let tries = 0;; tries++) {
       const name = tries === 0 && wish !== undefined && this.#take(wish)
         ? wish
         : this.#pickName(tries);
       const identity = await this.#registerAs(name);
       if (identity === undefined) continue;
-      this.#holders.set(identity.id, holder);
-      return identity;
+      this.#holders.set(identity.id, { holder, hold });
+      return { ...identity, hold };
     }
   }
 
@@ -175,10 +248,15 @@ export class Lobby {
   }
 
   /** Takes a holder's identity out of use. Its name stays reserved for it. */
-  release(identity: Identity, holder: Holder): void {
-    if (this.#holders.get(identity.id) !== holder) return;
+  release(identity: Held, holder: Holder): void {
+    if (!this.#isHolder(identity, holder)) return;
     this.#holders.delete(identity.id);
     this.#names.delete(foldName(identity.name));
+    this.#shared?.letGo(identity.id, identity.hold);
+  }
+
+  #isHolder({ id }: Identity, holder: Holder): boolean {
+    return this.#holders.get(id)?.holder === holder;
   }
 
   /** Gives an identity another name. Throws a `NameError` if it cannot be. */
@@ -201,7 +279,7 @@ export class Lobby {
     }
     if (!isDone) throw taken;
     // Whoever left meanwhile holds neither name any more.
-    const isHere = this.#holders.get(identity.id) === holder;
+    const isHere = this.#isHolder(identity, holder);
     if (!isSame) this.#names.delete(isHere ? before : foldName(name));
     identity.name = name;
   }
@@ -227,9 +305,11 @@ export class Lobby {
     return name;
   }
 
-  async #isReserved(name: string): Promise<boolean> {
+  async #isFree(name: string): Promise<boolean> {
     try {
-      return await this.log.isReserved(name);
+      return this.#shared === undefined
+        ? !await this.log.isReserved(name)
+        : await this.#shared.claim(name);
     } catch (error) {
       this.#names.delete(foldName(name));
       throw error;

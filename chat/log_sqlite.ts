@@ -7,6 +7,7 @@ import { encodeMessage } from "./protocol.ts";
 import {
   cut,
   type Draft,
+  eventsOf,
   foldName,
   FORGET_AFTER_MS,
   hashSecret,
@@ -23,6 +24,7 @@ import {
   Recent,
   splitKey,
   type Stored,
+  type TurnRow,
 } from "./log.ts";
 
 const SCHEMA_VERSION = 1;
@@ -74,11 +76,6 @@ interface RoomRow {
   seq: number;
   /** The newest `seq` that was deleted. */
   floor: number;
-}
-
-interface TurnRow {
-  last_seq: number;
-  events: string;
 }
 
 export class SqliteLog implements Log {
@@ -283,9 +280,10 @@ export class SqliteLog implements Log {
     this.#run("UPDATE room SET floor = ? WHERE id = ?", last, room.id);
   }
 
-  after(roomName: string, seq: number, limit: ReadLimit) {
+  after(roomName: string, seq: number, limit: ReadLimit, epoch?: string) {
     return this.#attempt(() => {
       const room = this.#room(roomName);
+      if (epoch !== undefined && epoch !== room.epoch) return undefined;
       if (seq < this.#floor(room) || seq > room.seq) return undefined;
       const rows = this.#iterate(
         "SELECT last_seq, events FROM turn WHERE room = ? AND last_seq > ? " +
@@ -305,9 +303,12 @@ export class SqliteLog implements Log {
     });
   }
 
-  before(roomName: string, seq: number, limit: ReadLimit) {
+  before(roomName: string, seq: number, limit: ReadLimit, epoch?: string) {
     return this.#attempt(() => {
       const room = this.#room(roomName);
+      if (epoch !== undefined && epoch !== room.epoch) {
+        return { events: [], more: false };
+      }
       const floor = this.#floor(room);
       // The turn that holds `seq` ends at or above it, so begin there.
       const rows = this.#iterate(
@@ -558,13 +559,3 @@ const reasons: Record<string, string> = {
     "program write to it?",
   "malformed": "is damaged: move it away or choose another --data",
 };
-
-/** The events of a turn whose `seq` is above `after` and below `below`. */
-function eventsOf(row: TurnRow, after: number, below: number): string[] {
-  const events = row.events.split("\n");
-  const first = row.last_seq - events.length + 1;
-  return events.slice(
-    Math.max(0, after + 1 - first),
-    Math.max(0, below - first),
-  );
-}

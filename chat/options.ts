@@ -19,7 +19,11 @@ export interface Options {
   base: string;
   /** IP addresses and CIDR blocks. */
   trustProxy: string[];
+  /** A file, `:memory:`, or the address of a Redis. */
   data: string;
+  /** Certificates to trust besides those of the system. */
+  redisCa: string;
+  lease: number;
   keep: number;
   rate: number;
   burst: number;
@@ -100,7 +104,20 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   data: {
     default: "partyline.db",
     value: "FILE",
-    help: "where history lives; or :memory:",
+    help: "where history lives; :memory:, redis://…",
+    read: readData,
+  },
+  redisCa: {
+    default: "",
+    value: "FILE",
+    help: "who certifies a rediss:// server, in PEM form",
+  },
+  lease: {
+    default: 15,
+    value: "SECONDS",
+    help: "until others on one Redis take a server for dead",
+    min: 2,
+    max: 3_600,
   },
   keep: {
     default: 10_000,
@@ -237,7 +254,10 @@ export function parseOptions(
     }
     if (token.kind === "option-terminator") continue;
     if (token.name === "help" || token.name === "version") return token.name;
-    const key = keys.find((key) => flagName(key) === token.name);
+    // Where the log is, or how it is written: both were called so.
+    const isLogAddress = token.name === "log" && isRedis(token.value ?? "");
+    const name = isLogAddress ? "data" : token.name;
+    const key = keys.find((key) => flagName(key) === name);
     if (key === undefined) {
       throw new OptionError(`unknown option ${token.rawName}`);
     }
@@ -282,6 +302,24 @@ function read(key: keyof Options, text: string, source: string): unknown {
     return text.split(",").map((item) => readText(item.trim(), source));
   }
   return readText(text, source);
+}
+
+/** Whether history lives in a Redis, which other servers may share. */
+export function isRedis(data: string): boolean {
+  return /^rediss?:/.test(data);
+}
+
+/** A password may be in it, so the error does not repeat it. */
+function readData(text: string, source: string): string {
+  if (!isRedis(text)) return text;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url?.hostname && /^\/?\d*$/.test(url.pathname) && !url.search) {
+    return text;
+  }
+  throw new OptionError(
+    `${source} takes redis://HOST:PORT or rediss://USER:PASSWORD@HOST:PORT, ` +
+      "with /NUMBER for another database",
+  );
 }
 
 /** An origin as browsers write it (RFC 6454 section 6.2), or `*`, or `null`. */

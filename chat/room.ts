@@ -3,7 +3,14 @@
 // Invariant: the log decides the order, once a turn; every member is given the
 // same turns in that order, and none before it is stored.
 import { setImmediate } from "node:timers";
-import type { Draft, Head, Log, ReadLimit, Stored } from "./log.ts";
+import {
+  type Draft,
+  type Head,
+  type Log,
+  LogError,
+  type ReadLimit,
+  type Stored,
+} from "./log.ts";
 import {
   encode,
   encodeDraft,
@@ -12,11 +19,13 @@ import {
   MAX_HISTORY,
   type ServerEvent,
 } from "./protocol.ts";
-import type { World } from "./world.ts";
+import { noteLog, type World } from "./world.ts";
 
 /** Someone in a room, however connected. No method may throw or wait. */
 export interface Member {
   readonly name: string;
+  /** Which in the row of those who had its identity; 0 without one. */
+  readonly hold?: number;
   /** Takes one turn. A member that cannot keep up leaves the room. */
   deliver(turn: Turn): void;
   /** Takes the event of a message that it sent again, with its `seq`. */
@@ -32,6 +41,8 @@ export interface Member {
   ): void;
   /** Hears that the room's history was lost and begins anew. */
   restart(): void;
+  /** Hears that the room does not know what came after its last turn. */
+  lag?(): void;
 }
 
 /** Someone at a room's drawing board. */
@@ -49,7 +60,7 @@ export const PRESENCE_PAUSE_MS = 250;
 /** After a log failed, when a client may try again. */
 export const LOG_RETRY_MS = 2_000;
 
-interface Said {
+export interface Said {
   author: Member;
   draft: Draft;
 }
@@ -59,7 +70,13 @@ type Presence = Extract<
   { type: "join" | "leave" | "rename" | "typing" }
 >;
 
-interface Encoded {
+/** What a member did, and its `hold` then. */
+export interface Announced {
+  event: Presence;
+  hold: number;
+}
+
+export interface Encoded {
   text: string;
   /** 0 for what is not a message. */
   seq: number;
@@ -112,7 +129,7 @@ export class Room {
   readonly drawers = new Set<Drawer>();
   /** What was delivered last; `epoch` is "" until `open` or the first turn. */
   head: Head = { epoch: "", seq: 0 };
-  #queue: (Said | Presence)[] = [];
+  #queue: (Said | Announced)[] = [];
   #saidCount = 0;
   /** Whose typing waits for a turn; once is enough. */
   readonly #typists = new Set<Member>();
@@ -123,11 +140,21 @@ export class Room {
   /** `onIdle` is called when nothing waits any more. */
   constructor(
     readonly name: string,
-    private readonly log: Log,
-    private readonly maxTurnChars: number,
-    private readonly world: World,
+    protected readonly log: Log,
+    protected readonly maxTurnChars: number,
+    protected readonly world: World,
     private readonly onIdle: (room: Room) => void,
   ) {}
+
+  /** How many are in the room. */
+  get count(): number {
+    return this.members.size;
+  }
+
+  /** Who is in the room. */
+  *names(): Iterable<string> {
+    for (const { name } of this.members) yield name;
+  }
 
   /** Finds out where the history stands. Rejects as the log does. */
   async open(): Promise<void> {
@@ -137,14 +164,19 @@ export class Room {
     if (this.head.epoch === "") this.head = head;
   }
 
+  /** It is not used any more. */
+  close(): void {}
+
   /** The events after `seq`, at most a turn's worth; as `Log.after`. */
   after(seq: number): Promise<string[] | undefined> {
-    return this.log.after(this.name, seq, this.#limit(MAX_HISTORY));
+    const limit = this.#limit(MAX_HISTORY);
+    return this.log.after(this.name, seq, limit, this.head.epoch);
   }
 
   /** The newest events below `seq`, at most `count`; as `Log.before`. */
   before(seq: number, count: number) {
-    return this.log.before(this.name, seq, this.#limit(count));
+    const limit = this.#limit(count);
+    return this.log.before(this.name, seq, limit, this.head.epoch);
   }
 
   #limit(count: number): ReadLimit {
@@ -159,9 +191,9 @@ export class Room {
 
   join(member: Member): void {
     this.members.add(member);
-    this.announce({
+    this.#announce(member, {
       type: "join",
-      at: this.#time(),
+      at: this.time(),
       sender: member.name,
       count: this.members.size,
     });
@@ -172,9 +204,9 @@ export class Room {
     this.guests.delete(member);
     this.#typists.delete(member);
     if (this.members.delete(member)) {
-      this.announce({
+      this.#announce(member, {
         type: "leave",
-        at: this.#time(),
+        at: this.time(),
         sender: member.name,
         message: "Client disconnected",
         count: this.members.size,
@@ -183,16 +215,27 @@ export class Room {
     if (this.guests.size > 0) return;
     clearTimeout(this.#presenceTimer);
     this.#presenceTimer = undefined;
-    // Nobody is left to hear of anything but what is to be stored.
-    this.#queue = this.#queue.filter(isSaid);
     this.#typists.clear();
+    // Nobody is left to hear of anything but what is to be stored.
+    if (!this.hasAudience) this.#queue = this.#queue.filter(isSaid);
+    else if (this.#queue.length > 0) this.#startTurn();
+  }
+
+  /** Whether there is anyone to hear of those who come and go. */
+  protected get hasAudience(): boolean {
+    return this.members.size > 0;
+  }
+
+  /** Shows what somebody drew to the others who draw here. */
+  draw(frame: ArrayBuffer, by?: Drawer): void {
+    for (const drawer of this.drawers) if (drawer !== by) drawer.show(frame);
   }
 
   /** Tells the room that `member`, until now called `before`, has its name. */
   rename(member: Member, before: string): void {
-    this.announce({
+    this.#announce(member, {
       type: "rename",
-      at: this.#time(),
+      at: this.time(),
       sender: before,
       name: member.name,
     });
@@ -201,7 +244,8 @@ export class Room {
   typing(member: Member): void {
     if (this.#typists.has(member)) return;
     this.#typists.add(member);
-    this.announce({ type: "typing", at: this.#time(), sender: member.name });
+    const { name } = member;
+    this.#announce(member, { type: "typing", at: this.time(), sender: name });
   }
 
   /** Queues a message for the next turn; false if too many wait already. */
@@ -213,7 +257,7 @@ export class Room {
   ): boolean {
     if (this.#saidCount >= MAX_QUEUED) return false;
     this.#saidCount++;
-    const said = { at: this.#time(), sender: author.name, message };
+    const said = { at: this.time(), sender: author.name, message };
     // Encoded now: the name may be another one when the turn comes.
     const draft = identity === undefined || id === undefined
       ? { text: encodeDraft(said) }
@@ -228,10 +272,10 @@ export class Room {
    * for the next message or the end of the pause, so that a storm of joins is
    * a few frames.
    */
-  announce(event: Presence): void {
+  #announce({ hold = 0 }: Member, event: Presence): void {
     const isFull = this.#queue.length - this.#saidCount >= MAX_QUEUED;
-    if (this.members.size === 0 || isFull) return;
-    this.#queue.push(event);
+    if (!this.hasAudience || isFull) return;
+    this.#queue.push({ event, hold });
     if (this.#presenceTimer === undefined) this.#pausePresence();
   }
 
@@ -255,9 +299,7 @@ export class Room {
   async #turn(): Promise<void> {
     const beganMs = performance.now();
     try {
-      const batch = this.#takeBatch();
-      const stored = await this.#store(batch.filter(isSaid));
-      this.#deliver(batch, stored);
+      await this.commit(this.#takeBatch());
     } finally {
       const { turns } = this.world.metrics;
       turns.observe((performance.now() - beganMs) / 1000);
@@ -273,7 +315,7 @@ export class Room {
    * Takes as much as one turn may carry. A turn is far smaller than the send
    * limit, or it would itself look like a slow client.
    */
-  #takeBatch(): (Said | Presence)[] {
+  #takeBatch(): (Said | Announced)[] {
     let chars = 0;
     let count = 0;
     for (const entry of this.#queue) {
@@ -287,81 +329,67 @@ export class Room {
     return batch;
   }
 
-  /**
-   * Stores all or nothing, and returns what became of each. What could not be
-   * stored is told to its authors.
-   */
+  /** Stores what was said and gives all of it to the members. */
+  protected async commit(batch: (Said | Announced)[]): Promise<void> {
+    const said = batch.filter(isSaid);
+    const stored = said.length === 0 ? [] : await this.#store(said);
+    const results = said.map((entry, i) => settle(entry, stored[i]));
+    const events = batch.map((entry) =>
+      isSaid(entry) ? results.shift() : encodePresence(entry.event)
+    );
+    this.deliver(events.filter((event) => event !== undefined));
+  }
+
+  /** Stores all or nothing. */
   async #store(said: Said[]): Promise<readonly Stored[]> {
-    if (said.length === 0) return [];
-    const drafts = said.map(({ draft }) => draft);
     try {
       const { epoch, stored } = await this.log.append(
         this.name,
-        drafts,
+        said.map(({ draft }) => draft),
         this.world.now(),
       );
-      this.#noteLog(true);
-      if (this.head.epoch !== epoch) this.#restart(epoch);
+      noteLog(this.world);
+      if (this.head.epoch !== epoch) this.restart({ epoch, seq: 0 });
       return stored;
     } catch (error) {
-      this.#noteLog(false, error);
-      const message =
-        "The server cannot store messages now: this one was not sent.";
-      for (const { author, draft } of said) {
-        author.refuse("log_unavailable", message, draft.id, LOG_RETRY_MS);
-      }
+      this.refuseAll(said, error);
       return [];
     }
   }
 
-  /** Tells the operator when the log fails and when it works again. */
-  #noteLog(isWritable: boolean, error?: unknown): void {
-    const { metrics, logger } = this.world;
-    if (metrics.isLogWritable === isWritable) return;
-    metrics.isLogWritable = isWritable;
-    if (isWritable) logger.log("info", "log", "Messages are stored again.");
-    else logger.log("error", "log", `Nothing can be stored: ${error}`);
+  /** Tells the authors that what they said could not be stored. */
+  protected refuseAll(said: Said[], error: unknown): void {
+    noteLog(this.world, error);
+    const message = error instanceof LogError && error.mayBeStored
+      ? "The server cannot tell now whether this message was stored."
+      : "The server cannot store messages now: this one was not sent.";
+    for (const { author, draft } of said) {
+      author.refuse("log_unavailable", message, draft.id, LOG_RETRY_MS);
+    }
   }
 
-  #restart(epoch: string): void {
+  /** The history was lost; the room goes on after `head`. */
+  protected restart(head: Head): void {
     const wasKnown = this.head.epoch !== "";
-    this.head = { epoch, seq: 0 };
+    this.head = head;
     if (wasKnown) { for (const member of this.members) member.restart(); }
   }
 
-  /** `stored` has one entry for each message of the batch, or none at all. */
-  #deliver(batch: (Said | Presence)[], stored: readonly Stored[]): void {
-    const events: Encoded[] = [];
-    let at = 0;
-    for (const entry of batch) {
-      if (!isSaid(entry)) {
-        const isPlain = entry.type === "leave";
-        events.push({ text: encode(entry), seq: 0, isPlain });
-        continue;
-      }
-      const result = stored[at++];
-      if (result === undefined) continue;
-      const { event, seq, isRepeat } = result;
-      entry.author.stored?.(event, entry.draft.id);
-      if (isRepeat) {
-        entry.author.acknowledge(event, seq);
-        continue;
-      }
-      this.head.seq = seq;
-      events.push({ text: event, seq, isPlain: true });
-    }
+  /** Gives a turn to all members here. */
+  protected deliver(events: readonly Encoded[]): void {
     if (events.length === 0) return;
     const turn = new Turn(events);
     const { messages, deliveries } = this.world.metrics;
     if (turn.firstSeq !== undefined && turn.lastSeq !== undefined) {
       messages.add(turn.lastSeq - turn.firstSeq + 1);
+      this.head.seq = turn.lastSeq;
     }
     deliveries.add(this.members.size);
     for (const member of this.members) member.deliver(turn);
   }
 
   /** Now, as ISO 8601; written once for all that comes in a millisecond. */
-  #time(): string {
+  protected time(): string {
     const atMs = this.world.now();
     if (this.#lastTime.atMs !== atMs) {
       this.#lastTime = { atMs, text: new Date(atMs).toISOString() };
@@ -373,6 +401,22 @@ export class Room {
 /** About what an event takes that is not a message. */
 const PRESENCE_CHARS = 150;
 
-function isSaid(entry: Said | Presence): entry is Said {
+export function isSaid(entry: Said | Announced): entry is Said {
   return "author" in entry;
+}
+
+function encodePresence(event: Presence): Encoded {
+  return { text: encode(event), seq: 0, isPlain: event.type === "leave" };
+}
+
+/** Tells the author what became of its message; the event, if that is new. */
+export function settle(
+  { author, draft }: Said,
+  stored: Stored | undefined,
+): Encoded | undefined {
+  if (stored === undefined) return undefined;
+  const { event, seq, isRepeat } = stored;
+  author.stored?.(event, draft.id);
+  if (!isRepeat) return { text: event, seq, isPlain: true };
+  author.acknowledge(event, seq);
 }

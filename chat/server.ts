@@ -17,6 +17,7 @@ import { openSocket, readSubprotocol } from "./handshake.ts";
 import { type Opening, PLAIN, readAnswer, readRequest } from "./opening.ts";
 import type { Options } from "./options.ts";
 import type { Log } from "./log.ts";
+import { isShared } from "./log_shared.ts";
 import { Listener } from "./listener.ts";
 import { Lobby } from "./lobby.ts";
 import { Overload } from "./overload.ts";
@@ -114,7 +115,20 @@ export function serve(
     ? undefined
     : new Invitation(options.invite, world.now);
   const trusted = new Networks(options.trustProxy);
-  const transports = new Transports({ lobby, checkSpace, keep: keepByHttp });
+  const shared = isShared(log) ? log : undefined;
+  const transports = new Transports({
+    lobby,
+    checkSpace,
+    keep: keepByHttp,
+    surroundings,
+    ask: (...asked) => shared?.ask(...asked) ?? Promise.reject(),
+  });
+  shared?.join({
+    giveWay: (identity, hold) => lobby.giveWay(identity, hold),
+    // What fails here is done again when the log is back.
+    rejoin: () => void lobby.rejoin().catch(() => {}),
+    answer: (question) => transports.answer(question),
+  });
   const xray = new XRay(options, lobby, () => connections.keys(), world);
   let isDraining = false;
 
@@ -233,7 +247,7 @@ export function serve(
     const code = presentedCode(headers, url);
     const refused = await invitation?.check(code, nameOf(peer));
     if (refused !== undefined) throw refused;
-    const at = { lobby, roomName, limits: options, overload, world, client };
+    const at = surroundings(roomName, client);
     switch (path) {
       case "/ws":
         return upgrade(request, at);
@@ -244,6 +258,10 @@ export function serve(
           ? transports.poll(request, url, at)
           : transports.post(request, url, at);
     }
+  }
+
+  function surroundings(roomName: string, client: string): Surroundings {
+    return { lobby, roomName, limits: options, overload, world, client };
   }
 
   /**

@@ -38,6 +38,7 @@ const EVICTIONS = {
   history_moved: [CloseCode.tryAgainLater, "history moved on"],
   late_hello: [CloseCode.protocolError, "no hello in time"],
   log_unavailable: [CloseCode.tryAgainLater, "the log cannot be used"],
+  name_lost: [CloseCode.tryAgainLater, "the name was lost"],
   no_hello: [CloseCode.protocolError, "say hello first"],
   not_json: [CloseCode.protocolError, "send JSON objects"],
   server_fault: [CloseCode.serverFault, "server fault"],
@@ -118,7 +119,8 @@ export abstract class Session implements Member {
 
   /** The line is ready. */
   opened(): void {
-    this.guard(() => this.#enter());
+    // It may have been dismissed while the handshake was under way.
+    if (!this.#hasEnded) this.guard(() => this.#enter());
   }
 
   /** A frame came: text, or what is not accepted. */
@@ -176,7 +178,9 @@ export abstract class Session implements Member {
     const [code, reason] = FAREWELLS[why];
     const seconds = Math.ceil(retryAfterMs / 1000);
     const hint = `${reason}; come back in ${seconds} s`;
-    if (!this.#hasEnded) this.foretell(why, hint, retryAfterMs);
+    if (this.hasOpened && !this.#hasEnded) {
+      this.foretell(why, hint, retryAfterMs);
+    }
     this.close(code, hint);
   }
 

@@ -12,11 +12,27 @@ export class PlainSession extends Session {
   #early: string[] = [];
 
   protected async open(room: Room): Promise<void> {
-    const name = await this.at.lobby.claimName();
+    const name = await this.#prepare(room);
+    if (name === undefined) return this.evict("log_unavailable");
     if (this.hasEnded) return this.at.lobby.releaseName(name);
     this.name = name;
     room.join(this);
     for (const text of this.#early.splice(0)) this.say(text);
+  }
+
+  /** A name, once the room is open; undefined if the log cannot be used. */
+  async #prepare(room: Room): Promise<string | undefined> {
+    try {
+      await room.open();
+      return await this.at.lobby.claimName(this);
+    } catch (error) {
+      this.at.world.logger.fault("A client could not be let in.", error);
+    }
+  }
+
+  /** Its name is somebody else's: this server was cut off for too long. */
+  giveWay(): void {
+    this.evict("name_lost");
   }
 
   protected read(text: string): void {

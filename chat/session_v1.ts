@@ -2,8 +2,7 @@
 // Never shows a message before all those that came before it.
 // Invariant: `#position` is the newest message the client was sent; a live
 // message is passed on only when it is the next one.
-import { NameError } from "./lobby.ts";
-import type { Identity } from "./log.ts";
+import { type Held, NameError } from "./lobby.ts";
 import {
   CloseCode,
   DEFAULT_HISTORY,
@@ -38,7 +37,7 @@ const CATCH_UP_PAUSE_MS = 20;
 /** How long a client that catches up may read nothing at all. */
 const CATCH_UP_TIMEOUT_MS = 30_000;
 
-const LOG_FAILED = "The server's log cannot be used now. Try again.";
+export const LOG_FAILED = "The server's log cannot be used now. Try again.";
 
 type State = "silent" | "joining" | "catching up" | "live";
 
@@ -55,7 +54,7 @@ export type Answer =
 
 export class V1Session extends Session {
   #state: State = "silent";
-  #identity: Identity | undefined;
+  #identity: Held | undefined;
   #key = "";
   #name = "";
   #position = 0;
@@ -78,6 +77,10 @@ export class V1Session extends Session {
   /** As the room knows it: the lobby may have a newer one for a moment. */
   get name(): string {
     return this.#name;
+  }
+
+  get hold(): number {
+    return this.#identity?.hold ?? 0;
   }
 
   /** Resolves when it is in the room, or has ended. */
@@ -152,6 +155,10 @@ export class V1Session extends Session {
 
   restart(): void {
     this.evict("history_lost");
+  }
+
+  lag(): void {
+    this.evict("history_moved");
   }
 
   /** Nothing happens before the client says hello. */
@@ -250,7 +257,8 @@ export class V1Session extends Session {
       this.#state = "catching up";
       room.join(this);
       this.#joined.resolve();
-      const seq = recovered ? room.head.seq : position;
+      // The room may still have to hear what another server has told.
+      const seq = recovered ? Math.max(room.head.seq, position) : position;
       const welcome = this.#welcome(room, seq, key, recovered);
       this.#pass([encode(welcome), ...events]);
       if (isNew) this.#tellOfWish(hello.name, identity);
@@ -278,7 +286,7 @@ export class V1Session extends Session {
   }
 
   /** Says why a new identity did not get the name it wished for. */
-  #tellOfWish(wish: string | undefined, { name }: Identity): void {
+  #tellOfWish(wish: string | undefined, { name }: Held): void {
     if (wish === undefined || wish === name) return;
     const problem = nameProblem(wish);
     if (problem !== undefined) this.complain("name_invalid", problem);
@@ -310,7 +318,7 @@ export class V1Session extends Session {
   ): WelcomeEvent {
     const { maxMessage, maxFrame, rate, burst } = this.at.limits;
     const members = [this.name];
-    for (const { name } of room.members) {
+    for (const name of room.names()) {
       if (members.length >= MAX_LISTED_MEMBERS) break;
       if (name !== this.name) members.push(name);
     }
@@ -323,7 +331,7 @@ export class V1Session extends Session {
       seq,
       recovered,
       members,
-      count: room.members.size,
+      count: room.count,
       limits: { message: maxMessage, frame: maxFrame, rate, burst },
     };
   }

@@ -1,9 +1,10 @@
 // Owns what a request to /events and /messages means: it becomes a session of
-// the full dialect on another line, or speaks for one. Never decides who may
-// come in.
+// the full dialect on another line, or speaks for one, here or on another
+// server. Never decides who may come in.
 // Invariant: whoever is here by HTTP is a member like any other, with the same
 // limits; a request that fails is answered with a sentence.
 import type { Lobby } from "./lobby.ts";
+import { LogError } from "./log.ts";
 import { LastWords, Mailbox } from "./poll.ts";
 import {
   type ErrorCode,
@@ -15,9 +16,10 @@ import {
   readSince,
   type Request as Asked,
 } from "./protocol.ts";
-import { Refusal, retryAfter } from "./refusal.ts";
+import { Refusal, refuse, retryAfter } from "./refusal.ts";
+import { LOG_RETRY_MS } from "./room.ts";
 import type { Line, Session, Surroundings } from "./session.ts";
-import { type Answer, V1Session } from "./session_v1.ts";
+import { type Answer, LOG_FAILED, V1Session } from "./session_v1.ts";
 import { EVENT_STREAM_HEADERS, EventStream } from "./sse.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
@@ -34,10 +36,33 @@ const HAS_ENDED = "This line has ended: open /events or /messages anew.";
 
 export interface Host {
   lobby: Lobby;
+  /** Has another server do what a request asks; at most within `waitMs`. */
+  ask(node: string, question: string, waitMs: number): Promise<string>;
+  surroundings(roomName: string, client: string): Surroundings;
   /** Throws if one more cannot come in. */
   checkSpace(roomName: string): void;
   /** Counts a session as a connection until it is gone. */
   keep(session: Session, isGone: Promise<void>, request: Request): void;
+}
+
+/** A request to /messages, as one server passes it on to another. */
+interface PassedOn {
+  method: string;
+  search: string;
+  headers: Record<string, string>;
+  body: string;
+  roomName: string;
+  client: string;
+}
+
+/** How long another server may take, beside what the request may wait. */
+const PASSED_ON_TIMEOUT_MS = 10_000;
+
+/** Somebody is on another server with the key of a request. */
+class Elsewhere extends Error {
+  constructor(readonly node: string) {
+    super();
+  }
 }
 
 interface Opened<L extends Line> {
@@ -50,6 +75,8 @@ export class Transports {
   readonly #lastWords = new LastWords();
   /** What clients call their lines. */
   readonly #lineNames = new WeakMap<V1Session, string>();
+  /** Who is about to be here, by key. */
+  readonly #coming = new Map<string, V1Session>();
 
   constructor(private readonly host: Host) {}
 
@@ -71,7 +98,17 @@ export class Transports {
    * what is new since then, at once or when there is something. A client that
    * names its `line` is told, with the next request, why that ended.
    */
-  async poll(
+  poll(request: Request, url: URL, at: Surroundings): Promise<Response> {
+    return this.#orElsewhere(
+      request,
+      url,
+      "",
+      at,
+      this.#poll(request, url, at),
+    );
+  }
+
+  async #poll(
     request: Request,
     url: URL,
     at: Surroundings,
@@ -109,6 +146,16 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const text = await readBody(request, at.limits.maxFrame);
+    const answer = this.#post(request, url, text, at);
+    return await this.#orElsewhere(request, url, text, at, answer);
+  }
+
+  async #post(
+    request: Request,
+    url: URL,
+    text: string,
+    at: Surroundings,
+  ): Promise<Response> {
     const asked = readAsked(request.headers, text);
     const key = readKey(request.headers, url);
     let session = await this.#present(key, readLine(url), at);
@@ -129,6 +176,58 @@ export class Transports {
     return tell(await session.post(asked.message, asked.id), session);
   }
 
+  /** The answer, or that of the server where it has to be asked for. */
+  async #orElsewhere(
+    { method, headers }: Request,
+    { search }: URL,
+    body: string,
+    { roomName, client }: Surroundings,
+    answer: Promise<Response>,
+  ): Promise<Response> {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!(error instanceof Elsewhere)) throw error;
+      const passedOn: PassedOn = {
+        method,
+        search,
+        headers: Object.fromEntries(headers),
+        body,
+        roomName,
+        client,
+      };
+      const { node } = error;
+      const waitMs = PASSED_ON_TIMEOUT_MS +
+        (method === "GET" ? MAX_WAIT_SECONDS * 1000 : 0);
+      const question = JSON.stringify(passedOn);
+      const told = JSON.parse(
+        await orUnavailable(this.host.ask(node, question, waitMs)),
+      );
+      return new Response(told.body, told);
+    }
+  }
+
+  /** Answers a request that another server passed on, once. */
+  async answer(text: string): Promise<string> {
+    const asked: PassedOn = JSON.parse(text);
+    const at = this.host.surroundings(asked.roomName, asked.client);
+    const url = new URL(`http://localhost/messages${asked.search}`);
+    const { method, headers, body } = asked;
+    const request = new Request(url, { method, headers });
+    const response =
+      await (method === "GET"
+        ? this.#poll(request, url, at)
+        : this.#post(request, url, body, at)).catch((error) => {
+          if (!(error instanceof Elsewhere)) return refuse(error);
+          return new Refusal(409, TAKEN_OVER).response;
+        });
+    return JSON.stringify({
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      body: await response.text(),
+    });
+  }
+
   /**
    * Who is here with this key. A request that names its line is for that one
    * alone: it may come when its sender has long gone on with another, and must
@@ -139,10 +238,9 @@ export class Transports {
     lineName: string | undefined,
     at: Surroundings,
   ): Promise<V1Session | undefined> {
-    const holder = key === undefined
+    const session = key === undefined
       ? undefined
-      : await this.host.lobby.present(key, at.world.now());
-    const session = holder instanceof V1Session ? holder : undefined;
+      : await this.#holder(key, at.world.now());
     if (lineName === undefined) return session;
     const name = session && this.#lineNames.get(session);
     if (session !== undefined && name === lineName) return session;
@@ -150,6 +248,16 @@ export class Transports {
     const isOther = session !== undefined &&
       (name !== undefined || !this.#mailboxes.has(session));
     throw isOther ? new Refusal(409, TAKEN_OVER) : new Refusal(410, HAS_ENDED);
+  }
+
+  async #holder(key: string, nowMs: number): Promise<V1Session | undefined> {
+    // Where the log is far away, saying hello takes a while.
+    await this.#coming.get(key)?.joined;
+    const { holder, node } = await orUnavailable(
+      this.host.lobby.present(key, nowMs),
+    );
+    if (node !== undefined) throw new Elsewhere(node);
+    return holder instanceof V1Session ? holder : undefined;
   }
 
   /** The mailbox of someone who polls, if it can go on where that one is. */
@@ -212,7 +320,25 @@ export class Transports {
     this.host.keep(session, isGone, request);
     session.opened();
     session.received(JSON.stringify(hello));
+    if (hello.key !== undefined) this.#noteComing(hello.key, session);
     return { session, line };
+  }
+
+  #noteComing(key: string, session: V1Session): void {
+    this.#coming.set(key, session);
+    session.joined.then(() => {
+      if (this.#coming.get(key) === session) this.#coming.delete(key);
+    });
+  }
+}
+
+/** What the log tells; if it cannot be asked, that is a refusal. */
+async function orUnavailable<T>(told: Promise<T>): Promise<T> {
+  try {
+    return await told;
+  } catch (error) {
+    if (!(error instanceof LogError)) throw error;
+    throw new Refusal(503, LOG_FAILED, retryAfter(LOG_RETRY_MS));
   }
 }
 

@@ -1,5 +1,5 @@
 // Owns the shape of what a server is given from outside, so that a test can
-// bring its own. Never holds anything itself.
+// bring its own, and what is noted there. Never holds anything itself.
 // Invariant: clock, chance and memory are read through here and nowhere else.
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
@@ -13,4 +13,16 @@ export interface World {
   memory: () => Pick<Deno.MemoryUsage, "rss" | "heapUsed">;
   logger: Logger;
   metrics: Metrics;
+}
+
+/** Tells the operator, once, that the log fails, or that it works again. */
+export function noteLog(
+  { metrics, logger }: Pick<World, "metrics" | "logger">,
+  trouble?: unknown,
+): void {
+  const isWritable = trouble === undefined;
+  if (metrics.isLogWritable === isWritable) return;
+  metrics.isLogWritable = isWritable;
+  if (isWritable) logger.log("info", "log", "Messages are stored again.");
+  else logger.log("error", "log", `Nothing can be stored: ${trouble}`);
 }

@@ -3,9 +3,10 @@
 // Invariant: all that is opened here is disposable, so a test leaks nothing.
 import { type Assets, loadAssets } from "../chat/assets.ts";
 import type { Certificate } from "../chat/certificate.ts";
-import { MemoryLog } from "../chat/log.ts";
+import { type Log, MemoryLog } from "../chat/log.ts";
+import { RedisLog } from "../chat/log_redis.ts";
 import { SqliteLog } from "../chat/log_sqlite.ts";
-import { defaultOptions, type Options } from "../chat/options.ts";
+import { defaultOptions, isRedis, type Options } from "../chat/options.ts";
 import {
   type Hello,
   type Request,
@@ -15,7 +16,7 @@ import {
 import { Logger } from "../chat/logger.ts";
 import { Metrics } from "../chat/metrics.ts";
 import { serve, type Server } from "../chat/server.ts";
-import type { World } from "../chat/world.ts";
+import { noteLog, type World } from "../chat/world.ts";
 
 export const STATIC = new URL("../static", import.meta.url).pathname;
 
@@ -84,10 +85,9 @@ export async function startServer(
 ): Promise<TestServer> {
   assets ??= await loadAssets(STATIC);
   const options = defaultOptions({ port: 0, data: ":memory:", ...changes });
-  const log = options.data === ":memory:"
-    ? new MemoryLog(options.keep)
-    : new SqliteLog(options.data, options.keep, 0);
-  const server = serve(options, assets, log, newWorld(world), certificate);
+  const outside = newWorld(world);
+  const log = await openLog(options, outside);
+  const server = serve(options, assets, log, outside, certificate);
   const { port } = server.address;
   return {
     ...server,
@@ -96,9 +96,24 @@ export async function startServer(
     ws: `ws${certificate ? "s" : ""}://127.0.0.1:${port}/ws`,
     async [Symbol.asyncDispose]() {
       await server.drain(2_000);
-      log.close();
+      await log.close();
     },
   };
+}
+
+function openLog(
+  { data, keep, redisCa, lease }: Options,
+  world: World,
+): Log | Promise<Log> {
+  if (data === ":memory:") return new MemoryLog(keep);
+  if (!isRedis(data)) return new SqliteLog(data, keep, 0);
+  return RedisLog.open(
+    { url: data, ca: redisCa, keep, leaseMs: lease * 1000 },
+    {
+      random: world.random,
+      told: (trouble) => noteLog(world, trouble),
+    },
+  );
 }
 
 // deno-lint-ignore no-explicit-any -- what comes off the wire is unchecked

@@ -74,7 +74,7 @@ Deno.test("10,000 clients have 10,000 names", async () => {
   const lobby = lobbyOf();
   const names = new Set<string>();
   for (let i = 0; i < 5_000; i++) {
-    names.add(await lobby.claimName());
+    names.add(await lobby.claimName(new Holder()));
     names.add((await lobby.register(undefined, new Holder())).name);
   }
   assertEquals(names.size, 10_000);
@@ -84,14 +84,14 @@ Deno.test("a name rests for a minute after its holder has gone", async () => {
   let nowMs = 0;
   // Random draws that always make the same pair show what is remembered.
   const lobby = lobbyOf({ now: () => nowMs, random: () => 0 });
-  const name = await lobby.claimName();
+  const name = await lobby.claimName(new Holder());
   lobby.releaseName(name);
   nowMs = NAME_REST_MS - 1;
-  const other = await lobby.claimName();
+  const other = await lobby.claimName(new Holder());
   assert(other !== name);
   lobby.releaseName(other);
   nowMs = NAME_REST_MS;
-  assertEquals(await lobby.claimName(), name);
+  assertEquals(await lobby.claimName(new Holder()), name);
 });
 
 Deno.test("when the friendly names are reserved by absent people, numbers are added", async () => {
@@ -102,7 +102,7 @@ Deno.test("when the friendly names are reserved by absent people, numbers are ad
   lobby.release(identity, absent);
   const names = new Set<string>();
   for (let i = 0; i < 100; i++) {
-    names.add(await lobby.claimName());
+    names.add(await lobby.claimName(new Holder()));
     names.add((await lobby.register(undefined, new Holder())).name);
   }
   assertEquals(names.size, 200);
@@ -112,7 +112,7 @@ Deno.test("when the friendly names are reserved by absent people, numbers are ad
 Deno.test("a name that has rested can be taken without anybody else coming", async () => {
   let nowMs = 0;
   const lobby = lobbyOf({ now: () => nowMs });
-  const name = await lobby.claimName();
+  const name = await lobby.claimName(new Holder());
   lobby.releaseName(name);
   nowMs = NAME_REST_MS;
   assertEquals((await lobby.register(name, new Holder())).name, name);
@@ -123,10 +123,10 @@ Deno.test("a key brings back its identity, and whoever held it gives way", async
   const [first, second] = [new Holder(), new Holder()];
   const { id, name, key } = await lobby.register("Ada", first);
   assertEquals(name, "Ada");
-  assertEquals(await lobby.reclaim(key, second), { id, name });
+  assertEquals(await lobby.reclaim(key, second), { id, name, hold: 0 });
   assertEquals([first.hasGivenWay, second.hasGivenWay], [true, false]);
   // The first one's end must not take the name from the second.
-  lobby.release({ id, name }, first);
+  lobby.release({ id, name, hold: 0 }, first);
   assert((await lobby.register("Ada", new Holder())).name !== "Ada");
 });
 

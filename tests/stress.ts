@@ -4,6 +4,7 @@
 // `stress/` can assert.
 // Invariant: it ends what it started, and a failure names the seed.
 import { parseArgs } from "node:util";
+import { runAndConclude } from "./closing.ts";
 import { startRedis } from "./redis.ts";
 import { Dice } from "./stress/dice.ts";
 import { keepBreaking } from "./stress/disasters.ts";
@@ -141,17 +142,10 @@ function readPlan(): Plan {
 
 if (import.meta.main) {
   const plan = readPlan();
-  console.log(`Seed ${plan.seed}. Again: ${commandOf(plan)}`);
-  try {
-    const tally = await stress(plan);
-    console.log("Nothing lost, nothing twice, no ghosts.");
-    for (const [what, count] of Object.entries(tally)) {
-      console.log(`${String(count).padStart(10)}  ${what}`);
-    }
-    console.log("ok | 1 passed | 0 failed");
-  } catch (error) {
-    console.error(`Failed with seed ${plan.seed}:`, error);
-    console.log("FAILED | 0 passed | 1 failed");
-    Deno.exit(1);
-  }
+  await runAndConclude(
+    plan.seed,
+    commandOf(plan),
+    () => stress(plan),
+    "Nothing lost, nothing twice, no ghosts.",
+  );
 }

@@ -43,7 +43,6 @@ interface Heard {
 export abstract class HttpLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
-  readonly isExact = false;
   readonly #query: string;
   readonly #welcomed = Promise.withResolvers<void>();
   #hasSaidHello = false;

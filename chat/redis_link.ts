@@ -1,0 +1,278 @@
+// Owns this server's one connection to Redis: opens it, opens it again when it
+// is lost, notices silence. Never knows what is said over it.
+// Invariant: a command is sent at most once and is answered or rejected; none
+// is sent on a new connection before `begin` is done with it.
+import { readFileSync } from "node:fs";
+import { createClient } from "@redis/client";
+import { LogError } from "./log.ts";
+import { type ScriptName, scripts } from "./redis_scripts.ts";
+
+/** How long Redis may answer nothing before the connection counts as lost. */
+export const SILENCE_MS = 4_000;
+
+const CONNECT_TIMEOUT_MS = 4_000;
+const WATCH_EVERY_MS = 500;
+
+/** Before it connects again, at first and at most; a third of it is chance. */
+const RETRY_MS = 50;
+const MAX_RETRY_MS = 2_000;
+
+/** Redis cannot be asked now, or did not answer. */
+export class LinkError extends LogError {
+  override name = "LinkError";
+}
+
+type Client = ReturnType<typeof newClient>;
+
+/** Runs a script; `values` are its ARGV. */
+export type Run = (script: ScriptName, ...values: Value[]) => Promise<unknown>;
+type Value = string | number;
+
+/** What the owner of a link does. */
+export interface LinkOwner {
+  /**
+   * Prepares a new connection; the link is ready when this resolves. `runId`
+   * names the process that is Redis. If it rejects, the link tries again.
+   */
+  begin(run: Run, runId: string): Promise<void>;
+  /** It is ready, for the first time or again. */
+  ready(): void;
+  /** What to listen to. */
+  channels(): Iterable<string>;
+  heard(channel: string, text: string): void;
+  /** The link was lost, or could not be opened; it goes on trying. */
+  lost(error: LogError): void;
+}
+
+export class RedisLink {
+  #client: Client | undefined;
+  #isReady = false;
+  #isClosed = false;
+  #ready = Promise.withResolvers<void>();
+  #retryMs = RETRY_MS;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #watchTimer: ReturnType<typeof setInterval> | undefined;
+  #pending = 0;
+  #lastAnswerMs = 0;
+  #lostAtMs = -Infinity;
+  readonly #shas = new Map<ScriptName, string>();
+  /** Channels that are being left: not to be followed before that is done. */
+  readonly #leaving = new Map<string, Promise<void>>();
+  /** Without user and password. */
+  readonly #address: string;
+
+  /** Throws a `LogError` if the file `ca` cannot be read. */
+  constructor(
+    private readonly url: string,
+    private readonly ca: string,
+    private readonly owner: LinkOwner,
+    private readonly random: () => number,
+  ) {
+    this.#address = new URL(url).host;
+  }
+
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  /** Opens it for the first time. Throws a `LogError` if that fails. */
+  async open(): Promise<void> {
+    this.#watchTimer = setInterval(() => this.#watch(), WATCH_EVERY_MS);
+    try {
+      await this.#connect();
+    } catch (error) {
+      this.close();
+      throw this.#explain(error);
+    }
+  }
+
+  /** Runs a script. Rejects with a `LinkError` at once if Redis is away. */
+  run(script: ScriptName, ...values: Value[]): Promise<unknown> {
+    if (this.#isReady) return this.#run(script, ...values);
+    return Promise.reject(this.#explain(new Error("is not connected")));
+  }
+
+  /** Waits until it is ready; at most `waitMs`. Tells whether it is. */
+  async isReadyWithin(waitMs: number): Promise<boolean> {
+    if (this.#isReady || this.#isClosed || waitMs <= 0) return this.#isReady;
+    const { promise: isLate, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, waitMs);
+    await Promise.race([this.#ready.promise, isLate]);
+    clearTimeout(timer);
+    return this.#isReady;
+  }
+
+  /** How long it has been away, in ms; 0 if it is not. */
+  get awayMs(): number {
+    return this.#isReady ? 0 : performance.now() - this.#lostAtMs;
+  }
+
+  async follow(channel: string): Promise<void> {
+    await this.#leaving.get(channel);
+    await this.#attempt((client) => client.subscribe(channel, this.#listen));
+  }
+
+  /** A channel that cannot be left now is gone with the connection. */
+  unfollow(channel: string): void {
+    const leaving = this.#attempt((client) => client.unsubscribe(channel))
+      .catch(() => {})
+      .then(() => void this.#leaving.delete(channel));
+    this.#leaving.set(channel, leaving);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#watchTimer);
+    clearTimeout(this.#retryTimer);
+    this.#isReady = false;
+    this.#client?.destroy();
+    this.#client = undefined;
+    this.#ready.resolve();
+  }
+
+  async #connect(): Promise<void> {
+    const client = newClient(this.url, this.ca);
+    this.#client = client;
+    client.on("error", (error: Error) => this.#lose(client, error));
+    try {
+      await this.#attempt((client) => client.connect());
+      const info = await this.#attempt((client) => client.info("server"));
+      for (const [name, text] of Object.entries(scripts)) {
+        const load = ["SCRIPT", "LOAD", text];
+        const sha = await this.#attempt((client) => client.sendCommand(load));
+        this.#shas.set(name as ScriptName, `${sha}`);
+      }
+      for (const channel of this.owner.channels()) {
+        await this.#attempt((client) =>
+          client.subscribe(channel, this.#listen)
+        );
+      }
+      const runId = /^run_id:(\w+)/m.exec(`${info}`)?.[1] ?? "";
+      await this.owner.begin(this.#run, runId);
+    } catch (error) {
+      this.#drop(client);
+      throw error;
+    }
+    // It may have been lost again meanwhile.
+    if (this.#client !== client) throw new Error("the connection was lost");
+    this.#isReady = true;
+    this.#retryMs = RETRY_MS;
+    this.#ready.resolve();
+    this.owner.ready();
+  }
+
+  /** The same for all, so that following twice is hearing once. */
+  readonly #listen = (text: string, channel: string) =>
+    this.owner.heard(channel, text);
+
+  readonly #run: Run = async (script, ...values) => {
+    const sha = this.#shas.get(script) ?? "";
+    const command = ["EVALSHA", sha, "0", ...values.map(String)];
+    return await this.#attempt((client) => client.sendCommand(command));
+  };
+
+  async #attempt<T>(ask: (client: Client) => Promise<T>): Promise<T> {
+    const client = this.#client;
+    if (client === undefined) {
+      throw this.#explain(new Error("is not connected"));
+    }
+    if (this.#pending++ === 0) this.#lastAnswerMs = performance.now();
+    try {
+      return await ask(client);
+    } catch (error) {
+      // Another one may be what can be used now: ask the address anew.
+      const isWrongOne = /^(READONLY|NOSCRIPT|LOADING|MASTERDOWN)/
+        .test((error as Error).message);
+      if (isWrongOne) this.#lose(client, error as Error);
+      const isLost = isWrongOne || this.#client !== client;
+      throw isLost
+        ? this.#explain(error)
+        : new LogError(this.#explain(error).message);
+    } finally {
+      this.#pending--;
+      this.#lastAnswerMs = performance.now();
+    }
+  }
+
+  /** Answers come in order, so none at all for a while means a dead line. */
+  #watch(): void {
+    const silentMs = performance.now() - this.#lastAnswerMs;
+    if (this.#client === undefined || this.#pending === 0) return;
+    if (silentMs > SILENCE_MS) {
+      this.#lose(this.#client, new Error("does not answer"));
+    }
+  }
+
+  #drop(client: Client): void {
+    if (this.#client === client) this.#client = undefined;
+    client.destroy();
+  }
+
+  #lose(client: Client, error: Error): void {
+    if (this.#client !== client) return;
+    this.#drop(client);
+    if (!this.#isReady || this.#isClosed) return;
+    this.#isReady = false;
+    this.#ready = Promise.withResolvers();
+    this.#lostAtMs = performance.now();
+    this.owner.lost(this.#explain(error));
+    this.#retry();
+  }
+
+  #retry(): void {
+    if (this.#isClosed) return;
+    const waitMs = this.#retryMs * (1 - this.random() / 3);
+    this.#retryMs = Math.min(MAX_RETRY_MS, this.#retryMs * 2);
+    this.#retryTimer = setTimeout(() => {
+      this.#connect().catch((error) => {
+        if (!this.#isClosed) this.owner.lost(this.#explain(error));
+        this.#retry();
+      });
+    }, waitMs);
+  }
+
+  #explain(error: unknown): LinkError {
+    if (error instanceof LinkError) return error;
+    const { message } = error as Error;
+    const because = Object.entries(reasons)
+      .find(([part]) => message.includes(part))?.[1] ?? message;
+    return new LinkError(`Redis at ${this.#address}: ${because}.`);
+  }
+}
+
+function newClient(url: string, ca: string) {
+  const isSecure = url.startsWith("rediss:");
+  const trust = isSecure && ca !== "" ? { ca: readFileSync(ca, "utf8") } : {};
+  return createClient(
+    {
+      url,
+      // Publishes and answers on one connection come in the order of Redis.
+      RESP: 3,
+      disableOfflineQueue: true,
+      disableClientInfo: true,
+      maintNotifications: "disabled",
+      socket: {
+        reconnectStrategy: false,
+        connectTimeout: CONNECT_TIMEOUT_MS,
+        ...isSecure && { tls: true, ...trust },
+      },
+    } as Parameters<typeof createClient>[0],
+  );
+}
+
+/** Redis' words and the client's, and what they mean to an operator. */
+const reasons: Record<string, string> = {
+  ECONNREFUSED: "nothing listens there",
+  ENOTFOUND: "there is no such host",
+  "Connection timeout": "it does not answer",
+  WRONGPASS: "user or password is wrong",
+  NOAUTH: "it wants a password: redis://:PASSWORD@HOST",
+  "called without any password": "it has no password: leave it out",
+  "unknown command": "it is too old: Redis 6.2 or newer is needed",
+  UnknownIssuer: "its certificate is not trusted: see --redis-ca",
+  OOM: "its memory is used up",
+  MISCONF: "it cannot write to its disk",
+  LOADING: "it is still reading its data",
+  READONLY: "it is a replica",
+  NOSCRIPT: "it has lost its scripts",
+};
