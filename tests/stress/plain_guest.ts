@@ -47,6 +47,8 @@ export class PlainGuest extends Guest<PlainCall> {
   }
 
   protected async join(): Promise<boolean> {
+    // A node that waits for Redis may store them after what is said now.
+    this.#excuse(this.call?.waiting ?? []);
     this.call = await this.dial();
     return this.call !== undefined;
   }
@@ -149,9 +151,13 @@ export class PlainGuest extends Guest<PlainCall> {
   /** It is not told which one could not be stored, or may have been. */
   #hearRefusal(call: PlainCall): void {
     call.refusals++;
-    for (const { n } of call.waiting) {
+    this.#excuse(call.waiting);
+    this.world.tally.refusals++;
+  }
+
+  #excuse(messages: { n: number }[]): void {
+    for (const { n } of messages) {
       this.room.excuse({ author: this.number, n });
     }
-    this.world.tally.refusals++;
   }
 }

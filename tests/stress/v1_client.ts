@@ -103,7 +103,10 @@ export abstract class V1Client extends Guest<V1Call> {
       () =>
         this.about(
           `shown ${this.last} of ${this.#life?.epoch}, ` +
-            `not ${seq} of ${life.epoch}`,
+            `not ${seq} of ${life.epoch}, ${this.call?.line?.constructor.name} ` +
+            `to ${this.call?.start.node.port}, ${
+              this.call?.isOpen ? "open" : "ended"
+            }`,
         ),
     );
   }
@@ -213,8 +216,9 @@ export abstract class V1Client extends Guest<V1Call> {
       (key === (this.#key ??= key) || !isSame);
     if (!isRight) {
       throw this.fault(
-        `at ${this.last} of ${before?.epoch} it was welcomed with ` +
-          JSON.stringify(event),
+        `at ${this.last} of ${before?.epoch}, after ${tally.emptyings} ` +
+          `emptyings and ${this.room.lives.length} lives, it was welcomed ` +
+          `with ${JSON.stringify(event)}`,
       );
     }
     if (key !== this.#key) this.name.forget();
@@ -222,6 +226,11 @@ export abstract class V1Client extends Guest<V1Call> {
     this.name.welcome(sender, call.wish);
     const problem = this.roster.begin(event);
     if (problem !== undefined) throw this.fault(problem);
+    // Where nodes tell each other, the one who had a name may seem to have it.
+    const { twins } = this.roster;
+    if (twins.length > 0 && this.world.redis === undefined) {
+      throw this.fault(`there are ${twins}`);
+    }
     if (isSame) tally.recoveries++;
     else {
       if (before !== undefined) tally.beginnings++;
@@ -232,7 +241,10 @@ export abstract class V1Client extends Guest<V1Call> {
       const count = frame.filter(({ type }) => type === "message").length;
       const isMissing = count === 0 && call.history * seq > 0;
       if (count > call.history || (isMissing && !call.isHistoryComing)) {
-        throw this.fault(`asked for ${call.history} of ${seq}, got ${count}`);
+        throw this.fault(
+          `at ${this.last} of ${before?.epoch} it asked for ${call.history} ` +
+            `and got ${count} with ${JSON.stringify(event)}`,
+        );
       }
       this.last = seq - count;
     }
