@@ -211,8 +211,9 @@ export class RedisLog implements SharedLog {
     return isDone === 1 ? { id, name, key } : undefined;
   }
 
-  async rename(identity: string, name: string): Promise<boolean> {
-    return await this.#ask("rename", identity, name, foldName(name)) === 1;
+  async rename(identity: string, name: string, hold = 0): Promise<boolean> {
+    const folded = foldName(name);
+    return await this.#ask("rename", identity, name, folded, hold) === 1;
   }
 
   async isReserved(name: string): Promise<boolean> {
@@ -257,15 +258,20 @@ export class RedisLog implements SharedLog {
 
   // What servers share beside it.
 
-  commit(room: string, entries: readonly Entry[], nowMs: number) {
-    const commit = this.#commit(room, entries, nowMs);
+  commit(room: string, entries: readonly Entry[], nowMs: number, epoch = "") {
+    const commit = this.#commit(room, entries, nowMs, epoch);
     this.#commits.add(commit);
     const isDone = () => this.#commits.delete(commit);
     commit.then(isDone, isDone);
     return commit;
   }
 
-  async #commit(room: string, entries: readonly Entry[], nowMs: number) {
+  async #commit(
+    room: string,
+    entries: readonly Entry[],
+    nowMs: number,
+    known: string,
+  ) {
     const drafts = entries.flatMap((entry) =>
       entry.kind === "message" ? [entry.draft] : []
     );
@@ -273,18 +279,24 @@ export class RedisLog implements SharedLog {
       const [epoch, clock, before, repeats] = await this.#insist(
         room,
         nowMs,
+        known,
         entries.flatMap(valuesOf),
       );
       this.#clock = Math.max(this.#clock, Number(clock));
       return { epoch, stored: readStored(drafts, Number(before), repeats) };
     } catch (error) {
-      if (drafts.length < entries.length) this.#stale.add(room);
+      this.#stale.add(room);
       throw error;
     }
   }
 
   /** Tries a turn until it is answered, refused or too late. */
-  async #insist(room: string, nowMs: number, values: string[]) {
+  async #insist(
+    room: string,
+    nowMs: number,
+    epoch: string,
+    values: string[],
+  ) {
     const token = `${this.#id} ${++this.#count}`;
     const endsAtMs = performance.now() + COMMIT_MS;
     const untilMs = endsAtMs - COMMIT_MS + COMMIT_UNTIL_MS;
@@ -300,7 +312,8 @@ export class RedisLog implements SharedLog {
         return await this.#ask<[string, string, string, string[]]>(
           "turn",
           ...[room, this.#id, nowMs, this.options.keep, newEpoch(), token],
-          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0, ...values],
+          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0],
+          ...[epoch, ...values],
         );
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
@@ -354,8 +367,12 @@ export class RedisLog implements SharedLog {
       .catch(() => this.#kept.set(folded, restMs));
   }
 
-  async hold(identity: string): Promise<number> {
-    return await this.#ask<number>("hold", identity, this.#id);
+  async hold(identity: string) {
+    const [hold, name] = await this.#ask<[number, string]>(
+      "hold",
+      ...[identity, this.#id],
+    );
+    return hold > 0 ? { hold, name } : undefined;
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {

@@ -164,10 +164,10 @@ return { room.epoch, fmt(room.seq) }
 `;
 
 const turn = `
--- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, entries. A
--- retry may have been done before, and is answered then as it was. An entry is
--- m text identity id, j name hold text, l name hold text, r before name hold
--- text, or p text.
+-- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, epoch,
+-- entries. Without an epoch any will do. A retry may have been done before, and
+-- is answered then as it was. An entry is m text identity id, j name hold text,
+-- l name hold text, r before name hold text, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
@@ -180,6 +180,11 @@ local function answer(before, repeats, clock)
     told[#told + 1] = event_at(LOG, tonumber(seq))
   end
   return { room.epoch, clock, fmt(before), told }
+end
+
+-- Who said this belongs to a life that is lost, with all that was known of it.
+if ARGV[9] ~= '' and ARGV[9] ~= room.epoch then
+  return redis.error_reply('LOST the history began anew')
 end
 
 if ARGV[8] == '1' then
@@ -212,7 +217,7 @@ end
 local out, events, repeats = {}, {}, {}
 local last, index, size = room.seq, 0, call('HLEN', HERE)
 local is_here = false
-local at = 9
+local at = 10
 while ARGV[at] do
   local kind = ARGV[at]
   if kind == 'm' then
@@ -257,7 +262,13 @@ while ARGV[at] do
     local before, who, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if call('HGET', HERE, before) == hold..' '..node then
       call('HDEL', HERE, before)
-      call('HSET', HERE, who, hold..' '..node)
+      -- Who came later with the same key keeps the place.
+      local is = call('HGET', HERE, who)
+      local holder = is and tonumber(string.match(is, '^%d+')) or 0
+      if is then size = size - 1 end
+      if holder <= tonumber(hold) then
+        call('HSET', HERE, who, hold..' '..node)
+      end
       out[#out + 1] = ARGV[at + 4]
     end
     at = at + 5
@@ -400,7 +411,8 @@ while from and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)
-    bytes = bytes - #fields.e
+    -- The turn that holds seq may have nothing that is wanted.
+    if last < seq then bytes = bytes - #fields.e end
     if count <= 0 or bytes <= 0 then break end
   end
 end
@@ -418,8 +430,11 @@ return 1
 `;
 
 const rename = `
--- ARGV: id, name, folded. 0 if the name is somebody else's.
+-- ARGV: id, name, folded, hold. 0 if the name is somebody else's, or if
+-- somebody came with the same key since that hold.
 local key = P..'id:'..ARGV[1]
+local is = call('HGET', key, 'hold')
+if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
 if holder and holder ~= ARGV[1] or not old or claimed(ARGV[3]) then return 0 end
 call('HDEL', FOLDED, old)
@@ -447,13 +462,13 @@ const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
 -- way. How many have held it; 0 if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return 0 end
+if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
   call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
-return holds
+return { holds, call('HGET', key, 'name') }
 `;
 
 const keep = `
