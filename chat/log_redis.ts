@@ -48,8 +48,11 @@ const CLOSE_MS = 1_000;
 /** Beats in the time of a lease. */
 const BEATS = 3;
 
-/** An assigned name stays unused this long after its server died. */
-const DEAD_NAME_REST_MS = 60_000;
+/**
+ * An assigned name stays unused this long after its server died, and one that
+ * was given up for another until that was told, at most as long.
+ */
+const NAME_REST_MS = 60_000;
 
 /** Of what is forgotten or renewed, so many at a time. */
 const CHUNK = 500;
@@ -207,8 +210,15 @@ export class RedisLog implements SharedLog {
     return isDone === 1 ? { id, name, key } : undefined;
   }
 
-  async rename(identity: string, name: string): Promise<boolean> {
-    return await this.#ask("rename", identity, name, foldName(name)) === 1;
+  async rename(
+    identity: string,
+    name: string,
+    hold: number | "" = "",
+  ): Promise<boolean> {
+    return await this.#ask(
+      "rename",
+      ...[identity, name, foldName(name), hold, NAME_REST_MS],
+    ) === 1;
   }
 
   async isReserved(name: string): Promise<boolean> {
@@ -269,7 +279,7 @@ export class RedisLog implements SharedLog {
       const [epoch, clock, before, repeats] = await this.#insist(
         room,
         nowMs,
-        entries.flatMap(valuesOf),
+        entries.flatMap((entry) => valuesOf(entry, nowMs)),
       );
       this.#clock = Math.max(this.#clock, Number(clock));
       return { epoch, stored: readStored(drafts, Number(before), repeats) };
@@ -341,8 +351,12 @@ export class RedisLog implements SharedLog {
     this.#tell("unclaim", foldName(name), this.#id, restMs);
   }
 
-  async hold(identity: string): Promise<number> {
-    return await this.#ask<number>("hold", identity, this.#id);
+  async hold(identity: string) {
+    const [hold, name] = await this.#ask<[number, string]>(
+      "hold",
+      ...[identity, this.#id],
+    );
+    return hold > 0 ? { hold, name } : undefined;
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {
@@ -436,7 +450,7 @@ export class RedisLog implements SharedLog {
     while (
       await run(
         "reap",
-        ...[node, ...leaveTexts(Date.now()), DEAD_NAME_REST_MS, newEpoch()],
+        ...[node, ...leaveTexts(Date.now()), NAME_REST_MS, newEpoch()],
         isForced ? 1 : 0,
       ) !== 1
     );
@@ -500,7 +514,7 @@ export class RedisLog implements SharedLog {
 }
 
 /** An entry as the script `turn` reads it. */
-function valuesOf(entry: Entry): string[] {
+function valuesOf(entry: Entry, nowMs: number): string[] {
   switch (entry.kind) {
     case "message": {
       const { text, identity = "", id = "" } = entry.draft;
@@ -513,7 +527,10 @@ function valuesOf(entry: Entry): string[] {
     }
     case "rename": {
       const { name, hold } = entry.member;
-      return ["r", entry.before, name, `${hold}`, entry.text];
+      return [
+        ...["r", entry.before, name, `${hold}`, foldName(entry.before)],
+        ...[entry.text, ...leaveTexts(nowMs)],
+      ];
     }
     case "passing":
       return ["p", entry.text];

@@ -92,7 +92,9 @@ export interface SharedLog extends Log {
   /** Gives a name back, to all of them after `restMs`. */
   unclaim(name: string, restMs: number): void;
   /** Holds an identity; whoever does on another node gives way. */
-  hold(identity: string): Promise<number>;
+  hold(identity: string): Promise<{ hold: number; name: string } | undefined>;
+  /** As of any log; but with a `hold` only for whoever has it still. */
+  rename(identity: string, name: string, hold?: number): Promise<boolean>;
   /** Which of these identities another node holds by now. */
   lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]>;
   letGo(identity: string, hold: number): void;

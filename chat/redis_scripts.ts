@@ -18,7 +18,8 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   ids          identities by when they were used
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
-//                "~until node" while it rests
+//                "~until node" while it rests, "~until id" if it was that
+//                identity's
 //   nodes        servers by when their lease ends
 //   rooms:NODE   rooms in which it may have members
 // and the channels turn:NAME and node:NODE.
@@ -64,10 +65,15 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
+-- Until when a name rests, if it does.
+local function resting(folded)
+  local claim = call('HGET', CLAIMS, folded)
+  return claim and string.match(claim, '^~(%d+)'), claim
+end
+
 -- Who holds a name without an identity, or whose rest keeps it.
 local function claimed(folded)
-  local claim = call('HGET', CLAIMS, folded)
-  local rest = claim and string.match(claim, '^~(%d+)')
+  local rest, claim = resting(folded)
   if rest and tonumber(rest) <= now() then
     call('HDEL', CLAIMS, folded)
     return false
@@ -142,7 +148,7 @@ const turn = `
 -- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, entries. A
 -- retry may have been done before, and is answered then as it was. An entry is
 -- m text identity id, j name hold text, l name hold text, r before name hold
--- text, or p text.
+-- folded text leaveHead leaveTail, where before is folded, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
 if now() > tonumber(ARGV[7]) then
   return redis.error_reply('LATE this was to be stored earlier')
@@ -186,6 +192,17 @@ end
 local out, events, repeats = {}, {}, {}
 local last, index, size = room.seq, 0, call('HLEN', HERE)
 local is_here = false
+
+-- Who came later with the same key keeps the place.
+local function is_passed(hold, is)
+  return is and tonumber(string.match(is, '^%d+')) > tonumber(hold)
+end
+
+local function settle(who, hold)
+  call('HSET', HERE, who, hold..' '..node)
+  is_here = true
+end
+
 local at = 9
 while ARGV[at] do
   local kind = ARGV[at]
@@ -214,12 +231,7 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    -- Who came later with the same key keeps the place.
-    local holder = is and tonumber(string.match(is, '^%d+')) or 0
-    if holder <= tonumber(hold) then
-      call('HSET', HERE, who, hold..' '..node)
-      is_here = true
-    end
+    if not is_passed(hold, is) then settle(who, hold) end
     at = at + 4
   elseif kind == 'l' then
     local who, hold, text = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -233,10 +245,21 @@ while ARGV[at] do
     local before, who, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if call('HGET', HERE, before) == hold..' '..node then
       call('HDEL', HERE, before)
-      call('HSET', HERE, who, hold..' '..node)
-      out[#out + 1] = ARGV[at + 4]
+      if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
+      local is = call('HGET', HERE, who)
+      local passed = is_passed(hold, is)
+      if is then
+        -- Of two under the same key, one came before the other had gone.
+        size = size - 1
+        out[#out + 1] = ARGV[at + 6]..(passed and before or who)..
+          ARGV[at + 7]..size..'}'
+      end
+      if not passed then
+        settle(who, hold)
+        out[#out + 1] = ARGV[at + 5]
+      end
     end
-    at = at + 5
+    at = at + 8
   else
     out[#out + 1] = ARGV[at + 1]
     at = at + 2
@@ -394,10 +417,22 @@ return 1
 `;
 
 const rename = `
--- ARGV: id, name, folded. 0 if the name is somebody else's.
+-- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or
+-- if another one came with the key, who was told the name that was it then.
+-- Of somebody who is here the old name rests until the room was told: else
+-- another server could tell of the next one to have it before.
 local key = P..'id:'..ARGV[1]
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
-if holder and holder ~= ARGV[1] or not old or claimed(ARGV[3]) then return 0 end
+local claim = claimed(ARGV[3])
+local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
+if holder and holder ~= ARGV[1] or not old or claim and not is_own then
+  return 0
+end
+if ARGV[4] ~= '' then
+  if ARGV[4] ~= call('HGET', key, 'hold') then return 0 end
+  call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
+end
+call('HDEL', CLAIMS, ARGV[3])
 call('HDEL', FOLDED, old)
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('HSET', key, 'name', ARGV[2], 'folded', ARGV[3])
@@ -421,15 +456,15 @@ return call('HEXISTS', FOLDED, ARGV[1])
 
 const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
--- way. How many have held it; 0 if there is no such identity.
+-- way. How many have held it, and its name; 0 if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return 0 end
+if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
   call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
-return holds
+return { holds, call('HGET', key, 'name') }
 `;
 
 const keep = `
