@@ -218,10 +218,11 @@ export class Lobby {
   ): Promise<{ holder?: Holder; node?: string }> {
     const identity = await this.log.identify(key, nowMs);
     if (identity === undefined) return {};
-    const held = this.#holders.get(identity.id);
-    if (held !== undefined) return { holder: held.holder };
+    // Who is here may have gone on elsewhere, and not been told of it yet.
     const node = await this.#shared?.nodeOf(identity.id);
-    return node === undefined ? {} : { node };
+    if (node !== undefined) return { node };
+    const held = this.#holders.get(identity.id);
+    return held === undefined ? {} : { holder: held.holder };
   }
 
   /** A new identity, called `wish` if that can be, else by a name made here. */
@@ -278,9 +279,7 @@ export class Lobby {
     if (!isSame && !this.#take(name)) throw taken;
     let isDone = false;
     try {
-      const { id, hold } = identity;
-      isDone = await (this.#shared?.rename(id, name, hold) ??
-        this.log.rename(id, name));
+      isDone = await this.log.rename(identity.id, name, identity.hold);
     } finally {
       if (!isDone && !isSame) this.#names.delete(foldName(name));
     }
@@ -319,6 +318,8 @@ export class Lobby {
         : await this.#shared.claim(name);
     } catch (error) {
       this.#names.delete(foldName(name));
+      // It may have been claimed all the same.
+      this.#shared?.unclaim(name, 0);
       throw error;
     }
   }

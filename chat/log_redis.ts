@@ -32,9 +32,8 @@ import type {
   Snapshot,
 } from "./log_shared.ts";
 import { encode, encodeMessage, seqOf, SERVER_NAME } from "./protocol.ts";
-import { LinkError, RedisLink, type Run } from "./redis_link.ts";
-
-const PREFIX = "partyline:";
+import { databaseOf, LinkError, RedisLink, type Run } from "./redis_link.ts";
+import { channelPrefix } from "./redis_scripts.ts";
 
 /** How long a turn may take until its senders are told. */
 export const COMMIT_MS = 5_000;
@@ -76,9 +75,12 @@ export interface RedisWorld {
 export class RedisLog implements SharedLog {
   readonly #id = randomBytes(9).toString("base64url");
   readonly #link: RedisLink;
+  readonly #prefix: string;
   readonly #followers = new Map<string, Follower>();
   /** Rooms of which Redis may know too much or too little. */
   readonly #stale = new Set<string>();
+  /** Names that could not be given back, and how long each is to rest. */
+  readonly #kept = new Map<string, number>();
   readonly #asked = new Map<string, (answer: string) => void>();
   readonly #commits = new Set<Promise<unknown>>();
   #node: Node | undefined;
@@ -86,6 +88,8 @@ export class RedisLog implements SharedLog {
   #run = "";
   #clock = 0;
   #epoch = "";
+  /** Since when its lease was renewed without a break, by `performance.now`. */
+  #steadySinceMs = -Infinity;
   /** Redis' clock less this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
@@ -94,6 +98,7 @@ export class RedisLog implements SharedLog {
     private readonly options: RedisOptions,
     private readonly world: RedisWorld,
   ) {
+    this.#prefix = channelPrefix(databaseOf(options.url));
     this.#link = new RedisLink(options.url, options.ca, {
       begin: (run, runId) => this.#begin(run, runId),
       ready: () => this.#isBack(),
@@ -210,11 +215,7 @@ export class RedisLog implements SharedLog {
     return isDone === 1 ? { id, name, key } : undefined;
   }
 
-  async rename(
-    identity: string,
-    name: string,
-    hold: number | "" = "",
-  ): Promise<boolean> {
+  async rename(identity: string, name: string, hold = 0): Promise<boolean> {
     return await this.#ask(
       "rename",
       ...[identity, name, foldName(name), hold, NAME_REST_MS],
@@ -263,15 +264,20 @@ export class RedisLog implements SharedLog {
 
   // What servers share beside it.
 
-  commit(room: string, entries: readonly Entry[], nowMs: number) {
-    const commit = this.#commit(room, entries, nowMs);
+  commit(room: string, entries: readonly Entry[], nowMs: number, epoch = "") {
+    const commit = this.#commit(room, entries, nowMs, epoch);
     this.#commits.add(commit);
     const isDone = () => this.#commits.delete(commit);
     commit.then(isDone, isDone);
     return commit;
   }
 
-  async #commit(room: string, entries: readonly Entry[], nowMs: number) {
+  async #commit(
+    room: string,
+    entries: readonly Entry[],
+    nowMs: number,
+    known: string,
+  ) {
     const drafts = entries.flatMap((entry) =>
       entry.kind === "message" ? [entry.draft] : []
     );
@@ -279,18 +285,24 @@ export class RedisLog implements SharedLog {
       const [epoch, clock, before, repeats] = await this.#insist(
         room,
         nowMs,
+        known,
         entries.flatMap((entry) => valuesOf(entry, nowMs)),
       );
       this.#clock = Math.max(this.#clock, Number(clock));
       return { epoch, stored: readStored(drafts, Number(before), repeats) };
     } catch (error) {
-      if (drafts.length < entries.length) this.#stale.add(room);
+      this.#stale.add(room);
       throw error;
     }
   }
 
   /** Tries a turn until it is answered, refused or too late. */
-  async #insist(room: string, nowMs: number, values: string[]) {
+  async #insist(
+    room: string,
+    nowMs: number,
+    epoch: string,
+    values: string[],
+  ) {
     const token = `${this.#id} ${++this.#count}`;
     const endsAtMs = performance.now() + COMMIT_MS;
     const untilMs = endsAtMs - COMMIT_MS + COMMIT_UNTIL_MS;
@@ -306,7 +318,8 @@ export class RedisLog implements SharedLog {
         return await this.#ask<[string, string, string, string[]]>(
           "turn",
           ...[room, this.#id, nowMs, this.options.keep, newEpoch(), token],
-          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0, ...values],
+          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0],
+          ...[epoch, ...values],
         );
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
@@ -317,14 +330,18 @@ export class RedisLog implements SharedLog {
 
   async follow(room: string, follower: Follower): Promise<void> {
     this.#followers.set(room, follower);
-    await this.#link.follow(`${PREFIX}turn:${room}`);
+    await this.#link.follow(this.#channel(room));
   }
 
   unfollow(room: string, follower: Follower): void {
     if (this.#followers.get(room) !== follower) return;
     this.#followers.delete(room);
-    this.#link.unfollow(`${PREFIX}turn:${room}`);
+    this.#link.unfollow(this.#channel(room));
     this.#stale.add(room);
+  }
+
+  draw(room: string, frame: ArrayBuffer): void {
+    this.#tell("draw", room, this.#id, Buffer.from(frame).toString("base64"));
   }
 
   async sync(
@@ -348,7 +365,12 @@ export class RedisLog implements SharedLog {
   }
 
   unclaim(name: string, restMs: number): void {
-    this.#tell("unclaim", foldName(name), this.#id, restMs);
+    this.#unclaim(foldName(name), restMs);
+  }
+
+  #unclaim(folded: string, restMs: number): void {
+    this.#link.run("unclaim", folded, this.#id, restMs)
+      .catch(() => this.#kept.set(folded, restMs));
   }
 
   async hold(identity: string) {
@@ -398,9 +420,13 @@ export class RedisLog implements SharedLog {
 
   // The connection.
 
+  #channel(room: string): string {
+    return `${this.#prefix}turn:${room}`;
+  }
+
   *#channels(): Iterable<string> {
-    yield `${PREFIX}node:${this.#id}`;
-    for (const room of this.#followers.keys()) yield `${PREFIX}turn:${room}`;
+    yield `${this.#prefix}node:${this.#id}`;
+    for (const room of this.#followers.keys()) yield this.#channel(room);
   }
 
   async #begin(run: Run, runId: string): Promise<void> {
@@ -408,6 +434,7 @@ export class RedisLog implements SharedLog {
       "begin",
       ...[runId, this.#run, this.#clock, newEpoch()],
     ) as string[];
+    if (this.#run !== "") this.#steadySinceMs = performance.now();
     this.#run = runId;
     this.#clock = Number(clock);
     this.#epoch = epoch;
@@ -416,6 +443,10 @@ export class RedisLog implements SharedLog {
 
   #isBack(): void {
     this.world.told(undefined);
+    // Before anybody is given one of these names.
+    const kept = [...this.#kept];
+    this.#kept.clear();
+    for (const [folded, restMs] of kept) this.#unclaim(folded, restMs);
     this.#resync();
   }
 
@@ -437,6 +468,8 @@ export class RedisLog implements SharedLog {
     const isForgotten = had === "0" || epoch !== this.#epoch;
     this.#epoch = epoch ?? "";
     if (isForgotten && this.#link.isReady) this.#resync();
+    // Where this server had to wait for Redis, the others had to as well.
+    if (performance.now() - this.#steadySinceMs < leaseMs) return;
     for (const node of dead) {
       if (node !== this.#id) await this.#reap(node, false, run);
     }
@@ -481,8 +514,15 @@ export class RedisLog implements SharedLog {
   }
 
   #heard(channel: string, text: string): void {
-    const room = channel.slice(`${PREFIX}turn:`.length);
-    if (!channel.startsWith(`${PREFIX}turn:`)) return this.#hear(text);
+    const turns = this.#channel("");
+    const room = channel.slice(turns.length);
+    if (!channel.startsWith(turns)) return this.#hear(text);
+    const [, node, frame] = /^draw (\S+) (\S*)$/.exec(text) ?? [];
+    if (frame !== undefined) {
+      if (node === this.#id) return;
+      const { buffer } = new Uint8Array(Buffer.from(frame, "base64"));
+      return this.#followers.get(room)?.drawn(buffer);
+    }
     const at = text.indexOf("\n");
     const [epoch = "", clock] = text.slice(0, at).split(" ");
     this.#clock = Math.max(this.#clock, Number(clock));
@@ -517,8 +557,10 @@ export class RedisLog implements SharedLog {
 function valuesOf(entry: Entry, nowMs: number): string[] {
   switch (entry.kind) {
     case "message": {
-      const { text, identity = "", id = "" } = entry.draft;
-      return ["m", text, identity, id];
+      const { text, identity = "", id } = entry.draft;
+      // As JSON, for UTF-8 has no lone surrogates: two ids would become one.
+      const safeId = id === undefined ? "" : JSON.stringify(id);
+      return ["m", text, identity, safeId];
     }
     case "join":
     case "leave": {

@@ -2,10 +2,11 @@
 // is lost, notices silence. Never knows what is said over it.
 // Invariant: a command is sent at most once and is answered or rejected; none
 // is sent on a new connection before `begin` is done with it.
+import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createClient } from "@redis/client";
 import { LogError } from "./log.ts";
-import { type ScriptName, scripts } from "./redis_scripts.ts";
+import { type ScriptName, scriptsFor } from "./redis_scripts.ts";
 
 /** How long Redis may answer nothing before the connection counts as lost. */
 export const SILENCE_MS = 4_000;
@@ -52,6 +53,9 @@ export class RedisLink {
   #retryMs = RETRY_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #watchTimer: ReturnType<typeof setInterval> | undefined;
+  /** Names this link to the scripts, and counts its connections. */
+  readonly #id = randomBytes(9).toString("base64url");
+  #connections = 0;
   #pending = 0;
   #lastAnswerMs = 0;
   #lostAtMs = -Infinity;
@@ -133,10 +137,12 @@ export class RedisLink {
   async #connect(): Promise<void> {
     const client = newClient(this.url, this.ca);
     this.#client = client;
+    this.#connections++;
     client.on("error", (error: Error) => this.#lose(client, error));
     try {
-      await client.connect();
+      await this.#attempt((client) => client.connect());
       const info = await this.#attempt((client) => client.info("server"));
+      const scripts = scriptsFor(databaseOf(this.url));
       for (const [name, text] of Object.entries(scripts)) {
         const load = ["SCRIPT", "LOAD", text];
         const sha = await this.#attempt((client) => client.sendCommand(load));
@@ -167,7 +173,8 @@ export class RedisLink {
 
   readonly #run: Run = async (script, ...values) => {
     const sha = this.#shas.get(script) ?? "";
-    const command = ["EVALSHA", sha, "0", ...values.map(String)];
+    const link = `${this.#id} ${this.#connections}`;
+    const command = ["EVALSHA", sha, "0", ...values.map(String), link];
     return await this.#attempt((client) => client.sendCommand(command));
   };
 
@@ -240,6 +247,11 @@ export class RedisLink {
   }
 }
 
+/** The number of the database in the address of a Redis. */
+export function databaseOf(url: string): string {
+  return new URL(url).pathname.slice(1) || "0";
+}
+
 function newClient(url: string, ca: string) {
   const isSecure = url.startsWith("rediss:");
   const trust = isSecure && ca !== "" ? { ca: readFileSync(ca, "utf8") } : {};
@@ -250,6 +262,9 @@ function newClient(url: string, ca: string) {
       RESP: 3,
       disableOfflineQueue: true,
       disableClientInfo: true,
+      // Silence is noticed by `#watch`: not by a timer for each command, which
+      // costs as much as a third of it and lives for seconds after the answer.
+      commandOptions: { timeout: 0 },
       maintNotifications: "disabled",
       socket: {
         reconnectStrategy: false,

@@ -7,7 +7,7 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
 //                is forgotten), clock (counts publishes), rooms (counts rooms),
-//                run, before, began (see `begin`)
+//                run, before, began, renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 //                t(oken of the turn), r(epeats); the id is the last seq
@@ -20,15 +20,28 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   claims       names of those without an identity: folded to node, or
 //                "~until node" while it rests, "~until id" if it was that
 //                identity's
-//   nodes        servers by when their lease ends
+//   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
-// and the channels turn:NAME and node:NODE.
+//   link:LINK    which of a server's connections is the newest
+// and the channels turn:NAME and node:NODE, with a prefix of their own (C).
+
+/** Longer than what was sent over a lost connection can be on its way. */
+const LATE_MS = 600_000;
 
 const common = `
 local P = 'partyline:'
 local LIFE, NODES, CLAIMS, FOLDED, IDS, ROOMS = P..'life', P..'nodes',
   P..'claims', P..'folded', P..'ids', P..'rooms'
 local call = redis.call
+
+-- The last of ARGV says over which connection this came. What was sent over an
+-- earlier one may arrive after all, and must do nothing any more.
+local link, nth = string.match(table.remove(ARGV), '^(%S+) (%d+)$')
+nth = tonumber(nth)
+if tonumber(call('GET', P..'link:'..link) or 0) > nth then
+  return redis.error_reply('LATE this came over a lost connection')
+end
+
 local fmt = function(n) return string.format('%d', n) end
 
 local function now()
@@ -55,7 +68,7 @@ local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
 
 local function publish(name, epoch, events)
   local clock = tick()
-  call('PUBLISH', P..'turn:'..name,
+  call('PUBLISH', C..'turn:'..name,
     epoch..' '..fmt(clock)..'\\n'..table.concat(events, '\\n'))
   return clock
 end
@@ -63,6 +76,14 @@ end
 local function is_alive(node)
   local untilMs = call('ZSCORE', NODES, node)
   return untilMs and tonumber(untilMs) > now()
+end
+
+-- Whether a place in a room, which is somebody's or nobody's, is for one who
+-- has that hold: who came later with the same key has it; without a key, who is
+-- there, because that one has the name.
+local function may_take(is, hold, node)
+  return not is or is == hold..' '..node or
+    tonumber(string.match(is, '^%d+')) < tonumber(hold)
 end
 
 -- Until when a name rests, if it does.
@@ -107,22 +128,26 @@ const begin = `
 -- ARGV: run, seenRun, seenClock, fresh. A server that has just connected says
 -- which process it saw last, and how far that had come. Data that a restart or
 -- a fail-over lost is known by a server that saw more than the new process
--- began with; then all rooms get a new epoch. Who was away longer than one
--- process lived cannot tell, and takes it for lost.
+-- began with; then all rooms get a new epoch, once for a process. Who was away
+-- longer than one process lived cannot tell, and takes it for lost.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'clock')
-local clock = life[5] or '0'
+call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
+local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'renewed',
+  'clock')
+local clock = life[6] or '0'
 if not life[1] then
-  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0)
+  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0,
+    'renewed', run)
 else
-  local before, began = life[3] or '', life[4] or 0
+  local before, began, renewed = life[3] or '', life[4] or 0, life[5]
   if life[2] ~= run then
-    before, began = life[2] or '', clock
-    call('HSET', LIFE, 'run', run, 'before', before, 'began', began)
+    before, began, renewed = life[2] or '', clock, ''
+    call('HSET', LIFE, 'run', run, 'before', before, 'began', began,
+      'renewed', renewed)
   end
-  local is_lost = seen_run ~= '' and seen_run ~= run and
+  local is_lost = seen_run ~= '' and seen_run ~= run and renewed ~= run and
     (seen_run ~= before or tonumber(seen_clock) > tonumber(began))
-  if is_lost then call('HSET', LIFE, 'epoch', fresh) end
+  if is_lost then call('HSET', LIFE, 'epoch', fresh, 'renewed', run) end
 end
 return { call('HGET', LIFE, 'epoch'), clock, fmt(now()) }
 `;
@@ -135,7 +160,7 @@ local had = call('ZSCORE', NODES, ARGV[1])
 call('ZADD', NODES, at + ARGV[2], ARGV[1])
 local dead = call('ZRANGEBYSCORE', NODES, '-inf', '('..fmt(at), 'LIMIT', 0, 8)
 return { life_epoch(ARGV[3]), call('HGET', LIFE, 'clock') or '0', fmt(at),
-  had and '1' or '0', unpack(dead) }
+  had and tonumber(had) > 0 and '1' or '0', unpack(dead) }
 `;
 
 const head = `
@@ -145,14 +170,12 @@ return { room.epoch, fmt(room.seq) }
 `;
 
 const turn = `
--- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, entries. A
--- retry may have been done before, and is answered then as it was. An entry is
--- m text identity id, j name hold text, l name hold text, r before name hold
--- folded text leaveHead leaveTail, where before is folded, or p text.
+-- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, epoch,
+-- entries. Without an epoch any will do. A retry may have been done before, and
+-- is answered then as it was. An entry is m text identity id, j name hold text,
+-- l name hold text, r before name hold folded text leaveHead leaveTail, where
+-- before is folded, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
-if now() > tonumber(ARGV[7]) then
-  return redis.error_reply('LATE this was to be stored earlier')
-end
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
 
@@ -166,6 +189,11 @@ local function answer(before, repeats, clock)
   return { room.epoch, clock, fmt(before), told }
 end
 
+-- Who said this belongs to a life that is lost, with all that was known of it.
+if ARGV[9] ~= '' and ARGV[9] ~= room.epoch then
+  return redis.error_reply('LOST the history began anew')
+end
+
 if ARGV[8] == '1' then
   local newest = call('XREVRANGE', LOG, '+', '-', 'COUNT', 10000)
   for _, entry in ipairs(newest) do
@@ -174,6 +202,10 @@ if ARGV[8] == '1' then
       return answer(last - fields.n, fields.r, call('HGET', LIFE, 'clock'))
     end
   end
+end
+
+if now() > tonumber(ARGV[7]) then
+  return redis.error_reply('LATE this was to be stored earlier')
 end
 
 -- The seq that goes with an id: seq, unless it is remembered already.
@@ -192,18 +224,7 @@ end
 local out, events, repeats = {}, {}, {}
 local last, index, size = room.seq, 0, call('HLEN', HERE)
 local is_here = false
-
--- Who came later with the same key keeps the place.
-local function is_passed(hold, is)
-  return is and tonumber(string.match(is, '^%d+')) > tonumber(hold)
-end
-
-local function settle(who, hold)
-  call('HSET', HERE, who, hold..' '..node)
-  is_here = true
-end
-
-local at = 9
+local at = 10
 while ARGV[at] do
   local kind = ARGV[at]
   if kind == 'm' then
@@ -231,7 +252,10 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    if not is_passed(hold, is) then settle(who, hold) end
+    if may_take(is, hold, node) then
+      call('HSET', HERE, who, hold..' '..node)
+      is_here = true
+    end
     at = at + 4
   elseif kind == 'l' then
     local who, hold, text = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
@@ -247,15 +271,16 @@ while ARGV[at] do
       call('HDEL', HERE, before)
       if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
       local is = call('HGET', HERE, who)
-      local passed = is_passed(hold, is)
+      local may = may_take(is, hold, node)
       if is then
-        -- Of two under the same key, one came before the other had gone.
+        -- Of two with the same key, the later one came before this was told.
         size = size - 1
-        out[#out + 1] = ARGV[at + 6]..(passed and before or who)..
+        out[#out + 1] = ARGV[at + 6]..(may and who or before)..
           ARGV[at + 7]..size..'}'
       end
-      if not passed then
-        settle(who, hold)
+      if may then
+        call('HSET', HERE, who, hold..' '..node)
+        is_here = true
         out[#out + 1] = ARGV[at + 5]
       end
     end
@@ -301,8 +326,7 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  local holder = is and tonumber(string.match(is, '^%d+')) or 0
-  if holder <= tonumber(hold) then
+  if may_take(is, hold, node) then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1
@@ -322,6 +346,7 @@ const reap = `
 -- all is done, also if it turns out to be alive.
 local node = ARGV[1]
 if ARGV[6] ~= '1' and is_alive(node) then return 1 end
+call('ZADD', NODES, 'XX', 0, node)
 local mine = P..'rooms:'..node
 for i = 1, 50 do
   local name = call('SPOP', mine)
@@ -399,7 +424,8 @@ while from and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)
-    bytes = bytes - #fields.e
+    -- The turn that holds seq may have nothing that is wanted.
+    if last < seq then bytes = bytes - #fields.e end
     if count <= 0 or bytes <= 0 then break end
   end
 end
@@ -417,19 +443,20 @@ return 1
 `;
 
 const rename = `
--- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or
--- if another one came with the key, who was told the name that was it then.
--- Of somebody who is here the old name rests until the room was told: else
--- another server could tell of the next one to have it before.
+-- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or if
+-- somebody came with the same key since that hold. Of somebody who is here the
+-- old name rests until the room was told, or another server could tell earlier
+-- of the next one to have it.
 local key = P..'id:'..ARGV[1]
+local is = call('HGET', key, 'hold')
+if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
 local claim = claimed(ARGV[3])
 local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
 if holder and holder ~= ARGV[1] or not old or claim and not is_own then
   return 0
 end
-if ARGV[4] ~= '' then
-  if ARGV[4] ~= call('HGET', key, 'hold') then return 0 end
+if ARGV[4] ~= '0' then
   call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
 end
 call('HDEL', CLAIMS, ARGV[3])
@@ -456,13 +483,13 @@ return call('HEXISTS', FOLDED, ARGV[1])
 
 const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
--- way. How many have held it, and its name; 0 if there is no such identity.
+-- way. How many have held it; 0 if there is no such identity.
 local key = P..'id:'..ARGV[1]
 if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
 return { holds, call('HGET', key, 'name') }
 `;
@@ -582,9 +609,14 @@ end
 return count
 `;
 
+const draw = `
+-- ARGV: room, node, frame in base64.
+call('PUBLISH', C..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+`;
+
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
-return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
+return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])
 `;
 
 const bodies = {
@@ -593,6 +625,7 @@ const bodies = {
   before,
   begin,
   claim,
+  draw,
   forgetIdentities,
   forgetRooms,
   forgettable,
@@ -617,7 +650,16 @@ const bodies = {
 
 export type ScriptName = keyof typeof bodies;
 
-/** The text of each, whole. */
-export const scripts = Object.fromEntries(
-  Object.entries(bodies).map(([name, body]) => [name, common + body]),
-) as Record<ScriptName, string>;
+/** What all channels begin with: the databases of a Redis share them. */
+export function channelPrefix(database: string): string {
+  return `partyline:${database}:`;
+}
+
+/** The text of each script, whole. */
+export function scriptsFor(database: string): Record<ScriptName, string> {
+  const head = `local C = '${channelPrefix(database)}'\n${common}`;
+  const whole = Object.entries(bodies).map(([name, body]) =>
+    [name, head + body] as const
+  );
+  return Object.fromEntries(whole) as Record<ScriptName, string>;
+}

@@ -226,6 +226,11 @@ export class Room {
     return this.members.size > 0;
   }
 
+  /** Shows what somebody drew to the others who draw here. */
+  draw(frame: ArrayBuffer, by?: Drawer): void {
+    for (const drawer of this.drawers) if (drawer !== by) drawer.show(frame);
+  }
+
   /** Tells the room that `member`, until now called `before`, has its name. */
   rename(member: Member, before: string): void {
     this.#announce(member, {
@@ -367,7 +372,13 @@ export class Room {
   protected restart(head: Head): void {
     const wasKnown = this.head.epoch !== "";
     this.head = head;
-    if (wasKnown) { for (const member of this.members) member.restart(); }
+    if (!wasKnown) return;
+    // Who said it is not known any more, so it would be stored under no id.
+    const said = this.#queue.filter(isSaid);
+    this.#queue = this.#queue.filter((entry) => !isSaid(entry));
+    this.#saidCount = 0;
+    this.refuseAll(said, new LogError("The history began anew."));
+    for (const member of this.members) member.restart();
   }
 
   /** Gives a turn to all members here. */

@@ -12,6 +12,7 @@ import type {
 import { encode, seqOf } from "./protocol.ts";
 import {
   type Announced,
+  type Drawer,
   type Encoded,
   isSaid,
   type Member,
@@ -95,12 +96,22 @@ export class SharedRoom extends Room implements Follower {
         this.name,
         batch.map(entryOf),
         this.world.now(),
+        this.head.epoch,
       );
       noteLog(this.world);
       said.forEach((entry, i) => settle(entry, stored[i]));
     } catch (error) {
       this.refuseAll(said, error);
     }
+  }
+
+  override draw(frame: ArrayBuffer, by?: Drawer): void {
+    super.draw(frame, by);
+    this.log.draw(this.name, frame);
+  }
+
+  drawn(frame: ArrayBuffer): void {
+    super.draw(frame);
   }
 
   heard(turn: Heard): void {
@@ -173,6 +184,7 @@ export class SharedRoom extends Room implements Follower {
     const here = [...this.members]
       .map(({ name, hold = 0 }) => ({ name, hold }));
     const snapshot = await this.log.sync(this.name, here, this.world.now());
+    noteLog(this.world);
     const { epoch, seq, clock } = snapshot;
     const isLost = epoch !== this.head.epoch || seq < this.head.seq;
     if (isLost) this.restart({ epoch, seq });

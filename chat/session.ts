@@ -119,7 +119,8 @@ export abstract class Session implements Member {
 
   /** The line is ready. */
   opened(): void {
-    this.guard(() => this.#enter());
+    // It may have been dismissed while the handshake was under way.
+    if (!this.#hasEnded) this.guard(() => this.#enter());
   }
 
   /** A frame came: text, or what is not accepted. */
@@ -177,7 +178,9 @@ export abstract class Session implements Member {
     const [code, reason] = FAREWELLS[why];
     const seconds = Math.ceil(retryAfterMs / 1000);
     const hint = `${reason}; come back in ${seconds} s`;
-    if (!this.#hasEnded) this.foretell(why, hint, retryAfterMs);
+    if (this.hasOpened && !this.#hasEnded) {
+      this.foretell(why, hint, retryAfterMs);
+    }
     this.close(code, hint);
   }
 

@@ -32,7 +32,9 @@ export class DrawSession extends Session implements Drawer {
     );
   }
 
-  protected open(room: Room): void {
+  protected async open(room: Room): Promise<void> {
+    await room.open();
+    if (this.hasEnded) return;
     if (room.drawers.size >= MAX_DRAWERS) return this.evict("board_full");
     room.drawers.add(this);
   }
@@ -43,9 +45,7 @@ export class DrawSession extends Session implements Drawer {
     const waitMs = this.#frames.take(this.at.world.now());
     if (waitMs > 0) return this.refuseRate(waitMs);
     this.serve();
-    for (const drawer of this.room?.drawers ?? []) {
-      if (drawer !== this) drawer.show(data);
-    }
+    this.room?.draw(data, this);
   }
 
   show(frame: ArrayBuffer): void {

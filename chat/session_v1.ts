@@ -62,6 +62,8 @@ export class V1Session extends Session {
   #renaming = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #endPause = () => {};
+  /** What a hello came to grief over, which whoever posts is to hear. */
+  #failure: Answer | undefined;
   readonly #joined = Promise.withResolvers<void>();
   /** Who waits to hear of a message, by its id. */
   readonly #answers = new Map<string, (answer: Answer) => void>();
@@ -100,7 +102,7 @@ export class V1Session extends Session {
   /** Says something, like a frame would, and returns what became of it. */
   async post(message: string, id: string): Promise<Answer> {
     await this.joined;
-    if (this.hasEnded) return { type: "ended" };
+    if (this.hasEnded) return this.#failure ?? { type: "ended" };
     const { promise, resolve } = Promise.withResolvers<Answer>();
     const earlier = this.#answers.get(id);
     this.#answers.set(id, (answer) => {
@@ -265,6 +267,12 @@ export class V1Session extends Session {
       await this.#catchUp();
     } catch (error) {
       this.at.world.logger.fault("A hello failed.", error);
+      this.#failure = {
+        type: "refused",
+        code: "log_unavailable",
+        message: LOG_FAILED,
+        retryAfterMs: LOG_RETRY_MS,
+      };
       this.complain("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
       this.evict("log_unavailable");
     }

@@ -33,6 +33,5 @@ function refuse(asked) {
     "each of them a small letter from a to z, a digit or a hyphen.";
   byId("transcript", HTMLElement).hidden = true;
   byId("message", HTMLTextAreaElement).disabled = true;
-  byId("send", HTMLButtonElement).disabled = true;
   createStatus(() => {}).show({ name: "closed" });
 }

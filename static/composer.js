@@ -14,6 +14,8 @@ const SHOW_REMAINING_BELOW = 200;
  * @property {HTMLElement} grow around the box; style.css makes both as high as
  *   the text that it carries
  * @property {HTMLElement} remaining
+ * @property {HTMLButtonElement} send disabled until there is a composer: the
+ *   browser alone would send the form, and leave the room
  */
 
 /**
@@ -52,6 +54,7 @@ export class Composer {
       if (this.#hasText) this.#handlers.onWrite();
     });
     this.#textChanged();
+    parts.send.disabled = false;
   }
 
   /** @param {number} maxLength in UTF-16 units, so never above the server's */

@@ -63,6 +63,7 @@ export function createComposer(room, memory, handlers) {
       box: byId("message", HTMLTextAreaElement),
       grow: byId("grow", HTMLElement),
       remaining: byId("remaining", HTMLElement),
+      send: byId("send", HTMLButtonElement),
     },
     room,
     memory,

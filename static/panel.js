@@ -27,11 +27,13 @@ function setUpInvite(room) {
   const note = byId("copy-note", HTMLElement);
   shareWith(room, "");
   byId("loopback-note", HTMLElement).hidden = !isLoopback(location.hostname);
-  byId("copy-button", HTMLButtonElement).addEventListener("click", async () => {
+  const copy = byId("copy-button", HTMLButtonElement);
+  copy.addEventListener("click", async () => {
     note.textContent = await copyFrom(address)
       ? "Copied."
       : "Selected: now copy it with the keyboard or the menu.";
   });
+  copy.disabled = false;
 }
 
 /**

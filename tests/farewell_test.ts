@@ -3,6 +3,8 @@
 // keep for ever is gone.
 import { assert, assertEquals } from "@std/assert";
 import { Listener } from "../chat/listener.ts";
+import { SUBPROTOCOL } from "../chat/protocol.ts";
+import type { Session } from "../chat/session.ts";
 import {
   Client,
   frame,
@@ -66,6 +68,28 @@ Deno.test("listening anew closes with 1012, and who returns missed nothing", asy
   assertEquals(b.welcome.recovered, true);
   await b.messagesUpTo("before");
 });
+
+for (const dialect of ["", SUBPROTOCOL]) {
+  Deno.test(`a restart amid a handshake leaves no ghost: "${dialect}"`, async () => {
+    await using server = await startServer();
+    const connections = server.connections as Map<Session, Promise<void>>;
+    const kept = Promise.withResolvers<Session>();
+    const set = connections.set.bind(connections);
+    connections.set = (session, isGone) => {
+      kept.resolve(session);
+      return set(session, isGone);
+    };
+    const socket = new WebSocket(server.ws, dialect === "" ? [] : dialect);
+    const closed = new Promise((resolve) => socket.onclose = resolve);
+    const session = await kept.promise;
+    assert(!session.hasOpened);
+    await server.reopen("test", "restarting");
+    await soon(closed, "the end");
+    await until(() => connections.size === 0, "the session to go");
+    assert(!session.hasOpened);
+    assertEquals(server.lobby.rooms.size, 0);
+  });
+}
 
 /** The port is taken for a moment longer. */
 async function eventually<T>(open: () => Promise<T>): Promise<T> {

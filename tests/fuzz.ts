@@ -3,6 +3,7 @@
 // Never decides what a bad client writes: that is `fuzz/`.
 // Invariant: it ends what it started, and a failure names the seed and clients.
 import { parseArgs } from "node:util";
+import { runAndConclude } from "./closing.ts";
 import { attack } from "./fuzz/attacker.ts";
 import { Bystander } from "./fuzz/bystander.ts";
 import { makeScript, ROOM } from "./fuzz/script.ts";
@@ -275,17 +276,10 @@ function readPlan(): Plan {
 
 if (import.meta.main) {
   const plan = readPlan();
-  console.log(`Seed ${plan.seed}. Again: ${commandOf(plan)}`);
-  try {
-    const tally = await fuzz(plan);
-    console.log("Nothing lost, no ghosts, no complaints.");
-    for (const [what, count] of Object.entries(tally)) {
-      console.log(`${String(count).padStart(10)}  ${what}`);
-    }
-    console.log("ok | 1 passed | 0 failed");
-  } catch (error) {
-    console.error(`Failed with seed ${plan.seed}:`, error);
-    console.log("FAILED | 0 passed | 1 failed");
-    Deno.exit(1);
-  }
+  await runAndConclude(
+    plan.seed,
+    commandOf(plan),
+    () => fuzz(plan),
+    "Nothing lost, no ghosts, no complaints.",
+  );
 }

@@ -3,6 +3,7 @@
 // Run by itself it is `deno task soak`. Never attacks and never measures itself.
 // Invariant: it ends what it started, and says its seed before anything else.
 import { parseArgs } from "node:util";
+import { conclude } from "./closing.ts";
 import { type Attack, attacks, findAttack } from "./soak/attacks.ts";
 import { isGood, measure, type Plan } from "./soak/measure.ts";
 import { mix } from "./soak/mix.ts";
@@ -61,10 +62,4 @@ async function main(): Promise<boolean> {
   return isAllGood;
 }
 
-if (import.meta.main) {
-  const isGood = await main();
-  console.log(
-    isGood ? "ok | 1 passed | 0 failed" : "FAILED | 0 passed | 1 failed",
-  );
-  Deno.exit(isGood ? 0 : 1);
-}
+if (import.meta.main) conclude(await main());

@@ -78,8 +78,7 @@ export function setUpBoard(place, onUninvited, room) {
     return `You have a pen. All who have one in the room “${room}” ` +
       "see what you draw.";
   });
-  experiment.part("clear", HTMLButtonElement)
-    .addEventListener("click", () => easel.clear());
+  experiment.onPress("clear", () => easel.clear());
 
   /** @param {boolean} isHeld */
   function hold(isHeld) {

@@ -83,7 +83,7 @@ function setUpKey(place, onUninvited) {
   }
 
   key.addEventListener("input", compute);
-  experiment.part("new", HTMLButtonElement).addEventListener("click", () => {
+  experiment.onPress("new", () => {
     key.value = newKey();
     compute();
   });

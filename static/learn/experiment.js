@@ -33,14 +33,26 @@ export class Experiment {
   }
 
   /**
-   * What a button does.
+   * What a button starts.
    *
    * @param {string} name of the button
    * @param {() => Promise<string>} run returns the outcome, a sentence or two
    */
   on(name, run) {
+    this.onPress(name, (button) => this.#run(button, run));
+  }
+
+  /**
+   * What a button does. Until it is known, the button cannot be pressed: a
+   * page is shown before its scripts are there, and the press would be lost.
+   *
+   * @param {string} name of the button
+   * @param {(button: HTMLButtonElement) => void} act
+   */
+  onPress(name, act) {
     const button = this.part(name, HTMLButtonElement);
-    button.addEventListener("click", () => this.#run(button, run));
+    button.addEventListener("click", () => act(button));
+    button.disabled = false;
   }
 
   /** @param {string} sentence */

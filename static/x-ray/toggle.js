@@ -50,6 +50,7 @@ export function setUpXRay(getKey, memory) {
   }
 
   button.addEventListener("click", () => set(!isOpen));
+  button.disabled = false;
   byId("x-ray-close", HTMLButtonElement).addEventListener("click", () => {
     set(false);
     button.focus();

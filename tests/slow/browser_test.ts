@@ -206,3 +206,33 @@ test("what the server will not have can be put back in the box, or away", async 
   await tab.say("short");
   assertEquals(await tab.texts(), ["short"]);
 });
+
+for (const path of ["/?room=physics", "/learn", "/lab"]) {
+  test(`what needs the scripts of ${path} can be pressed when they are there`, async () => {
+    await using server = await startServer();
+    await using tab = await Tab.open("about:blank");
+    const held = Promise.withResolvers<void>();
+    await tab.page.route("**/*.js", async (route) => {
+      await held.promise;
+      await route.continue();
+    });
+    await tab.page.goto(server.http + path, { waitUntil: "commit" });
+    await tab.page.evaluate(`new Promise((resolve) => {
+      const look = () => document.readyState !== "loading" && resolve();
+      document.addEventListener("readystatechange", look);
+      look();
+    })`);
+    // Popovers open, and a form with a method is sent, without any script.
+    const needy = tab.page.locator(
+      "button:not([popovertarget], [hidden], [hidden] *, form[method] *)",
+    );
+    const enabled = needy.and(tab.page.locator(":enabled"));
+    const disabled = needy.and(tab.page.locator(":disabled"));
+    assert(await needy.count() > 0);
+    assertEquals(await enabled.allTextContents(), []);
+    held.resolve();
+    // The lab's Stop waits for a run.
+    const last = disabled.and(tab.page.locator(":not(#stop)")).first();
+    await last.waitFor({ state: "detached" });
+  });
+}

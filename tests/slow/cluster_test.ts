@@ -2,15 +2,21 @@
 // who is there; and nobody notices which one somebody is on.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { type Hello, MAX_LISTED_MEMBERS } from "../../chat/protocol.ts";
-import { Client, soon, type TestServer, until } from "../harness.ts";
-import { redisTest } from "../redis.ts";
+import {
+  Client,
+  soon,
+  startServer,
+  type TestServer,
+  until,
+} from "../harness.ts";
+import { redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
-import { Guest, newSeed, startNodes } from "./nodes.ts";
+import { newSeed, startCluster, startNode, Watcher } from "./nodes.ts";
 
 redisTest(
   "plain clients on two servers hear each other, in one order",
   async () => {
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     await using ann = await Client.open(nodes.one.ws);
     await using bob = await Client.open(nodes.two.ws);
     await ann.say("1");
@@ -24,21 +30,19 @@ redisTest(
 );
 
 redisTest("an assigned name is nobody else's on any server", async () => {
-  await using nodes = await startNodes();
+  await using redis = await startRedis();
   // Servers that throw the same dice think of the same names.
   const dice = () => {
     const dice = new Dice(1, 1);
     return { random: () => dice.next() };
   };
-  const servers = [
-    await nodes.start({}, dice()),
-    await nodes.start({}, dice()),
-  ];
+  await using one = await startNode(redis, {}, dice());
+  await using two = await startNode(redis, {}, dice());
   await using stack = new AsyncDisposableStack();
   const names = await Promise.all(
     Array.from({ length: 60 }, async (_, i) => {
-      const { ws } = servers[i % 2] ?? nodes.one;
-      if (i % 3 > 0) return stack.use(await Guest.join(ws)).name;
+      const { ws } = i % 2 ? one : two;
+      if (i % 3 > 0) return stack.use(await Watcher.join(ws)).name;
       const plain = stack.use(await Client.open(ws));
       return (await plain.say(`${i}`)).sender;
     }),
@@ -49,11 +53,11 @@ redisTest("an assigned name is nobody else's on any server", async () => {
 redisTest(
   "a name taken on one server is refused on another, also in other letters",
   async () => {
-    await using nodes = await startNodes();
-    await using ann = await Guest.join(nodes.one.ws, { name: "Ann" });
+    await using nodes = await startCluster();
+    await using ann = await Watcher.join(nodes.one.ws, { name: "Ann" });
     assertEquals(ann.name, "Ann");
     for (const name of ["Ann", "aNN", "Ａｎｎ"]) {
-      await using other = await Guest.join(nodes.two.ws, { name });
+      await using other = await Watcher.join(nodes.two.ws, { name });
       assert(other.name !== name);
       await until(() => other.errors.length > 0, "the reason");
       other.request({ type: "rename", name });
@@ -62,9 +66,9 @@ redisTest(
     }
     // It is Ann's while she is away, too, and free when she is called else.
     await ann[Symbol.asyncDispose]();
-    await using bob = await Guest.join(nodes.two.ws, { name: "ann" });
+    await using bob = await Watcher.join(nodes.two.ws, { name: "ann" });
     await until(() => bob.errors.length > 0, "the reason");
-    await using back = await Guest.join(nodes.one.ws, { key: ann.key });
+    await using back = await Watcher.join(nodes.one.ws, { key: ann.key });
     back.request({ type: "rename", name: "Anna" });
     await until(() => bob.roster.has("Anna"), "the rename");
     bob.request({ type: "rename", name: "ann" });
@@ -75,9 +79,9 @@ redisTest(
 redisTest(
   "two who want one name at the same moment on two servers: one has it",
   async () => {
-    await using nodes = await startNodes();
-    await using ann = await Guest.join(nodes.one.ws);
-    await using bob = await Guest.join(nodes.two.ws);
+    await using nodes = await startCluster();
+    await using ann = await Watcher.join(nodes.one.ws);
+    await using bob = await Watcher.join(nodes.two.ws);
     for (let n = 0; n < 20; n++) {
       const name = `wish ${n}`;
       const refused = ann.errors.length + bob.errors.length;
@@ -94,7 +98,7 @@ redisTest(
       const name = `new ${n}`;
       await using stack = new AsyncDisposableStack();
       const guests = await Promise.all(
-        [nodes.one, nodes.two].map(({ ws }) => Guest.join(ws, { name })),
+        [nodes.one, nodes.two].map(({ ws }) => Watcher.join(ws, { name })),
       );
       for (const guest of guests) stack.use(guest);
       assertEquals(guests.filter((it) => it.name === name).length, 1);
@@ -107,11 +111,11 @@ redisTest(
   "the name of a plain client cannot be had on any server, nor for a minute after it left",
   async () => {
     let ahead = 0;
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     const clock = { now: () => Date.now() + ahead };
-    const [one, two] = [await nodes.start({}, clock), nodes.two];
-    await using ann = await Guest.join(one.ws);
-    await using bob = await Guest.join(two.ws);
+    await using one = await startNode(nodes.redis, {}, clock);
+    await using ann = await Watcher.join(one.ws);
+    await using bob = await Watcher.join(nodes.two.ws);
     const isRefused = async (name: string) => {
       for (const guest of [ann, bob]) {
         const { length } = guest.errors;
@@ -119,7 +123,7 @@ redisTest(
         await until(() => guest.errors.length > length, "a refusal");
         assertEquals(guest.errors.at(-1), "name_taken");
       }
-      await using other = await Guest.join(nodes.one.ws, { name });
+      await using other = await Watcher.join(nodes.one.ws, { name });
       assert(other.name !== name);
     };
     const plain = await Client.open(one.ws);
@@ -149,7 +153,7 @@ redisTest(
 redisTest(
   "who comes, goes, types and is renamed is heard of on the other server",
   async () => {
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     await using ann = await Client.join(nodes.one.ws, { name: "Ann" });
     const bob = await Client.join(nodes.two.ws, { name: "Bob" });
     const come = await ann.nextOf("join");
@@ -175,12 +179,12 @@ redisTest(
 redisTest(
   "a welcome names and counts who is on all servers, up to a bound",
   async () => {
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     const servers = [nodes.one, nodes.two];
     await using stack = new AsyncDisposableStack();
     const join = (n: number) =>
-      Guest.join((n % 2 ? nodes.one : nodes.two).ws, { name: `guest ${n}` });
-    const guests: Guest[] = [];
+      Watcher.join((n % 2 ? nodes.one : nodes.two).ws, { name: `guest ${n}` });
+    const guests: Watcher[] = [];
     for (let n = 0; n < 20; n++) guests.push(stack.use(await join(n)));
     await assertRosters(servers, guests);
     const more = await Promise.all(
@@ -192,7 +196,7 @@ redisTest(
       () => guests.every(({ count }) => count === guests.length),
       "the count of all",
     );
-    await using last = await Guest.join(nodes.one.ws);
+    await using last = await Watcher.join(nodes.one.ws);
     const { members, count, sender } = last.welcome;
     assertEquals(count, guests.length + 1);
     assertEquals(members.length, MAX_LISTED_MEMBERS);
@@ -201,11 +205,11 @@ redisTest(
 );
 
 redisTest("a takeover and a rename leave the roster right", async () => {
-  await using nodes = await startNodes();
+  await using nodes = await startCluster();
   const servers = [nodes.one, nodes.two];
   await using stack = new AsyncDisposableStack();
   const join = async (server: TestServer, hello = {}, room = "lobby") =>
-    stack.use(await Guest.join(`${server.ws}?room=${room}`, hello));
+    stack.use(await Watcher.join(`${server.ws}?room=${room}`, hello));
   const ann = await join(nodes.one, { name: "Ann" });
   const bob = await join(nodes.two, { name: "Bob" });
   const ann2 = await join(nodes.two, { key: ann.key });
@@ -233,16 +237,16 @@ redisTest(
   "whoever is renamed and at once comes on the other server is there under the new name",
   async () => {
     const dice = new Dice(newSeed(), 0);
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     const servers = [nodes.one, nodes.two];
-    await using bob = await Guest.join(nodes.one.ws, { name: "Bob" });
-    await using ann = await Guest.join(nodes.one.ws, { name: "Ann" });
+    await using bob = await Watcher.join(nodes.one.ws, { name: "Bob" });
+    await using ann = await Watcher.join(nodes.one.ws, { name: "Ann" });
     let last = ann;
     for (let n = 0; n < 30; n++) {
       const next = servers[dice.below(2)] ?? nodes.one;
       last.request({ type: "rename", name: `Ann ${n}` });
       await pause(dice.below(4));
-      const back = await Guest.join(next.ws, { key: ann.key });
+      const back = await Watcher.join(next.ws, { key: ann.key });
       await soon(last.closed, "the end of the one before");
       last = back;
       const both = `${[last.name, "Bob"].toSorted()}`;
@@ -260,19 +264,19 @@ redisTest(
   "fifty clients come, are renamed and go on two servers, and all know who is there",
   async () => {
     const seed = newSeed();
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     const servers = [nodes.one, nodes.two];
     await using stack = new AsyncDisposableStack();
     const lives = Array.from({ length: 50 }, async (_, n) => {
       const dice = new Dice(seed, n);
       const join = (hello: Partial<Hello>) =>
-        Guest.join((servers[dice.below(2)] ?? nodes.one).ws, hello);
-      let guest: Guest | undefined;
+        Watcher.join((servers[dice.below(2)] ?? nodes.one).ws, hello);
+      let guest: Watcher | undefined;
       let hello: Partial<Hello> = { name: `guest ${n}` };
       for (let turn = 0; turn < 8; turn++) {
         switch (dice.choose({ come: 4, go: 2, rename: 3, wait: 2 })) {
           case "come": {
-            const before: Guest | undefined = guest;
+            const before: Watcher | undefined = guest;
             guest = stack.use(await join(hello));
             hello = { key: guest.key };
             if (before) assertEquals((await before.closed).code, 4002);
@@ -308,7 +312,7 @@ redisTest(
 redisTest(
   "a key used on another server ends the first connection",
   async () => {
-    await using nodes = await startNodes();
+    await using nodes = await startCluster();
     await using first = await Client.join(nodes.one.ws, { name: "Ann" });
     await using second = await Client.join(nodes.two.ws, {
       key: first.welcome.key,
@@ -326,11 +330,11 @@ redisTest(
   "of two who come with one key on two servers at the same moment exactly one stays",
   async () => {
     const dice = new Dice(newSeed(), 0);
-    await using nodes = await startNodes();
-    const three = await nodes.start();
+    await using nodes = await startCluster();
+    await using three = await startNode(nodes.redis);
     const servers = [nodes.one, nodes.two, three];
-    await using bob = await Guest.join(nodes.one.ws, { name: "Bob" });
-    const ann = await Guest.join(nodes.two.ws, { name: "Ann" });
+    await using bob = await Watcher.join(nodes.one.ws, { name: "Bob" });
+    const ann = await Watcher.join(nodes.two.ws, { name: "Ann" });
     const { key } = ann;
     let last = ann;
     for (let round = 0; round < 40; round++) {
@@ -339,7 +343,7 @@ redisTest(
         const { ws } = dice.pick(servers) ?? nodes.one;
         await pause(dice.below(3));
         // Who is passed before the welcome is closed without one.
-        return await Guest.join(ws, { key }).catch((error) => {
+        return await Watcher.join(ws, { key }).catch((error) => {
           assertMatch(`${error}`, /closed with 4002/);
         });
       });
@@ -368,13 +372,26 @@ redisTest(
   },
 );
 
+redisTest("two databases of one Redis are two worlds", async () => {
+  await using redis = await startRedis();
+  await using one = await startServer({ data: redis.url });
+  await using other = await startServer({ data: `${redis.url}/1` });
+  await using ann = await Client.join(one.ws, { name: "Ann" });
+  await using bob = await Client.join(other.ws, { name: "Ann" });
+  assertEquals([ann.welcome.count, bob.welcome.count], [1, 1]);
+  for (const [client, text] of [[ann, "here"], [bob, "there"]] as const) {
+    client.request({ type: "message", message: text, id: "1" });
+    assertEquals((await client.nextOf("message")).message, text);
+  }
+});
+
 /** All in the room know each other, and so does a newcomer on each server. */
 async function assertRosters(
   servers: TestServer[],
-  guests: Guest[],
+  guests: Watcher[],
   room = "lobby",
 ) {
-  const areTold = async (more: Guest[]) => {
+  const areTold = async (more: Watcher[]) => {
     const all = [...guests, ...more];
     const names = () => all.map(({ name }) => name).toSorted();
     const wrong = () =>
@@ -393,7 +410,7 @@ async function assertRosters(
   };
   for (const { ws } of servers) {
     await areTold([]);
-    await using newcomer = await Guest.join(`${ws}?room=${room}`);
+    await using newcomer = await Watcher.join(`${ws}?room=${room}`);
     const { members, count } = newcomer.welcome;
     assertEquals(members.toSorted(), await areTold([newcomer]));
     assertEquals(count, members.length);

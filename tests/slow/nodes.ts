@@ -1,35 +1,172 @@
-// Owns what the tests of several servers share: servers on one Redis, and a
-// guest that keeps the list of who is in the room from what it is told.
-// Asserts nothing. Invariant: a guest's list is its welcome's, changed by the
-// events that came after it and by nothing else.
+// Owns what the tests of several servers share: servers on one Redis, each with
+// a network of its own that can fail, and guests who note what they hear.
+// Asserts nothing.
+// Invariant: what a guest has heard is in the order in which it came.
+import { Logger } from "../../chat/logger.ts";
+import { Metrics } from "../../chat/metrics.ts";
 import type { Options } from "../../chat/options.ts";
-import { type Hello, type Request, SUBPROTOCOL } from "../../chat/protocol.ts";
+import {
+  type Hello,
+  type Request,
+  SUBPROTOCOL,
+  type WelcomeEvent,
+} from "../../chat/protocol.ts";
 import type { World } from "../../chat/world.ts";
-import { soon, startServer, type WireEvent } from "../harness.ts";
-import { startRedis } from "../redis.ts";
+import { type CutProxy, startCutProxy } from "../cut_proxy.ts";
+import {
+  Client,
+  soon,
+  startServer,
+  type TestServer,
+  type WireEvent,
+} from "../harness.ts";
+import { type Redis, type RedisOptions, startRedis } from "../redis.ts";
 
-/** How soon a server that is silent counts as dead. */
-export const LEASE_SECONDS = 2;
+export interface Node extends TestServer {
+  /** What the operator reads. */
+  readonly lines: string[];
+  /** Its way to Redis. */
+  readonly network: CutProxy;
+  /** What its operator counts. */
+  readonly metrics: Metrics;
+}
 
-/** Two servers on a Redis of their own, and more if asked for. */
-export async function startNodes() {
+export interface Cluster extends AsyncDisposable {
+  readonly redis: Redis;
+  readonly one: Node;
+  readonly two: Node;
+}
+
+/** A server with a lease of 2 s whose Redis is at `url`, by a network. */
+export async function startNode(
+  redis: Redis,
+  changes: Partial<Options> = {},
+  world: Partial<World> = {},
+): Promise<Node> {
+  const network = startCutProxy(redis.port);
+  const lines: string[] = [];
+  const metrics = new Metrics();
+  try {
+    const data = redis.url.replace(`:${redis.port}`, `:${network.port}`);
+    const server = await startServer({ data, lease: 2, ...changes }, {
+      logger: new Logger("text", (line) => lines.push(line), Date.now),
+      metrics,
+      ...world,
+    });
+    return {
+      ...server,
+      lines,
+      network,
+      metrics,
+      async [Symbol.asyncDispose]() {
+        await server[Symbol.asyncDispose]();
+        await network[Symbol.asyncDispose]();
+      },
+    };
+  } catch (error) {
+    await network[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Two servers on a Redis of their own. */
+export async function startCluster(
+  options: RedisOptions = {},
+): Promise<Cluster> {
   const stack = new AsyncDisposableStack();
-  const redis = stack.use(await startRedis());
-  const start = async (
-    changes: Partial<Options> = {},
-    world: Partial<World> = {},
-  ) => {
-    const options = { data: redis.url, lease: LEASE_SECONDS, ...changes };
-    return stack.use(await startServer(options, world));
-  };
-  const [one, two] = [await start(), await start()];
-  return {
-    redis,
-    one,
-    two,
-    start,
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
+  try {
+    const redis = stack.use(await startRedis(options));
+    const [one, two] = [
+      stack.use(await startNode(redis)),
+      stack.use(await startNode(redis)),
+    ];
+    return {
+      redis,
+      one,
+      two,
+      [Symbol.asyncDispose]: () => stack.disposeAsync(),
+    };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** Where guests come in. */
+type Door = Pick<TestServer, "ws">;
+
+/** A client that notes what was taken of all that came. */
+export interface Guest extends AsyncDisposable {
+  readonly socket: WebSocket;
+  readonly closed: Promise<CloseEvent>;
+  readonly heard: WireEvent[];
+  next(): Promise<WireEvent>;
+  nextOf(type: string): Promise<WireEvent>;
+  request(request: Request): void;
+  /** Says it in its dialect; without an `id` the text is that. */
+  say(text: string, id?: string): void;
+}
+
+function noting(client: Client, isPlain: boolean): Guest {
+  const heard: WireEvent[] = [];
+  const next = client.next.bind(client);
+  return Object.assign(client, {
+    heard,
+    next: async () => {
+      const event = await next();
+      heard.push(event);
+      return event;
+    },
+    say: (message: string, id = message) =>
+      isPlain
+        ? client.send(message)
+        : client.request({ type: "message", message, id }),
+  } as Pick<Guest, "heard" | "next" | "say">) as unknown as Guest;
+}
+
+/** Somebody who speaks the plain dialect, and says `word` to know its name. */
+export async function drop(node: Door, word: string) {
+  const guest = noting(await Client.open(node.ws), true);
+  guest.say(word);
+  while (true) {
+    const { message, sender } = await guest.next();
+    if (message === word) return Object.assign(guest, { name: `${sender}` });
+  }
+}
+
+/** Somebody who speaks the full dialect. */
+export async function join(node: Door, hello: Partial<Hello> = {}) {
+  const protocols = [SUBPROTOCOL];
+  const guest = noting(await Client.open(node.ws, { protocols }), false);
+  guest.request({ type: "hello", ...hello });
+  const welcome: WelcomeEvent = await guest.nextOf("welcome");
+  return Object.assign(guest, { welcome });
+}
+
+/** What was said, as this guest heard it. */
+export function textsOf({ heard }: Guest): string[] {
+  return heard.filter(({ type }) => type === "message")
+    .map(({ message }) => message);
+}
+
+/** Waits until the guest has heard all of these messages. */
+export async function hear(guest: Guest, ...texts: string[]): Promise<void> {
+  while (!texts.every((text) => textsOf(guest).includes(text))) {
+    await guest.next();
+  }
+}
+
+/** Who is in the room, to somebody who was told once and heard the rest. */
+export function rosterOf(
+  { welcome, heard }: Guest & { welcome: WelcomeEvent },
+): string[] {
+  const names = new Set(welcome.members);
+  for (const { type, sender, name } of heard) {
+    if (type === "leave" || type === "rename") names.delete(sender);
+    if (type === "join") names.add(sender);
+    if (type === "rename") names.add(name);
+  }
+  return [...names].sort();
 }
 
 /** A seed of today, told so that what it brings can be had again. */
@@ -42,7 +179,7 @@ export function newSeed(): number {
 }
 
 /** Who listens without pause, and knows who is there. */
-export class Guest implements AsyncDisposable {
+export class Watcher implements AsyncDisposable {
   name = "";
   key = "";
   welcome: WireEvent;
@@ -70,7 +207,7 @@ export class Guest implements AsyncDisposable {
   }
 
   static async join(url: string, hello: Partial<Hello> = {}) {
-    const guest = new Guest(new WebSocket(url, SUBPROTOCOL), hello);
+    const guest = new Watcher(new WebSocket(url, SUBPROTOCOL), hello);
     await soon(guest.#welcomed.promise, `a welcome at ${url}`);
     return guest;
   }

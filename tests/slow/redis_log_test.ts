@@ -56,6 +56,7 @@ async function listen(log: RedisLog, room: string) {
         count = event.count ?? count;
       }
     },
+    drawn: () => {},
     resync: () => {},
   });
   return (wanted: string) =>

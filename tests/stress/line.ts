@@ -21,8 +21,6 @@ export interface Target {
 
 export interface Line {
   readonly ended: Promise<Ending>;
-  /** Whether a close frame that came while it was sending is always told. */
-  readonly isExact: boolean;
   send(text: string): void;
   /** Starts the closing handshake. */
   close(): void;
@@ -37,7 +35,6 @@ export interface Line {
 export class RawLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
-  readonly isExact = true;
   #unread = new Uint8Array();
   /** All that was given to `#write` so far, when it is settled. */
   #written = Promise.resolve();
@@ -186,8 +183,6 @@ export class RawLine implements Line {
 export class NativeLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
-  /** When its answer to a close frame cannot be written, it reports code 0. */
-  readonly isExact = false;
 
   private constructor(private readonly socket: WebSocket) {
     // A lost connection is 1006 in browsers and 0 in Deno.
