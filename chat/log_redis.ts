@@ -32,9 +32,8 @@ import type {
   Snapshot,
 } from "./log_shared.ts";
 import { encode, encodeMessage, seqOf, SERVER_NAME } from "./protocol.ts";
-import { LinkError, RedisLink, type Run } from "./redis_link.ts";
-
-const PREFIX = "partyline:";
+import { databaseOf, LinkError, RedisLink, type Run } from "./redis_link.ts";
+import { channelPrefix } from "./redis_scripts.ts";
 
 /** How long a turn may take until its senders are told. */
 export const COMMIT_MS = 5_000;
@@ -73,6 +72,7 @@ export interface RedisWorld {
 export class RedisLog implements SharedLog {
   readonly #id = randomBytes(9).toString("base64url");
   readonly #link: RedisLink;
+  readonly #prefix: string;
   readonly #followers = new Map<string, Follower>();
   /** Rooms of which Redis may know too much or too little. */
   readonly #stale = new Set<string>();
@@ -95,6 +95,7 @@ export class RedisLog implements SharedLog {
     private readonly options: RedisOptions,
     private readonly world: RedisWorld,
   ) {
+    this.#prefix = channelPrefix(databaseOf(options.url));
     this.#link = new RedisLink(options.url, options.ca, {
       begin: (run, runId) => this.#begin(run, runId),
       ready: () => this.#isBack(),
@@ -324,13 +325,13 @@ export class RedisLog implements SharedLog {
 
   async follow(room: string, follower: Follower): Promise<void> {
     this.#followers.set(room, follower);
-    await this.#link.follow(`${PREFIX}turn:${room}`);
+    await this.#link.follow(this.#channel(room));
   }
 
   unfollow(room: string, follower: Follower): void {
     if (this.#followers.get(room) !== follower) return;
     this.#followers.delete(room);
-    this.#link.unfollow(`${PREFIX}turn:${room}`);
+    this.#link.unfollow(this.#channel(room));
     this.#stale.add(room);
   }
 
@@ -414,9 +415,13 @@ export class RedisLog implements SharedLog {
 
   // The connection.
 
+  #channel(room: string): string {
+    return `${this.#prefix}turn:${room}`;
+  }
+
   *#channels(): Iterable<string> {
-    yield `${PREFIX}node:${this.#id}`;
-    for (const room of this.#followers.keys()) yield `${PREFIX}turn:${room}`;
+    yield `${this.#prefix}node:${this.#id}`;
+    for (const room of this.#followers.keys()) yield this.#channel(room);
   }
 
   async #begin(run: Run, runId: string): Promise<void> {
@@ -504,8 +509,9 @@ export class RedisLog implements SharedLog {
   }
 
   #heard(channel: string, text: string): void {
-    const room = channel.slice(`${PREFIX}turn:`.length);
-    if (!channel.startsWith(`${PREFIX}turn:`)) return this.#hear(text);
+    const turns = this.#channel("");
+    const room = channel.slice(turns.length);
+    if (!channel.startsWith(turns)) return this.#hear(text);
     const [, node, frame] = /^draw (\S+) (\S*)$/.exec(text) ?? [];
     if (frame !== undefined) {
       if (node === this.#id) return;

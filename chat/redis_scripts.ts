@@ -22,7 +22,7 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
 //   link:LINK    which of a server's connections is the newest
-// and the channels turn:NAME and node:NODE.
+// and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 /** Longer than what was sent over a lost connection can be on its way. */
 const LATE_MS = 600_000;
@@ -67,7 +67,7 @@ local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
 
 local function publish(name, epoch, events)
   local clock = tick()
-  call('PUBLISH', P..'turn:'..name,
+  call('PUBLISH', C..'turn:'..name,
     epoch..' '..fmt(clock)..'\\n'..table.concat(events, '\\n'))
   return clock
 end
@@ -466,7 +466,7 @@ if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
 return { holds, call('HGET', key, 'name') }
 `;
@@ -588,12 +588,12 @@ return count
 
 const draw = `
 -- ARGV: room, node, frame in base64.
-call('PUBLISH', P..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+call('PUBLISH', C..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
 `;
 
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
-return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
+return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])
 `;
 
 const bodies = {
@@ -627,7 +627,16 @@ const bodies = {
 
 export type ScriptName = keyof typeof bodies;
 
-/** The text of each, whole. */
-export const scripts = Object.fromEntries(
-  Object.entries(bodies).map(([name, body]) => [name, common + body]),
-) as Record<ScriptName, string>;
+/** What all channels begin with: the databases of a Redis share them. */
+export function channelPrefix(database: string): string {
+  return `partyline:${database}:`;
+}
+
+/** The text of each script, whole. */
+export function scriptsFor(database: string): Record<ScriptName, string> {
+  const head = `local C = '${channelPrefix(database)}'\n${common}`;
+  const whole = Object.entries(bodies).map(([name, body]) =>
+    [name, head + body] as const
+  );
+  return Object.fromEntries(whole) as Record<ScriptName, string>;
+}

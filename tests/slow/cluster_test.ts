@@ -86,3 +86,16 @@ redisTest("a POST finds its sender's stream on another server", async () => {
   assertEquals([event.sender, event.message], ["Ann", "by way of two"]);
   assertEquals((await ann.nextOf("message")).message, "by way of two");
 });
+
+redisTest("two databases of one Redis are two worlds", async () => {
+  await using redis = await startRedis();
+  await using one = await startServer({ data: redis.url });
+  await using other = await startServer({ data: `${redis.url}/1` });
+  await using ann = await Client.join(one.ws, { name: "Ann" });
+  await using bob = await Client.join(other.ws, { name: "Ann" });
+  assertEquals([ann.welcome.count, bob.welcome.count], [1, 1]);
+  for (const [client, text] of [[ann, "here"], [bob, "there"]] as const) {
+    client.request({ type: "message", message: text, id: "1" });
+    assertEquals((await client.nextOf("message")).message, text);
+  }
+});
