@@ -7,7 +7,7 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
 //                is forgotten), clock (counts publishes), rooms (counts rooms),
-//                run, before, began (see `begin`)
+//                run, before, began, renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 //                t(oken of the turn), r(epeats); the id is the last seq
@@ -18,11 +18,12 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   ids          identities by when they were used
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
-//                "~until node" while it rests
+//                "~until node" while it rests, "~until id" if it was that
+//                identity's
 //   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
 //   link:LINK    which of a server's connections is the newest
-// and the channels turn:NAME and node:NODE.
+// and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 /** Longer than what was sent over a lost connection can be on its way. */
 const LATE_MS = 600_000;
@@ -67,7 +68,7 @@ local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
 
 local function publish(name, epoch, events)
   local clock = tick()
-  call('PUBLISH', P..'turn:'..name,
+  call('PUBLISH', C..'turn:'..name,
     epoch..' '..fmt(clock)..'\\n'..table.concat(events, '\\n'))
   return clock
 end
@@ -85,10 +86,15 @@ local function may_take(is, hold, node)
     tonumber(string.match(is, '^%d+')) < tonumber(hold)
 end
 
+-- Until when a name rests, if it does.
+local function resting(folded)
+  local claim = call('HGET', CLAIMS, folded)
+  return claim and string.match(claim, '^~(%d+)'), claim
+end
+
 -- Who holds a name without an identity, or whose rest keeps it.
 local function claimed(folded)
-  local claim = call('HGET', CLAIMS, folded)
-  local rest = claim and string.match(claim, '^~(%d+)')
+  local rest, claim = resting(folded)
   if rest and tonumber(rest) <= now() then
     call('HDEL', CLAIMS, folded)
     return false
@@ -122,23 +128,26 @@ const begin = `
 -- ARGV: run, seenRun, seenClock, fresh. A server that has just connected says
 -- which process it saw last, and how far that had come. Data that a restart or
 -- a fail-over lost is known by a server that saw more than the new process
--- began with; then all rooms get a new epoch. Who was away longer than one
--- process lived cannot tell, and takes it for lost.
+-- began with; then all rooms get a new epoch, once for a process. Who was away
+-- longer than one process lived cannot tell, and takes it for lost.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
-local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'clock')
-local clock = life[5] or '0'
+local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'renewed',
+  'clock')
+local clock = life[6] or '0'
 if not life[1] then
-  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0)
+  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0,
+    'renewed', run)
 else
-  local before, began = life[3] or '', life[4] or 0
+  local before, began, renewed = life[3] or '', life[4] or 0, life[5]
   if life[2] ~= run then
-    before, began = life[2] or '', clock
-    call('HSET', LIFE, 'run', run, 'before', before, 'began', began)
+    before, began, renewed = life[2] or '', clock, ''
+    call('HSET', LIFE, 'run', run, 'before', before, 'began', began,
+      'renewed', renewed)
   end
-  local is_lost = seen_run ~= '' and seen_run ~= run and
+  local is_lost = seen_run ~= '' and seen_run ~= run and renewed ~= run and
     (seen_run ~= before or tonumber(seen_clock) > tonumber(began))
-  if is_lost then call('HSET', LIFE, 'epoch', fresh) end
+  if is_lost then call('HSET', LIFE, 'epoch', fresh, 'renewed', run) end
 end
 return { call('HGET', LIFE, 'epoch'), clock, fmt(now()) }
 `;
@@ -161,10 +170,11 @@ return { room.epoch, fmt(room.seq) }
 `;
 
 const turn = `
--- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, entries. A
--- retry may have been done before, and is answered then as it was. An entry is
--- m text identity id, j name hold text, l name hold text, r before name hold
--- text, or p text.
+-- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, epoch,
+-- entries. Without an epoch any will do. A retry may have been done before, and
+-- is answered then as it was. An entry is m text identity id, j name hold text,
+-- l name hold text, r before name hold folded text leaveHead leaveTail, where
+-- before is folded, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
@@ -177,6 +187,11 @@ local function answer(before, repeats, clock)
     told[#told + 1] = event_at(LOG, tonumber(seq))
   end
   return { room.epoch, clock, fmt(before), told }
+end
+
+-- Who said this belongs to a life that is lost, with all that was known of it.
+if ARGV[9] ~= '' and ARGV[9] ~= room.epoch then
+  return redis.error_reply('LOST the history began anew')
 end
 
 if ARGV[8] == '1' then
@@ -209,7 +224,7 @@ end
 local out, events, repeats = {}, {}, {}
 local last, index, size = room.seq, 0, call('HLEN', HERE)
 local is_here = false
-local at = 9
+local at = 10
 while ARGV[at] do
   local kind = ARGV[at]
   if kind == 'm' then
@@ -254,10 +269,22 @@ while ARGV[at] do
     local before, who, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if call('HGET', HERE, before) == hold..' '..node then
       call('HDEL', HERE, before)
-      call('HSET', HERE, who, hold..' '..node)
-      out[#out + 1] = ARGV[at + 4]
+      if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
+      local is = call('HGET', HERE, who)
+      local may = may_take(is, hold, node)
+      if is then
+        -- Of two with the same key, the later one came before this was told.
+        size = size - 1
+        out[#out + 1] = ARGV[at + 6]..(may and who or before)..
+          ARGV[at + 7]..size..'}'
+      end
+      if may then
+        call('HSET', HERE, who, hold..' '..node)
+        is_here = true
+        out[#out + 1] = ARGV[at + 5]
+      end
     end
-    at = at + 5
+    at = at + 8
   else
     out[#out + 1] = ARGV[at + 1]
     at = at + 2
@@ -397,7 +424,8 @@ while from and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)
-    bytes = bytes - #fields.e
+    -- The turn that holds seq may have nothing that is wanted.
+    if last < seq then bytes = bytes - #fields.e end
     if count <= 0 or bytes <= 0 then break end
   end
 end
@@ -415,10 +443,23 @@ return 1
 `;
 
 const rename = `
--- ARGV: id, name, folded. 0 if the name is somebody else's.
+-- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or if
+-- somebody came with the same key since that hold. Of somebody who is here the
+-- old name rests until the room was told, or another server could tell earlier
+-- of the next one to have it.
 local key = P..'id:'..ARGV[1]
+local is = call('HGET', key, 'hold')
+if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
-if holder and holder ~= ARGV[1] or not old or claimed(ARGV[3]) then return 0 end
+local claim = claimed(ARGV[3])
+local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
+if holder and holder ~= ARGV[1] or not old or claim and not is_own then
+  return 0
+end
+if ARGV[4] ~= '0' then
+  call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
+end
+call('HDEL', CLAIMS, ARGV[3])
 call('HDEL', FOLDED, old)
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('HSET', key, 'name', ARGV[2], 'folded', ARGV[3])
@@ -444,13 +485,13 @@ const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
 -- way. How many have held it; 0 if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return 0 end
+if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
-return holds
+return { holds, call('HGET', key, 'name') }
 `;
 
 const keep = `
@@ -570,12 +611,12 @@ return count
 
 const draw = `
 -- ARGV: room, node, frame in base64.
-call('PUBLISH', P..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+call('PUBLISH', C..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
 `;
 
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
-return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
+return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])
 `;
 
 const bodies = {
@@ -609,7 +650,16 @@ const bodies = {
 
 export type ScriptName = keyof typeof bodies;
 
-/** The text of each, whole. */
-export const scripts = Object.fromEntries(
-  Object.entries(bodies).map(([name, body]) => [name, common + body]),
-) as Record<ScriptName, string>;
+/** What all channels begin with: the databases of a Redis share them. */
+export function channelPrefix(database: string): string {
+  return `partyline:${database}:`;
+}
+
+/** The text of each script, whole. */
+export function scriptsFor(database: string): Record<ScriptName, string> {
+  const head = `local C = '${channelPrefix(database)}'\n${common}`;
+  const whole = Object.entries(bodies).map(([name, body]) =>
+    [name, head + body] as const
+  );
+  return Object.fromEntries(whole) as Record<ScriptName, string>;
+}

@@ -73,6 +73,7 @@ export class Redis implements AsyncDisposable {
   readonly url: string;
   readonly #binary: string;
   readonly #folder = Deno.makeTempDirSync();
+  readonly #copies: string[] = [];
   #running: Running | undefined;
 
   /** It does not run before `start()`. */
@@ -142,10 +143,40 @@ export class Redis implements AsyncDisposable {
   /** As `start()`, but it has lost all that was stored. */
   async startEmpty(): Promise<void> {
     if (this.#running) throw new Error(`${this.#binary} runs still`);
+    this.#empty();
+    await this.start();
+  }
+
+  /** As `start()`, but with what was stored when the copy was made. */
+  async startWith(copy: string): Promise<void> {
+    if (this.#running) throw new Error(`${this.#binary} runs still`);
+    this.#empty();
+    this.#copyFiles(copy, this.#folder);
+    await this.start();
+  }
+
+  /** Copies what is stored; the copy lives as long as this. */
+  copy(): string {
+    const copy = Deno.makeTempDirSync();
+    this.#copies.push(copy);
+    this.#copyFiles(this.#folder, copy);
+    return copy;
+  }
+
+  #copyFiles(from: string, to: string): void {
+    for (const { name, isDirectory } of Deno.readDirSync(from)) {
+      if (!isDirectory) Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);
+      else {
+        Deno.mkdirSync(`${to}/${name}`);
+        this.#copyFiles(`${from}/${name}`, `${to}/${name}`);
+      }
+    }
+  }
+
+  #empty(): void {
     for (const { name } of Deno.readDirSync(this.#folder)) {
       Deno.removeSync(`${this.#folder}/${name}`, { recursive: true });
     }
-    await this.start();
   }
 
   /** `kill -9`. */
@@ -187,7 +218,9 @@ export class Redis implements AsyncDisposable {
 
   async [Symbol.asyncDispose]() {
     await this.kill();
-    Deno.removeSync(this.#folder, { recursive: true });
+    for (const folder of [this.#folder, ...this.#copies]) {
+      Deno.removeSync(folder, { recursive: true });
+    }
   }
 
   /**

@@ -2,10 +2,11 @@
 // killed: for the others its members have left, once; whoever was cut off comes
 // back with all of them, whoever was on a server that died comes to another.
 import { assert, assertEquals } from "@std/assert";
-import { scripts } from "../../chat/redis_scripts.ts";
-import { soon, startServer } from "../harness.ts";
+import { scriptsFor } from "../../chat/redis_scripts.ts";
+import { Client, soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
+import { startTcpProxy } from "../tcp_proxy.ts";
 import { freePort, Program } from "../stress/program.ts";
 import {
   drop,
@@ -172,7 +173,12 @@ redisTest(
     // The first step of another server, which then has no time for the second.
     const leave = ['{"type":"leave","sender":"', '","count":'];
     const args = [node, ...leave, "0", "", "1", "link 1"];
-    const isDone = await redis.command("EVAL", scripts.reap, "0", ...args);
+    const isDone = await redis.command(
+      "EVAL",
+      scriptsFor("0").reap,
+      "0",
+      ...args,
+    );
     assertEquals(isDone, "0");
     for (const room of rooms) {
       const isBack = async () => {
@@ -180,5 +186,55 @@ redisTest(
       };
       await soon(isBack(), `who is in ${room}`);
     }
+  },
+);
+
+redisTest(
+  "a name that was given back while Redis was away is nobody's afterwards",
+  async () => {
+    await using redis = await startRedis();
+    await using one = await startNode(redis, { lease: 60 });
+    await using pia = await drop(one, "I am Pia");
+    await using pol = await drop(one, "I am Pol");
+    const claim = await claimOf(redis, pol.name);
+    one.network.cut();
+    pia.socket.close();
+    await until(() => one.lobby.nameCount === 1, "the end of Pia");
+    one.network.resume();
+    const isFree = async () => {
+      while (!(await claimOf(redis, pia.name)).startsWith("~"));
+    };
+    await soon(isFree(), "a name that rests");
+    assertEquals(await claimOf(redis, pol.name), claim);
+    pol.say("still here");
+    await hear(pol, "still here");
+  },
+);
+
+redisTest(
+  "a name that nobody heard of being given is nobody's afterwards",
+  async () => {
+    await using redis = await startRedis();
+    let isClaimed = false;
+    let isCutting = true;
+    await using network = startTcpProxy(redis.port, () => (bytes, from) => {
+      const text = new TextDecoder().decode(bytes);
+      if (from === "client") isClaimed ||= text.includes("able-alpaca");
+      else if (isClaimed && isCutting) {
+        isCutting = false;
+        return "end";
+      }
+      return "pass";
+    });
+    const data = `redis://127.0.0.1:${network.port}`;
+    // So that it is known which name is given first.
+    await using one = await startServer({ data }, { random: () => 0 });
+    await using pia = await Client.open(one.ws);
+    assertEquals((await pia.closed).code, 1013);
+    const isFree = async () => {
+      while (await claimOf(redis, "able-alpaca") !== "");
+    };
+    assertEquals(isCutting, false);
+    await soon(isFree(), "a name that is free");
   },
 );

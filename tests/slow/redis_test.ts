@@ -73,6 +73,16 @@ redisTest(
   },
 );
 
+redisTest("a Redis that is started with a copy has that state", async () => {
+  await using redis = await startRedis();
+  await store(redis);
+  const copy = redis.copy();
+  await redis.command("SET", "word", "later");
+  await redis.kill();
+  await redis.startWith(copy);
+  assertEquals(await ask(redis), "grüß dich");
+});
+
 redisTest(
   "a paused Redis answers when it is resumed, and can be ended",
   async () => {

@@ -1,0 +1,190 @@
+// Redis comes back with all of its data, with some of it, or with none. What it
+// lost is told to those who count on it, once; and whatever it lost, nobody is
+// shown two messages in one place of one history.
+import { assert, assertEquals } from "@std/assert";
+import type { WelcomeEvent } from "../../chat/protocol.ts";
+import { soon, until } from "../harness.ts";
+import { type Redis, redisTest } from "../redis.ts";
+import {
+  type Cluster,
+  drop,
+  type Guest,
+  hear,
+  join,
+  type Node,
+  rosterOf,
+  startCluster,
+  textsOf,
+} from "./nodes.ts";
+
+const ready = (node: Node) =>
+  until(() => node.metrics.isLogWritable, "a log that can be written");
+const away = (node: Node) =>
+  until(() => !node.metrics.isLogWritable, "a log that cannot be written");
+
+/** Waits for the end that those have whose history was lost. */
+async function assertLost(guest: Guest): Promise<void> {
+  const { code, reason } = await soon(guest.closed, "the end");
+  assertEquals([code, reason], [1013, "the room's history was lost"]);
+}
+
+type Member = Guest & { welcome: WelcomeEvent };
+
+/** Where a member stands after all that it took. */
+function placeOf({ welcome: { epoch, seq }, heard }: Member) {
+  return { epoch, seq: heard.findLast(({ seq }) => seq > 0)?.seq ?? seq };
+}
+
+/** Comes back as a client does that was let go. */
+const comeBack = (node: Node, guest: Member) =>
+  join(node, {
+    key: guest.welcome.key,
+    name: guest.welcome.sender,
+    since: placeOf(guest),
+  });
+
+interface Four {
+  ann: Member;
+  pia: Guest & { name: string };
+  bob: Member;
+  pol: Guest & { name: string };
+}
+
+/** Two members and two plain guests, who have heard each other. */
+async function gather({ one, two }: Cluster, stack: AsyncDisposableStack) {
+  const four: Four = {
+    ann: stack.use(await join(one, { name: "Ann" })),
+    pia: stack.use(await drop(one, "I am Pia")),
+    bob: stack.use(await join(two, { name: "Bob" })),
+    pol: stack.use(await drop(two, "I am Pol")),
+  };
+  await hear(four.ann, "I am Pol");
+  await hear(four.pia, "I am Pol");
+  await hear(four.bob, "I am Pol");
+  return four;
+}
+
+/** All are on the air, under their names, in one history. */
+async function assertTogether(redis: Redis, { ann, pia, bob, pol }: Four) {
+  for (const guest of [ann, pia, bob, pol]) {
+    const text = `after ${Math.random()}`;
+    guest.say(text);
+    for (const other of [ann, pia, bob, pol]) {
+      await hear(other, text);
+    }
+  }
+  const names = ["Ann", "Bob", pia.name, pol.name].sort();
+  for (const guest of [ann, bob]) {
+    while (rosterOf(guest).length < 4) await guest.next();
+    assertEquals(rosterOf(guest), names);
+    assertEquals(guest.welcome.epoch, ann.welcome.epoch);
+  }
+  const claims = (await redis.command("HGETALL", "partyline:claims"))
+    .split("\n");
+  for (const { name } of [pia, pol]) {
+    assert(/^[^~]/.test(claims[claims.indexOf(name) + 1] ?? "~"), name);
+  }
+}
+
+redisTest(
+  "a Redis that comes back with its data has lost nothing",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const { ann, pia, bob, pol } = await gather(cluster, stack);
+    ann.socket.close();
+    await ann.closed;
+    await redis.kill();
+    await away(one);
+    await away(two);
+    await redis.start();
+    await ready(one);
+    await ready(two);
+    bob.say("meanwhile");
+    const back = stack.use(await comeBack(two, ann));
+    assertEquals(back.welcome.epoch, ann.welcome.epoch);
+    assertEquals(back.welcome.recovered, true);
+    await hear(back, "meanwhile");
+    await assertTogether(redis, { ann: back, pia, bob, pol });
+  },
+);
+
+interface Loss {
+  what: string;
+  lose(redis: Redis, copy: string): Promise<void>;
+}
+
+const losses: Loss[] = [
+  {
+    what: "a Redis that comes back empty",
+    async lose(redis) {
+      await redis.kill();
+      await redis.startEmpty();
+    },
+  },
+  {
+    what: "a Redis that comes back with an older state",
+    async lose(redis, copy) {
+      await redis.kill();
+      await redis.startWith(copy);
+    },
+  },
+  {
+    what: "a Redis that is emptied",
+    async lose(redis) {
+      await redis.command("FLUSHALL");
+    },
+  },
+];
+
+for (const { what, lose } of losses) {
+  redisTest(`${what} begins a new history, once`, async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const { ann, pia, bob, pol } = four;
+    const copy = redis.copy();
+    bob.say("to be lost");
+    await hear(ann, "to be lost");
+
+    two.network.cut();
+    await away(two);
+    await lose(redis, copy);
+    await assertLost(ann);
+    await ready(one);
+    four.ann = stack.use(await comeBack(one, ann));
+    assertEquals(four.ann.welcome.sender, "Ann");
+    assertEquals(four.ann.welcome.recovered, false);
+    assert(four.ann.welcome.epoch !== ann.welcome.epoch);
+    pia.say("on one");
+    await hear(four.ann, "on one");
+
+    two.network.resume();
+    await assertLost(bob);
+    four.bob = stack.use(await comeBack(two, bob));
+    assertEquals(four.bob.welcome.recovered, false);
+    await assertTogether(redis, four);
+    assert(!textsOf(four.ann).includes("to be lost"));
+    assert(!textsOf(four.bob).includes("to be lost"));
+    assertEquals([pia, pol].map(({ socket }) => socket.readyState), [1, 1]);
+  });
+}
+
+redisTest(
+  "a Redis that is emptied while nobody speaks is noticed",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const { ann, bob } = four;
+    await redis.command("FLUSHALL");
+    await assertLost(ann);
+    await assertLost(bob);
+    four.ann = stack.use(await comeBack(one, ann));
+    four.bob = stack.use(await comeBack(two, bob));
+    await assertTogether(redis, four);
+  },
+);
