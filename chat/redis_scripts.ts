@@ -18,11 +18,12 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   ids          identities by when they were used
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
-//                "~until node" while it rests
+//                "~until node" while it rests, "~until id" if it was that
+//                identity's
 //   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
 //   link:LINK    which of a server's connections is the newest
-// and the channels turn:NAME and node:NODE.
+// and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 /** Longer than what was sent over a lost connection can be on its way. */
 const LATE_MS = 600_000;
@@ -67,7 +68,7 @@ local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
 
 local function publish(name, epoch, events)
   local clock = tick()
-  call('PUBLISH', P..'turn:'..name,
+  call('PUBLISH', C..'turn:'..name,
     epoch..' '..fmt(clock)..'\\n'..table.concat(events, '\\n'))
   return clock
 end
@@ -85,10 +86,15 @@ local function may_take(is, hold, node)
     tonumber(string.match(is, '^%d+')) < tonumber(hold)
 end
 
+-- Until when a name rests, if it does.
+local function resting(folded)
+  local claim = call('HGET', CLAIMS, folded)
+  return claim and string.match(claim, '^~(%d+)'), claim
+end
+
 -- Who holds a name without an identity, or whose rest keeps it.
 local function claimed(folded)
-  local claim = call('HGET', CLAIMS, folded)
-  local rest = claim and string.match(claim, '^~(%d+)')
+  local rest, claim = resting(folded)
   if rest and tonumber(rest) <= now() then
     call('HDEL', CLAIMS, folded)
     return false
@@ -167,7 +173,8 @@ const turn = `
 -- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, epoch,
 -- entries. Without an epoch any will do. A retry may have been done before, and
 -- is answered then as it was. An entry is m text identity id, j name hold text,
--- l name hold text, r before name hold text, or p text.
+-- l name hold text, r before name hold folded text leaveHead leaveTail, where
+-- before is folded, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
@@ -262,16 +269,22 @@ while ARGV[at] do
     local before, who, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if call('HGET', HERE, before) == hold..' '..node then
       call('HDEL', HERE, before)
-      -- Who came later with the same key keeps the place.
+      if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
       local is = call('HGET', HERE, who)
-      local holder = is and tonumber(string.match(is, '^%d+')) or 0
-      if is then size = size - 1 end
-      if holder <= tonumber(hold) then
-        call('HSET', HERE, who, hold..' '..node)
+      local may = may_take(is, hold, node)
+      if is then
+        -- Of two with the same key, the later one came before this was told.
+        size = size - 1
+        out[#out + 1] = ARGV[at + 6]..(may and who or before)..
+          ARGV[at + 7]..size..'}'
       end
-      out[#out + 1] = ARGV[at + 4]
+      if may then
+        call('HSET', HERE, who, hold..' '..node)
+        is_here = true
+        out[#out + 1] = ARGV[at + 5]
+      end
     end
-    at = at + 5
+    at = at + 8
   else
     out[#out + 1] = ARGV[at + 1]
     at = at + 2
@@ -430,13 +443,23 @@ return 1
 `;
 
 const rename = `
--- ARGV: id, name, folded, hold. 0 if the name is somebody else's, or if
--- somebody came with the same key since that hold.
+-- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or if
+-- somebody came with the same key since that hold. Of somebody who is here the
+-- old name rests until the room was told, or another server could tell earlier
+-- of the next one to have it.
 local key = P..'id:'..ARGV[1]
 local is = call('HGET', key, 'hold')
 if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
-if holder and holder ~= ARGV[1] or not old or claimed(ARGV[3]) then return 0 end
+local claim = claimed(ARGV[3])
+local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
+if holder and holder ~= ARGV[1] or not old or claim and not is_own then
+  return 0
+end
+if ARGV[4] ~= '0' then
+  call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
+end
+call('HDEL', CLAIMS, ARGV[3])
 call('HDEL', FOLDED, old)
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('HSET', key, 'name', ARGV[2], 'folded', ARGV[3])
@@ -466,7 +489,7 @@ if call('EXISTS', key) == 0 then return { 0, '' } end
 local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
 call('HSET', key, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..holds)
 end
 return { holds, call('HGET', key, 'name') }
 `;
@@ -588,12 +611,12 @@ return count
 
 const draw = `
 -- ARGV: room, node, frame in base64.
-call('PUBLISH', P..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+call('PUBLISH', C..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
 `;
 
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
-return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
+return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])
 `;
 
 const bodies = {
@@ -627,7 +650,16 @@ const bodies = {
 
 export type ScriptName = keyof typeof bodies;
 
-/** The text of each, whole. */
-export const scripts = Object.fromEntries(
-  Object.entries(bodies).map(([name, body]) => [name, common + body]),
-) as Record<ScriptName, string>;
+/** What all channels begin with: the databases of a Redis share them. */
+export function channelPrefix(database: string): string {
+  return `partyline:${database}:`;
+}
+
+/** The text of each script, whole. */
+export function scriptsFor(database: string): Record<ScriptName, string> {
+  const head = `local C = '${channelPrefix(database)}'\n${common}`;
+  const whole = Object.entries(bodies).map(([name, body]) =>
+    [name, head + body] as const
+  );
+  return Object.fromEntries(whole) as Record<ScriptName, string>;
+}

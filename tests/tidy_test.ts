@@ -37,6 +37,7 @@ const layers: Record<string, string[]> = {
     "log_shared.ts",
     "protocol.ts",
     "redis_link.ts",
+    "redis_scripts.ts",
   ],
   "log_shared.ts": ["log.ts"],
   "log_sqlite.ts": ["log.ts", "protocol.ts"],
@@ -85,6 +86,7 @@ const layers: Record<string, string[]> = {
   "session.ts": [
     "limits.ts",
     "lobby.ts",
+    "log.ts",
     "overload.ts",
     "protocol.ts",
     "room.ts",
