@@ -204,11 +204,13 @@ export class RedisLog implements SharedLog {
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret).toString("base64");
     const folded = foldName(name);
-    const isDone = await this.#ask<number>(
+    const [hold, clock] = await this.#ask<string[]>(
       "register",
       ...[id, name, folded, hash, nowMs, this.#id],
     );
-    return isDone === 1 ? { id, name, key } : undefined;
+    if (hold === undefined) return undefined;
+    this.#clock = Math.max(this.#clock, Number(clock));
+    return { id, name, key, hold: Number(hold) };
   }
 
   async rename(identity: string, name: string): Promise<boolean> {
@@ -355,7 +357,7 @@ export class RedisLog implements SharedLog {
   }
 
   async hold(identity: string): Promise<number> {
-    return await this.#ask<number>("hold", identity, this.#id);
+    return Number(await this.#ask<string>("hold", identity, this.#id));
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {

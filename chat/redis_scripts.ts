@@ -6,7 +6,8 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
-//                is forgotten), clock (counts publishes), rooms (counts rooms),
+//                is forgotten), clock (counts publishes
+//                and identities), rooms (counts rooms),
 //                run, before, began, renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
@@ -77,12 +78,13 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
--- Whether a place in a room, which is somebody's or nobody's, is for one who
--- has that hold: who came later with the same key has it; without a key, who is
--- there, because that one has the name.
-local function may_take(is, hold, node)
-  return not is or is == hold..' '..node or
-    tonumber(string.match(is, '^%d+')) < tonumber(hold)
+local function hold_of(is) return tonumber(string.match(is, '^%d+')) end
+
+-- A new hold of an identity that had the one before. By the clock, so that it is
+-- higher than all before, also those of whoever else had the same name, and
+-- those that were lost.
+local function next_hold(before)
+  return math.max(now(), tonumber(before or 0) + 1)
 end
 
 -- Who holds a name without an identity, or whose rest keeps it.
@@ -240,7 +242,8 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    if may_take(is, hold, node) then
+    -- Who came later keeps the place.
+    if not is or hold_of(is) <= tonumber(hold) then
       call('HSET', HERE, who, hold..' '..node)
       is_here = true
     end
@@ -302,7 +305,8 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  if may_take(is, hold, node) then
+  -- Who came since then has the name, also without a hold.
+  if not is or is == hold..' '..node or hold_of(is) < tonumber(hold) then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1
@@ -408,13 +412,16 @@ return found
 `;
 
 const register = `
--- ARGV: id, name, folded, hash, nowMs, node. 0 if the name is somebody's.
-if call('HEXISTS', FOLDED, ARGV[3]) == 1 or claimed(ARGV[3]) then return 0 end
+-- ARGV: id, name, folded, hash, nowMs, node. Nothing if the name is somebody's;
+-- else its hold, and the clock, which counts this too: to lose it is to lose what
+-- was promised.
+if call('HEXISTS', FOLDED, ARGV[3]) == 1 or claimed(ARGV[3]) then return {} end
+local hold = fmt(next_hold())
 call('HSET', P..'id:'..ARGV[1], 'name', ARGV[2], 'folded', ARGV[3],
-  'hash', ARGV[4], 'hold', 1, 'node', ARGV[6])
+  'hash', ARGV[4], 'hold', hold, 'node', ARGV[6])
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('ZADD', IDS, ARGV[5], ARGV[1])
-return 1
+return { hold, fmt(tick()) }
 `;
 
 const rename = `
@@ -445,25 +452,27 @@ return call('HEXISTS', FOLDED, ARGV[1])
 
 const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
--- way. How many have held it; 0 if there is no such identity.
+-- way. The new hold; 0 if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return 0 end
-local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
-call('HSET', key, 'node', ARGV[2])
+if call('EXISTS', key) == 0 then return '0' end
+local is = call('HMGET', key, 'hold', 'node')
+local hold, before = fmt(next_hold(is[1])), is[2]
+call('HSET', key, 'hold', hold, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..hold)
 end
-return holds
+return hold
 `;
 
 const keep = `
--- ARGV: node, and pairs of id and hold. Which ids somebody else holds by now.
+-- ARGV: node, and pairs of id and hold. Which ids somebody else holds by now;
+-- not those of which a restart has lost who came last.
 local gone = {}
 for i = 2, #ARGV, 2 do
   local key = P..'id:'..ARGV[i]
-  local is = call('HGET', key, 'hold')
-  if is and is == ARGV[i + 1] then
-    call('HSET', key, 'node', ARGV[1])
+  local is, mine = tonumber(call('HGET', key, 'hold') or nil), ARGV[i + 1]
+  if is and is <= tonumber(mine) then
+    call('HSET', key, 'node', ARGV[1], 'hold', mine)
   elseif is then
     gone[#gone + 1] = ARGV[i]
   end
