@@ -2,7 +2,7 @@
 // forms, served by look-up. Never touches the disk after `loadAssets`.
 // Invariant: a path that is not a file of the folder is never answered, and
 // each form of a file has a strong ETag of its own (RFC 9110 section 8.8.3).
-import { brotliCompressSync, gzipSync } from "node:zlib";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { eTag, ifNoneMatch } from "@std/http/etag";
 import { acceptsEncodings } from "@std/http/negotiation";
 import { extname, join } from "@std/path";
@@ -52,12 +52,15 @@ export async function loadAssets(
   return assets;
 }
 
+/** The best one (11) saves a tenth more and makes each start a second later. */
+const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
+
 async function makeForms(
   bytes: Uint8Array<ArrayBuffer>,
 ): Promise<Map<string, Form>> {
   const forms = new Map<string, Form>();
   const codings = [
-    ["br", new Uint8Array(brotliCompressSync(bytes))],
+    ["br", new Uint8Array(brotliCompressSync(bytes, BROTLI))],
     ["gzip", new Uint8Array(gzipSync(bytes, { level: 9 }))],
     ["identity", bytes],
   ] as const;

@@ -153,23 +153,28 @@ export class Lobby {
   async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
     const identity = await this.log.identify(key, this.world.now());
     if (identity === undefined) return undefined;
-    const { hold, passedBy } = await this.#hold(identity.id);
+    const held = await this.#hold(identity);
+    if (held === undefined) return undefined;
+    const { hold, passedBy, name } = held;
     this.#holders.get(identity.id)?.holder.giveWay();
     this.#holders.set(identity.id, { holder, hold });
-    this.#names.add(foldName(identity.name));
+    this.#names.add(foldName(name));
     if (passedBy > hold) holder.giveWay();
-    return { ...identity, hold };
+    return { id: identity.id, name, hold };
   }
 
-  /** Tells the other servers that the identity is here from now on. */
-  async #hold(id: string): Promise<{ hold: number; passedBy: number }> {
-    if (this.#shared === undefined) return { hold: 0, passedBy: 0 };
+  /**
+   * Tells the other servers that the identity is here from now on. Until then
+   * it may have been renamed there.
+   */
+  async #hold({ id, name }: Identity) {
+    if (this.#shared === undefined) return { name, hold: 0, passedBy: 0 };
     const asked = this.#asked.get(id) ?? { count: 0, passedBy: 0 };
     this.#asked.set(id, asked);
     asked.count++;
     try {
-      const hold = await this.#shared.hold(id);
-      return { hold, passedBy: asked.passedBy };
+      const held = await this.#shared.hold(id);
+      return held && { ...held, passedBy: asked.passedBy };
     } finally {
       asked.count--;
       if (asked.count === 0) this.#asked.delete(id);
@@ -213,10 +218,11 @@ export class Lobby {
   ): Promise<{ holder?: Holder; node?: string }> {
     const identity = await this.log.identify(key, nowMs);
     if (identity === undefined) return {};
-    const held = this.#holders.get(identity.id);
-    if (held !== undefined) return { holder: held.holder };
+    // Who is here may have gone on elsewhere, and not been told of it yet.
     const node = await this.#shared?.nodeOf(identity.id);
-    return node === undefined ? {} : { node };
+    if (node !== undefined) return { node };
+    const held = this.#holders.get(identity.id);
+    return held === undefined ? {} : { holder: held.holder };
   }
 
   /** A new identity, called `wish` if that can be, else by a name made here. */
@@ -261,7 +267,7 @@ export class Lobby {
 
   /** Gives an identity another name. Throws a `NameError` if it cannot be. */
   async rename(
-    identity: Identity,
+    identity: Held,
     name: string,
     holder: Holder,
   ): Promise<void> {
@@ -273,7 +279,7 @@ export class Lobby {
     if (!isSame && !this.#take(name)) throw taken;
     let isDone = false;
     try {
-      isDone = await this.log.rename(identity.id, name);
+      isDone = await this.log.rename(identity.id, name, identity.hold);
     } finally {
       if (!isDone && !isSame) this.#names.delete(foldName(name));
     }

@@ -112,8 +112,11 @@ export interface Log {
     name: string,
     nowMs: number,
   ): Promise<Identity & { key: string; hold?: number } | undefined>;
-  /** Gives an identity another name; false if another one has it. */
-  rename(identity: string, name: string): Promise<boolean>;
+  /**
+   * Gives an identity another name; false if another one has it. Of a log that
+   * servers share it is asked with a `hold`, for whoever has it still.
+   */
+  rename(identity: string, name: string, hold?: number): Promise<boolean>;
   /** Whether an identity has this name, present or not. */
   isReserved(name: string): Promise<boolean>;
   forget(nowMs: number, inUse: InUse): Promise<void>;

@@ -32,9 +32,8 @@ import type {
   Snapshot,
 } from "./log_shared.ts";
 import { encode, encodeMessage, seqOf, SERVER_NAME } from "./protocol.ts";
-import { LinkError, RedisLink, type Run } from "./redis_link.ts";
-
-const PREFIX = "partyline:";
+import { databaseOf, LinkError, RedisLink, type Run } from "./redis_link.ts";
+import { channelPrefix } from "./redis_scripts.ts";
 
 /** How long a turn may take until its senders are told. */
 export const COMMIT_MS = 5_000;
@@ -48,8 +47,11 @@ const CLOSE_MS = 1_000;
 /** Beats in the time of a lease. */
 const BEATS = 3;
 
-/** An assigned name stays unused this long after its server died. */
-const DEAD_NAME_REST_MS = 60_000;
+/**
+ * An assigned name stays unused this long after its server died, and one that
+ * was given up for another until that was told, at most as long.
+ */
+const NAME_REST_MS = 60_000;
 
 /** Of what is forgotten or renewed, so many at a time. */
 const CHUNK = 500;
@@ -73,6 +75,7 @@ export interface RedisWorld {
 export class RedisLog implements SharedLog {
   readonly #id = randomBytes(9).toString("base64url");
   readonly #link: RedisLink;
+  readonly #prefix: string;
   readonly #followers = new Map<string, Follower>();
   /** Rooms of which Redis may know too much or too little. */
   readonly #stale = new Set<string>();
@@ -95,6 +98,7 @@ export class RedisLog implements SharedLog {
     private readonly options: RedisOptions,
     private readonly world: RedisWorld,
   ) {
+    this.#prefix = channelPrefix(databaseOf(options.url));
     this.#link = new RedisLink(options.url, options.ca, {
       begin: (run, runId) => this.#begin(run, runId),
       ready: () => this.#isBack(),
@@ -213,8 +217,11 @@ export class RedisLog implements SharedLog {
     return { id, name, key, hold: Number(hold) };
   }
 
-  async rename(identity: string, name: string): Promise<boolean> {
-    return await this.#ask("rename", identity, name, foldName(name)) === 1;
+  async rename(identity: string, name: string, hold = 0): Promise<boolean> {
+    return await this.#ask(
+      "rename",
+      ...[identity, name, foldName(name), hold, NAME_REST_MS],
+    ) === 1;
   }
 
   async isReserved(name: string): Promise<boolean> {
@@ -259,15 +266,20 @@ export class RedisLog implements SharedLog {
 
   // What servers share beside it.
 
-  commit(room: string, entries: readonly Entry[], nowMs: number) {
-    const commit = this.#commit(room, entries, nowMs);
+  commit(room: string, entries: readonly Entry[], nowMs: number, epoch = "") {
+    const commit = this.#commit(room, entries, nowMs, epoch);
     this.#commits.add(commit);
     const isDone = () => this.#commits.delete(commit);
     commit.then(isDone, isDone);
     return commit;
   }
 
-  async #commit(room: string, entries: readonly Entry[], nowMs: number) {
+  async #commit(
+    room: string,
+    entries: readonly Entry[],
+    nowMs: number,
+    known: string,
+  ) {
     const drafts = entries.flatMap((entry) =>
       entry.kind === "message" ? [entry.draft] : []
     );
@@ -275,18 +287,24 @@ export class RedisLog implements SharedLog {
       const [epoch, clock, before, repeats] = await this.#insist(
         room,
         nowMs,
-        entries.flatMap(valuesOf),
+        known,
+        entries.flatMap((entry) => valuesOf(entry, nowMs)),
       );
       this.#clock = Math.max(this.#clock, Number(clock));
       return { epoch, stored: readStored(drafts, Number(before), repeats) };
     } catch (error) {
-      if (drafts.length < entries.length) this.#stale.add(room);
+      this.#stale.add(room);
       throw error;
     }
   }
 
   /** Tries a turn until it is answered, refused or too late. */
-  async #insist(room: string, nowMs: number, values: string[]) {
+  async #insist(
+    room: string,
+    nowMs: number,
+    epoch: string,
+    values: string[],
+  ) {
     const token = `${this.#id} ${++this.#count}`;
     const endsAtMs = performance.now() + COMMIT_MS;
     const untilMs = endsAtMs - COMMIT_MS + COMMIT_UNTIL_MS;
@@ -302,7 +320,8 @@ export class RedisLog implements SharedLog {
         return await this.#ask<[string, string, string, string[]]>(
           "turn",
           ...[room, this.#id, nowMs, this.options.keep, newEpoch(), token],
-          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0, ...values],
+          ...[Math.floor(untilMs + this.#aheadMs), isRetry ? 1 : 0],
+          ...[epoch, ...values],
         );
       } catch (error) {
         if (!(error instanceof LinkError)) throw error;
@@ -313,13 +332,13 @@ export class RedisLog implements SharedLog {
 
   async follow(room: string, follower: Follower): Promise<void> {
     this.#followers.set(room, follower);
-    await this.#link.follow(`${PREFIX}turn:${room}`);
+    await this.#link.follow(this.#channel(room));
   }
 
   unfollow(room: string, follower: Follower): void {
     if (this.#followers.get(room) !== follower) return;
     this.#followers.delete(room);
-    this.#link.unfollow(`${PREFIX}turn:${room}`);
+    this.#link.unfollow(this.#channel(room));
     this.#stale.add(room);
   }
 
@@ -356,8 +375,12 @@ export class RedisLog implements SharedLog {
       .catch(() => this.#kept.set(folded, restMs));
   }
 
-  async hold(identity: string): Promise<number> {
-    return Number(await this.#ask<string>("hold", identity, this.#id));
+  async hold(identity: string) {
+    const [hold, name = ""] = await this.#ask<string[]>(
+      "hold",
+      ...[identity, this.#id],
+    );
+    return hold === undefined ? undefined : { hold: Number(hold), name };
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {
@@ -399,9 +422,13 @@ export class RedisLog implements SharedLog {
 
   // The connection.
 
+  #channel(room: string): string {
+    return `${this.#prefix}turn:${room}`;
+  }
+
   *#channels(): Iterable<string> {
-    yield `${PREFIX}node:${this.#id}`;
-    for (const room of this.#followers.keys()) yield `${PREFIX}turn:${room}`;
+    yield `${this.#prefix}node:${this.#id}`;
+    for (const room of this.#followers.keys()) yield this.#channel(room);
   }
 
   async #begin(run: Run, runId: string): Promise<void> {
@@ -458,7 +485,7 @@ export class RedisLog implements SharedLog {
     while (
       await run(
         "reap",
-        ...[node, ...leaveTexts(Date.now()), DEAD_NAME_REST_MS, newEpoch()],
+        ...[node, ...leaveTexts(Date.now()), NAME_REST_MS, newEpoch()],
         isForced ? 1 : 0,
       ) !== 1
     );
@@ -489,8 +516,9 @@ export class RedisLog implements SharedLog {
   }
 
   #heard(channel: string, text: string): void {
-    const room = channel.slice(`${PREFIX}turn:`.length);
-    if (!channel.startsWith(`${PREFIX}turn:`)) return this.#hear(text);
+    const turns = this.#channel("");
+    const room = channel.slice(turns.length);
+    if (!channel.startsWith(turns)) return this.#hear(text);
     const [, node, frame] = /^draw (\S+) (\S*)$/.exec(text) ?? [];
     if (frame !== undefined) {
       if (node === this.#id) return;
@@ -528,7 +556,7 @@ export class RedisLog implements SharedLog {
 }
 
 /** An entry as the script `turn` reads it. */
-function valuesOf(entry: Entry): string[] {
+function valuesOf(entry: Entry, nowMs: number): string[] {
   switch (entry.kind) {
     case "message": {
       const { text, identity = "", id } = entry.draft;
@@ -543,7 +571,10 @@ function valuesOf(entry: Entry): string[] {
     }
     case "rename": {
       const { name, hold } = entry.member;
-      return ["r", entry.before, name, `${hold}`, entry.text];
+      return [
+        ...["r", entry.before, name, `${hold}`, foldName(entry.before)],
+        ...[entry.text, ...leaveTexts(nowMs)],
+      ];
     }
     case "passing":
       return ["p", entry.text];

@@ -61,7 +61,8 @@ export interface Node {
  * Turns. `commit` stores a turn's messages, changes who is in the room, and
  * tells all of it to every follower on every node, in one step: all hear the
  * same turns of a room in the same order. Where `join` and `leave` change
- * nothing they are not told. It waits a moment for a log that is away. If it
+ * nothing they are not told. What was said in another `epoch` is refused, for
+ * who said it was forgotten with that. It waits a moment for a log that is away. If it
  * rejects with an error that `mayBeStored`, the messages are stored or not,
  * but will not be stored any more; else they are not.
  *
@@ -79,6 +80,7 @@ export interface SharedLog extends Log {
     room: string,
     entries: readonly Entry[],
     nowMs: number,
+    epoch: string,
   ): Promise<{ epoch: string; stored: Stored[] }>;
   /** Hears of the room's turns from now on, instead of an earlier follower. */
   follow(room: string, follower: Follower): Promise<void>;
@@ -95,8 +97,11 @@ export interface SharedLog extends Log {
   claim(name: string): Promise<boolean>;
   /** Gives a name back, to all of them after `restMs`. */
   unclaim(name: string, restMs: number): void;
-  /** Holds an identity; whoever does on another node gives way. */
-  hold(identity: string): Promise<number>;
+  /**
+   * Holds an identity, with the name that it has by now; whoever does on
+   * another node gives way. Undefined if there is none any more.
+   */
+  hold(identity: string): Promise<{ hold: number; name: string } | undefined>;
   /** Which of these identities another node holds by now. */
   lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]>;
   letGo(identity: string, hold: number): void;

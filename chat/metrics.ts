@@ -75,7 +75,7 @@ export class Metrics {
   );
   readonly handshakes = new Counter(
     "partyline_handshakes_total",
-    "Requests for a WebSocket by the status of the answer.",
+    "Requests for /ws, /events and /messages by the status of the answer.",
     "status",
   );
   readonly refusals = new Counter(

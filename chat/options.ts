@@ -104,7 +104,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   data: {
     default: "partyline.db",
     value: "FILE",
-    help: "where history lives; :memory:, redis://…",
+    help: "where history lives; :memory:, redis:…",
     read: readData,
   },
   redisCa: {
@@ -115,7 +115,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   lease: {
     default: 15,
     value: "SECONDS",
-    help: "until others on one Redis take a server for dead",
+    help: "until a server silent on Redis counts as dead",
     min: 2,
     max: 3_600,
   },

@@ -6,7 +6,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createClient } from "@redis/client";
 import { LogError } from "./log.ts";
-import { type ScriptName, scripts } from "./redis_scripts.ts";
+import { type ScriptName, scriptsFor } from "./redis_scripts.ts";
 
 /** How long Redis may answer nothing before the connection counts as lost. */
 export const SILENCE_MS = 4_000;
@@ -142,6 +142,7 @@ export class RedisLink {
     try {
       await this.#attempt((client) => client.connect());
       const info = await this.#attempt((client) => client.info("server"));
+      const scripts = scriptsFor(databaseOf(this.url));
       for (const [name, text] of Object.entries(scripts)) {
         const load = ["SCRIPT", "LOAD", text];
         const sha = await this.#attempt((client) => client.sendCommand(load));
@@ -246,6 +247,11 @@ export class RedisLink {
   }
 }
 
+/** The number of the database in the address of a Redis. */
+export function databaseOf(url: string): string {
+  return new URL(url).pathname.slice(1) || "0";
+}
+
 function newClient(url: string, ca: string) {
   const isSecure = url.startsWith("rediss:");
   const trust = isSecure && ca !== "" ? { ca: readFileSync(ca, "utf8") } : {};
@@ -256,6 +262,9 @@ function newClient(url: string, ca: string) {
       RESP: 3,
       disableOfflineQueue: true,
       disableClientInfo: true,
+      // Silence is noticed by `#watch`: not by a timer for each command, which
+      // costs as much as a third of it and lives for seconds after the answer.
+      commandOptions: { timeout: 0 },
       maintNotifications: "disabled",
       socket: {
         reconnectStrategy: false,

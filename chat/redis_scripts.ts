@@ -6,9 +6,9 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
-//                is forgotten), clock (counts publishes
-//                and identities), rooms (counts rooms),
-//                run, before, began, renewed (see `begin`)
+//                is forgotten), clock (counts publishes and new
+//                identities), rooms (counts rooms), run, before, began,
+//                renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 //                t(oken of the turn), r(epeats); the id is the last seq
@@ -19,11 +19,12 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 //   ids          identities by when they were used
 //   folded       identities by folded name
 //   claims       names of those without an identity: folded to node, or
-//                "~until node" while it rests
+//                "~until node" while it rests, "~until id" if it was that
+//                identity's
 //   nodes        servers by when their lease ends; 0 once it was seen to be over
 //   rooms:NODE   rooms in which it may have members
 //   link:LINK    which of a server's connections is the newest
-// and the channels turn:NAME and node:NODE.
+// and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 /** Longer than what was sent over a lost connection can be on its way. */
 const LATE_MS = 600_000;
@@ -68,7 +69,7 @@ local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
 
 local function publish(name, epoch, events)
   local clock = tick()
-  call('PUBLISH', P..'turn:'..name,
+  call('PUBLISH', C..'turn:'..name,
     epoch..' '..fmt(clock)..'\\n'..table.concat(events, '\\n'))
   return clock
 end
@@ -78,7 +79,10 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
-local function hold_of(is) return tonumber(string.match(is, '^%d+')) end
+-- Whether a place in a room is somebody's who came later than that hold.
+local function is_passed(is, hold)
+  return is and tonumber(string.match(is, '^%d+')) > tonumber(hold)
+end
 
 -- A new hold of an identity that had the one before. By the clock, so that it is
 -- higher than all before, also those of whoever else had the same name, and
@@ -87,10 +91,15 @@ local function next_hold(before)
   return math.max(now(), tonumber(before or 0) + 1)
 end
 
+-- Until when a name rests, if it does.
+local function resting(folded)
+  local claim = call('HGET', CLAIMS, folded)
+  return claim and string.match(claim, '^~(%d+)'), claim
+end
+
 -- Who holds a name without an identity, or whose rest keeps it.
 local function claimed(folded)
-  local claim = call('HGET', CLAIMS, folded)
-  local rest = claim and string.match(claim, '^~(%d+)')
+  local rest, claim = resting(folded)
   if rest and tonumber(rest) <= now() then
     call('HDEL', CLAIMS, folded)
     return false
@@ -166,10 +175,11 @@ return { room.epoch, fmt(room.seq) }
 `;
 
 const turn = `
--- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, entries. A
--- retry may have been done before, and is answered then as it was. An entry is
--- m text identity id, j name hold text, l name hold text, r before name hold
--- text, or p text.
+-- ARGV: room, node, nowMs, keep, fresh, token, deadline, isRetry, epoch,
+-- entries. Without an epoch any will do. A retry may have been done before, and
+-- is answered then as it was. An entry is m text identity id, j name hold text,
+-- l name hold text, r before name hold folded text leaveHead leaveTail, where
+-- before is folded, or p text.
 local name, node, keep, token = ARGV[1], ARGV[2], tonumber(ARGV[4]), ARGV[6]
 local room = room_of(name, ARGV[5])
 local LOG, HERE = P..'log:'..name, P..'here:'..name
@@ -182,6 +192,11 @@ local function answer(before, repeats, clock)
     told[#told + 1] = event_at(LOG, tonumber(seq))
   end
   return { room.epoch, clock, fmt(before), told }
+end
+
+-- Who said this belongs to a life that is lost, with all that was known of it.
+if ARGV[9] ~= '' and ARGV[9] ~= room.epoch then
+  return redis.error_reply('LOST the history began anew')
 end
 
 if ARGV[8] == '1' then
@@ -214,7 +229,7 @@ end
 local out, events, repeats = {}, {}, {}
 local last, index, size = room.seq, 0, call('HLEN', HERE)
 local is_here = false
-local at = 9
+local at = 10
 while ARGV[at] do
   local kind = ARGV[at]
   if kind == 'm' then
@@ -242,8 +257,7 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    -- Who came later keeps the place.
-    if not is or hold_of(is) <= tonumber(hold) then
+    if not is_passed(is, hold) then
       call('HSET', HERE, who, hold..' '..node)
       is_here = true
     end
@@ -260,10 +274,22 @@ while ARGV[at] do
     local before, who, hold = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
     if call('HGET', HERE, before) == hold..' '..node then
       call('HDEL', HERE, before)
-      call('HSET', HERE, who, hold..' '..node)
-      out[#out + 1] = ARGV[at + 4]
+      if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
+      local is = call('HGET', HERE, who)
+      local may = not is_passed(is, hold)
+      if is then
+        -- Of two with the same key, the later one came before this was told.
+        size = size - 1
+        out[#out + 1] = ARGV[at + 6]..(may and who or before)..
+          ARGV[at + 7]..size..'}'
+      end
+      if may then
+        call('HSET', HERE, who, hold..' '..node)
+        is_here = true
+        out[#out + 1] = ARGV[at + 5]
+      end
     end
-    at = at + 5
+    at = at + 8
   else
     out[#out + 1] = ARGV[at + 1]
     at = at + 2
@@ -305,8 +331,9 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  -- Who came since then has the name, also without a hold.
-  if not is or is == hold..' '..node or hold_of(is) < tonumber(hold) then
+  -- Of two without a hold the other one came later: this one was here before.
+  local is_lost = is and hold == '0' or is_passed(is, hold)
+  if not is_lost then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1
@@ -404,7 +431,8 @@ while from and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)
-    bytes = bytes - #fields.e
+    -- The turn that holds seq may have nothing that is wanted.
+    if last < seq then bytes = bytes - #fields.e end
     if count <= 0 or bytes <= 0 then break end
   end
 end
@@ -425,10 +453,23 @@ return { hold, fmt(tick()) }
 `;
 
 const rename = `
--- ARGV: id, name, folded. 0 if the name is somebody else's.
+-- ARGV: id, name, folded, hold, restMs. 0 if the name is somebody else's, or if
+-- somebody came with the same key since that hold. Of somebody who is here the
+-- old name rests until the room was told, or another server could tell earlier
+-- of the next one to have it.
 local key = P..'id:'..ARGV[1]
+local is = call('HGET', key, 'hold')
+if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end
 local holder, old = call('HGET', FOLDED, ARGV[3]), call('HGET', key, 'folded')
-if holder and holder ~= ARGV[1] or not old or claimed(ARGV[3]) then return 0 end
+local claim = claimed(ARGV[3])
+local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
+if holder and holder ~= ARGV[1] or not old or claim and not is_own then
+  return 0
+end
+if ARGV[4] ~= '0' then
+  call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
+end
+call('HDEL', CLAIMS, ARGV[3])
 call('HDEL', FOLDED, old)
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('HSET', key, 'name', ARGV[2], 'folded', ARGV[3])
@@ -452,16 +493,16 @@ return call('HEXISTS', FOLDED, ARGV[1])
 
 const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
--- way. The new hold; 0 if there is no such identity.
+-- way. The new hold and the name; nothing if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return '0' end
-local is = call('HMGET', key, 'hold', 'node')
+if call('EXISTS', key) == 0 then return {} end
+local is = call('HMGET', key, 'hold', 'node', 'name')
 local hold, before = fmt(next_hold(is[1])), is[2]
 call('HSET', key, 'hold', hold, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', P..'node:'..before, 'way '..ARGV[1]..' '..hold)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..hold)
 end
-return hold
+return { hold, is[3] }
 `;
 
 const keep = `
@@ -582,12 +623,12 @@ return count
 
 const draw = `
 -- ARGV: room, node, frame in base64.
-call('PUBLISH', P..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
+call('PUBLISH', C..'turn:'..ARGV[1], 'draw '..ARGV[2]..' '..ARGV[3])
 `;
 
 const tell = `
 -- ARGV: node, text. Tells another server something; 0 if it is not there.
-return call('PUBLISH', P..'node:'..ARGV[1], ARGV[2])
+return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])
 `;
 
 const bodies = {
@@ -621,7 +662,16 @@ const bodies = {
 
 export type ScriptName = keyof typeof bodies;
 
-/** The text of each, whole. */
-export const scripts = Object.fromEntries(
-  Object.entries(bodies).map(([name, body]) => [name, common + body]),
-) as Record<ScriptName, string>;
+/** What all channels begin with: the databases of a Redis share them. */
+export function channelPrefix(database: string): string {
+  return `partyline:${database}:`;
+}
+
+/** The text of each script, whole. */
+export function scriptsFor(database: string): Record<ScriptName, string> {
+  const head = `local C = '${channelPrefix(database)}'\n${common}`;
+  const whole = Object.entries(bodies).map(([name, body]) =>
+    [name, head + body] as const
+  );
+  return Object.fromEntries(whole) as Record<ScriptName, string>;
+}

@@ -372,7 +372,13 @@ export class Room {
   protected restart(head: Head): void {
     const wasKnown = this.head.epoch !== "";
     this.head = head;
-    if (wasKnown) { for (const member of this.members) member.restart(); }
+    if (!wasKnown) return;
+    // Who said it is not known any more, so it would be stored under no id.
+    const said = this.#queue.filter(isSaid);
+    this.#queue = this.#queue.filter((entry) => !isSaid(entry));
+    this.#saidCount = 0;
+    this.refuseAll(said, new LogError("The history began anew."));
+    for (const member of this.members) member.restart();
   }
 
   /** Gives a turn to all members here. */

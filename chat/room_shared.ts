@@ -96,6 +96,7 @@ export class SharedRoom extends Room implements Follower {
         this.name,
         batch.map(entryOf),
         this.world.now(),
+        this.head.epoch,
       );
       noteLog(this.world);
       said.forEach((entry, i) => settle(entry, stored[i]));
@@ -183,6 +184,7 @@ export class SharedRoom extends Room implements Follower {
     const here = [...this.members]
       .map(({ name, hold = 0 }) => ({ name, hold }));
     const snapshot = await this.log.sync(this.name, here, this.world.now());
+    noteLog(this.world);
     const { epoch, seq, clock } = snapshot;
     const isLost = epoch !== this.head.epoch || seq < this.head.seq;
     if (isLost) this.restart({ epoch, seq });

@@ -33,7 +33,7 @@ export function tellMetrics(
   const text = metrics.text([
     [
       "partyline_connections",
-      "WebSockets, those that are closing among them.",
+      "Clients, by WebSocket or HTTP; those that are closing among them.",
       connectionCount,
     ],
     ["partyline_members", "Clients that are in a room.", members],

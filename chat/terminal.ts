@@ -2,7 +2,7 @@
 // others can use. Never prints by itself and never asks the system.
 // Invariant: the banner names only addresses at which the server listens.
 import { renderUnicodeCompact } from "uqr";
-import type { Options } from "./options.ts";
+import { isRedis, type Options } from "./options.ts";
 
 /** A network interface as the system lists it. */
 export interface Interface {
@@ -60,16 +60,16 @@ export function banner(
     const code = fragment("moderator", moderator);
     lines.push(`  X-ray   ${site(own)}x-ray${code}`);
   }
-  lines.push(
-    options.data === ":memory:"
-      ? "  History is forgotten at the end"
-      : `  History ${options.data}`,
-    "  Stop    Ctrl-C",
-    "",
-  );
+  lines.push(`  History ${historyPlace(options.data)}`, "  Stop    Ctrl-C", "");
   const [best] = others;
   if (best !== undefined) lines.push(renderUnicodeCompact(link(best)), "");
   return lines.join("\n");
+}
+
+/** Without the password that the address of a Redis may hold. */
+function historyPlace(data: string): string {
+  if (data === ":memory:") return "is forgotten at the end";
+  return isRedis(data) ? `in Redis at ${new URL(data).host}` : data;
 }
 
 /** As a URL needs an IPv6 address (RFC 3986 section 3.2.2). */

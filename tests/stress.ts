@@ -1,12 +1,16 @@
 // Owns a stress run: many clients of both dialects against the real program,
-// which is killed and started again on one file, then the verdict. Run by
-// itself it is `deno task stress`. Never asserts what `stress/` can assert.
+// which is killed and started again on one file, or several on one Redis, then
+// the verdict. Run by itself it is `deno task stress`. Never asserts what
+// `stress/` can assert.
 // Invariant: it ends what it started, and a failure names the seed.
 import { parseArgs } from "node:util";
 import { runAndConclude } from "./closing.ts";
+import { startRedis } from "./redis.ts";
 import { Dice } from "./stress/dice.ts";
+import { keepBreaking } from "./stress/disasters.ts";
 import { PlainGuest } from "./stress/plain_guest.ts";
 import { freePort } from "./stress/program.ts";
+import { SharedRedis } from "./stress/shared_redis.ts";
 import { V1Guest } from "./stress/v1_guest.ts";
 import { type Guests, judge } from "./stress/verdict.ts";
 import { type Tally, World } from "./stress/world.ts";
@@ -17,16 +21,12 @@ export interface Plan {
   seconds: number;
   /** At a time; of five, one speaks the plain dialect. */
   clients: number;
+  /** How many servers share a Redis; without it there is one and no Redis. */
+  nodes?: number | undefined;
 }
 
 /** One after the other: half of all clients are where messages are large. */
 const PLACES = ["lobby", "hall", "den", "hall"] as const;
-
-/** Of all deaths of the server but the first, those by SIGTERM. */
-const STOP_SHARE = 0.2;
-/** How long it lives: every fourth time long enough to let sleepers go. */
-const SHORT_LIFE_MS = [300, 1_500] as const;
-const LONG_LIFE_MS = [3_000, 8_000] as const;
 
 /**
  * Runs the plan and returns what happened. Rejects with the first thing that
@@ -34,21 +34,23 @@ const LONG_LIFE_MS = [3_000, 8_000] as const;
  */
 export async function stress(plan: Plan): Promise<Tally> {
   const dice = new Dice(plan.seed, 0);
+  const redis = plan.nodes === undefined ? undefined : await startRedis();
   const folder = await Deno.makeTempDir({ prefix: "partyline-stress-" });
   const world = new World(
     plan.seed,
     plan.clients,
-    freePort(dice),
-    `${folder}/stress.db`,
+    Array.from({ length: plan.nodes ?? 1 }, () => freePort(dice)),
+    redis?.url ?? `${folder}/stress.db`,
+    redis && new SharedRedis(redis),
   );
   const guests: Guests = { v1: [], plain: [] };
   try {
-    await world.program.start();
+    await Promise.all(world.nodes.map((node) => node.start()));
     const places = Array.from(
       { length: plan.clients },
       (_, i) => keepTaken(world, guests, i),
     );
-    await Promise.all([keepKilling(world, plan.seconds, dice), ...places]);
+    await Promise.all([keepBreaking(world, plan.seconds), ...places]);
     if (world.fault) throw world.fault;
     await judge(world, guests);
     if (world.fault) throw world.fault;
@@ -59,8 +61,9 @@ export async function stress(plan: Plan): Promise<Tally> {
     throw world.fault;
   } finally {
     for (const guest of [...guests.v1, ...guests.plain]) guest.hangUp();
-    await world.program.kill();
-    if (world.fault) tellLastWords(world.program.said);
+    await Promise.all(world.nodes.map((node) => node.kill()));
+    if (world.fault) tellLastWords(world);
+    await redis?.[Symbol.asyncDispose]();
     await Deno.remove(folder, { recursive: true });
   }
 }
@@ -79,57 +82,38 @@ async function keepTaken(world: World, guests: Guests, place: number) {
   }
 }
 
-/** Ends the server at times that the dice choose, then the clients' acting. */
-async function keepKilling(world: World, seconds: number, dice: Dice) {
-  const endsAtMs = performance.now() + seconds * 1_000;
-  const pause = (ms: number) =>
-    world.pause(Math.max(0, Math.min(ms, endsAtMs - performance.now())));
-  for (let i = 0; !world.isOver; i++) {
-    const [least, most] = i % 4 === 3 ? LONG_LIFE_MS : SHORT_LIFE_MS;
-    await pause(dice.between(least, most));
-    if (performance.now() >= endsAtMs || world.isOver) break;
-    const isKilled = i === 0 || !dice.chance(STOP_SHARE);
-    await restart(world, isKilled).catch((error) => world.fail(error));
-  }
-  world.end();
-}
-
-async function restart({ program, tally }: World, isKilled: boolean) {
-  if (isKilled) {
-    tally.kills++;
-    await program.kill();
-  } else {
-    tally.stops++;
-    const code = await program.stop();
-    if (code !== 0) throw new Error(`the server stopped with ${code}`);
-  }
-  await program.start();
-}
-
-/** The server was patient, ends well and has nothing to complain about. */
-async function checkEnd({ program, tally }: World): Promise<void> {
+/** The servers were patient, end well and have nothing to complain about. */
+async function checkEnd({ nodes, redis, tally }: World): Promise<void> {
   const { connections, hastyEvictions } = tally;
   // One or another is this process's own slowness on a busy machine.
   if (hastyEvictions > connections / 20) {
     throw new Error(`${hastyEvictions} of ${connections} were let go in haste`);
   }
-  const code = await program.stop();
-  if (code !== 0) throw new Error(`the server ended with ${code}`);
-  if (program.complaints !== "") {
-    throw new Error(`the server said: ${program.complaints}`);
+  for (const node of nodes) {
+    const code = await node.stop();
+    if (code !== 0) throw new Error(`the server ended with ${code}`);
+    const complaints = node.complaints.split("\n").filter((line) => {
+      const atMs = Date.parse(line.split(" ")[0] ?? "");
+      return line !== "" && !redis?.hasFailed(atMs, atMs);
+    });
+    if (complaints.length > 0) {
+      throw new Error(`the server said: ${complaints.join("\n")}`);
+    }
   }
 }
 
-/** Of a run that failed: whom the server let go, and when, may tell why. */
-function tellLastWords(said: string): void {
-  console.error("The server said last:");
-  console.error(said.split("\n").slice(-20).join("\n"));
+/** Of a run that failed: whom the servers let go, and when, may tell why. */
+function tellLastWords({ nodes }: World): void {
+  for (const { port, said } of nodes) {
+    console.error(`The server on port ${port} said last:`);
+    console.error(said.split("\n").slice(-20).join("\n"));
+  }
 }
 
 /** How a plan is run again. */
-export function commandOf({ seed, seconds, clients }: Plan): string {
+export function commandOf({ seed, seconds, clients, nodes }: Plan): string {
   return `deno task stress --seed ${seed} --seconds ${seconds} ` +
-    `--clients ${clients}`;
+    `--clients ${clients}` + (nodes === undefined ? "" : ` --nodes ${nodes}`);
 }
 
 function readPlan(): Plan {
@@ -138,16 +122,22 @@ function readPlan(): Plan {
       seed: { type: "string" },
       seconds: { type: "string", default: "120" },
       clients: { type: "string", default: "40" },
+      nodes: { type: "string" },
     },
   });
   const random = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
   const seed = Number(values.seed ?? random);
   const [seconds, clients] = [Number(values.seconds), Number(values.clients)];
-  if (!Number.isSafeInteger(seed) || !(seconds > 0) || !(clients >= 1)) {
-    console.error("Usage: stress.ts [--seed N] [--seconds N] [--clients N]");
+  const nodes = values.nodes === undefined ? undefined : Number(values.nodes);
+  const isRight = Number.isSafeInteger(seed) && seconds > 0 && clients >= 1 &&
+    (nodes === undefined || (Number.isSafeInteger(nodes) && nodes >= 1));
+  if (!isRight) {
+    console.error(
+      "Usage: stress.ts [--seed N] [--seconds N] [--clients N] [--nodes N]",
+    );
     Deno.exit(2);
   }
-  return { seed, seconds, clients };
+  return { seed, seconds, clients, nodes };
 }
 
 if (import.meta.main) {

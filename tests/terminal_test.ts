@@ -36,6 +36,13 @@ Deno.test("a local server says how to invite others", () => {
   assertStringIncludes(text, "Ctrl-C");
 });
 
+Deno.test("the password of a Redis is not shown", () => {
+  const data = "rediss://ann:secret@redis.example.org:6380/1";
+  const text = banner(defaultOptions({ data }), 8000, []);
+  assertStringIncludes(text, "in Redis at redis.example.org:6380");
+  assert(!text.includes("secret"));
+});
+
 Deno.test("an open server lists all addresses and draws one as a QR code", () => {
   const options = defaultOptions({ lan: true, host: "0.0.0.0" });
   const text = banner(options, 81, [

@@ -37,6 +37,7 @@ const layers: Record<string, string[]> = {
     "log_shared.ts",
     "protocol.ts",
     "redis_link.ts",
+    "redis_scripts.ts",
   ],
   "log_shared.ts": ["log.ts"],
   "log_sqlite.ts": ["log.ts", "protocol.ts"],

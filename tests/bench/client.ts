@@ -17,7 +17,6 @@ const decoder = new TextDecoder();
 
 /** What all clients of a run share. */
 export interface Room {
-  readonly port: number;
   readonly dialect: Dialect;
   readonly stream: Stream;
   /** Messages that a sender may have out. */
@@ -41,6 +40,8 @@ export class Client {
   /** When its messages that are out were sent, oldest first. */
   readonly sentAtMs: number[] = [];
   hasStarted = false;
+  /** Whether it may speak. */
+  isWelcome: boolean;
   // Its own: reads of several clients are under way at once.
   readonly #bytes = new Uint8Array(READ_BYTES);
   /** Before the start: how many bytes wait for the rest of their frame. */
@@ -51,11 +52,14 @@ export class Client {
     readonly isSender: boolean,
     private readonly room: Room,
     private readonly conn: Deno.TcpConn,
-  ) {}
+  ) {
+    this.isWelcome = room.dialect.answer === undefined;
+  }
 
   /** Shakes hands, then listens until the process ends. */
   async join(): Promise<void> {
-    const { port, dialect: { path, subprotocol, greeting } } = this.room;
+    const { path, subprotocol, greeting } = this.room.dialect;
+    const { port } = this.conn.remoteAddr;
     await this.#write(encoder.encode(
       `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n` +
         "Upgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -115,6 +119,7 @@ export class Client {
       const text = readText(head, payload);
       for (const { type, message = "" } of this.room.dialect.events(text)) {
         if (type === "error") throw new Error(`refused: ${text}`);
+        if (type === this.room.dialect.answer) this.isWelcome = true;
         if (type !== "message") continue;
         if (message === START) this.hasStarted = true;
         else this.roll = Number(message.slice(ROLL.length));

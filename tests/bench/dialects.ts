@@ -12,6 +12,8 @@ export interface Dialect {
   subprotocol?: string;
   /** What the client says first. */
   greeting?: string;
+  /** The type of the event that answers it; before that nothing may be said. */
+  answer?: string;
   /** The payload that says `text`; `id` is unique per client. */
   wrap(text: string, id: string): string;
   /** The events in one payload from the server; none if it is not about any. */
@@ -29,6 +31,7 @@ export const dialects = {
     path: "/ws",
     subprotocol: "partyline.v1",
     greeting: JSON.stringify({ type: "hello", history: 0 }),
+    answer: "welcome",
     wrap: (message, id) => JSON.stringify({ type: "message", message, id }),
     events: (payload) => JSON.parse(payload),
   },

@@ -5,6 +5,7 @@
 // the same stream, with each message once and in order; else it exits with 1.
 import { Client, ROLL, type Room, START } from "./client.ts";
 import { type DialectName, dialects } from "./dialects.ts";
+import { readRedisCounts, type RedisCounts } from "./redis_counts.ts";
 import { END, Stream } from "./stream.ts";
 
 /** What goes on in a run; `inFlight` is per sender. */
@@ -16,9 +17,12 @@ export interface Shape {
 
 /** The only argument, as JSON. */
 export interface Job extends Shape {
-  port: number;
-  /** Of the server, whose CPU time is read. */
-  pid: number;
+  /** Of the servers that have the room in common; clients take turns. */
+  ports: number[];
+  /** Whose CPU time is read. */
+  pids: number[];
+  /** Of the Redis to be asked for its counts, if there is one. */
+  redisPort?: number;
   dialect: DialectName;
   warmUpMs: number;
   windowMs: number;
@@ -26,9 +30,12 @@ export interface Job extends Shape {
 
 /** What was seen in the window. CPU times are null where there is no /proc. */
 export interface Figures {
-  deliveries: number;
+  /** By port. */
+  deliveries: number[];
   windowMs: number;
-  serverCpuMs: number | null;
+  /** By pid. */
+  cpuMs: (number | null)[];
+  redis: RedisCounts | null;
   loadCpuMs: number | null;
   p50Ms: number;
   p99Ms: number;
@@ -72,14 +79,13 @@ class Load {
   #latenciesMs: number[] = [];
 
   constructor(private readonly job: Job) {
-    const { port, clients, senders, inFlight } = job;
+    const { clients, senders, inFlight } = job;
     const dialect = dialects[job.dialect];
     this.#stream = new Stream(senders, dialect, {
       onMessage: (sender, end) => this.#clients[sender]!.echoes.push(end),
       slowest: () => Math.min(...this.#clients.map((it) => it.position)),
     });
     this.#room = {
-      port,
       dialect,
       stream: this.#stream,
       inFlight,
@@ -107,12 +113,13 @@ class Load {
   }
 
   async #connect(): Promise<void> {
-    const { port, clients, senders } = this.job;
+    const { ports, clients, senders } = this.job;
     for (let index = 0; index < clients; index++) {
       const late = setTimeout(
         () => fail(`the server did not answer client ${index}'s handshake`),
         PATIENCE_MS,
       );
+      const port = ports[index % ports.length]!;
       const conn = await Deno.connect({ hostname: "127.0.0.1", port });
       conn.setNoDelay(true);
       const client = new Client(index, index < senders, this.#room, conn);
@@ -124,6 +131,8 @@ class Load {
 
   /** Makes sure that all are in the room and have heard all from before. */
   async #begin(): Promise<void> {
+    const isWelcome = () => this.#clients.every((it) => it.isWelcome);
+    if (!await until(isWelcome, PATIENCE_MS)) fail("a hello was not answered");
     const first = this.#clients[0]!;
     const isAbsent = ({ roll }: Client) => roll === 0;
     const deadlineMs = performance.now() + PATIENCE_MS;
@@ -172,25 +181,35 @@ class Load {
     }
   }
 
-  #deliveries(): number {
-    return this.#clients
-      .map(({ position }) => this.#stream.messagesUpTo(position))
-      .reduce((sum, count) => sum + count);
+  #deliveries(): number[] {
+    const { ports } = this.job;
+    return ports.map((_, port) =>
+      this.#clients.filter(({ index }) => index % ports.length === port)
+        .map(({ position }) => this.#stream.messagesUpTo(position))
+        .reduce((sum, count) => sum + count, 0)
+    );
   }
 
   async #measure(): Promise<Figures> {
+    const { pids, redisPort } = this.job;
     const ticks = clockTicksPerSecond();
-    const read = () => ({
-      deliveries: this.#deliveries(),
-      atMs: performance.now(),
-      serverMs: cpuMs(this.job.pid, ticks),
-      loadMs: cpuMs(Deno.pid, ticks),
-    });
-    const start = read();
+    const read = async () => {
+      const redis = redisPort === undefined
+        ? null
+        : await readRedisCounts(redisPort);
+      return {
+        redis,
+        deliveries: this.#deliveries(),
+        atMs: performance.now(),
+        cpuMs: pids.map((pid) => cpuMs(pid, ticks)),
+        loadMs: cpuMs(Deno.pid, ticks),
+      };
+    };
+    const start = await read();
     this.#isMeasuring = true;
     await delay(this.job.windowMs);
     this.#isMeasuring = false;
-    const end = read();
+    const end = await read();
 
     const latencies = this.#latenciesMs.sort((a, b) => a - b);
     const quantile = (q: number) =>
@@ -199,9 +218,13 @@ class Load {
     const difference = (to: number | null, from: number | null) =>
       to === null || from === null ? null : to - from;
     return {
-      deliveries: end.deliveries - start.deliveries,
+      deliveries: end.deliveries.map((it, i) => it - start.deliveries[i]!),
       windowMs: end.atMs - start.atMs,
-      serverCpuMs: difference(end.serverMs, start.serverMs),
+      cpuMs: end.cpuMs.map((it, i) => difference(it, start.cpuMs[i]!)),
+      redis: end.redis && start.redis && {
+        calls: end.redis.calls - start.redis.calls,
+        sentBytes: end.redis.sentBytes - start.redis.sentBytes,
+      },
       loadCpuMs: difference(end.loadMs, start.loadMs),
       p50Ms: quantile(0.5),
       p99Ms: quantile(0.99),

@@ -39,18 +39,27 @@ export async function succeeds(
   }
 }
 
+/** Our server as a command, with its port and where its log is. */
+export type PartylineCommand = (port: number, data: string) => string[];
+
 /** The start task's own words, so that what is measured is what users run. */
-async function partyline(): Promise<Server[]> {
+export async function partylineCommand(): Promise<PartylineCommand> {
   const { tasks } = JSON.parse(await Deno.readTextFile(`${ROOT}/deno.json`));
   const [, ...args] = tasks.start.replaceAll("'", "").split(" ");
   const script = args.pop()!;
-  const command = (port: number, folder: string) => [
+  return (port, data) => [
     ...[Deno.execPath(), ...args, script],
-    ...["--quiet", "--port", String(port), "--data", `${folder}/partyline.db`],
+    ...["--quiet", "--port", String(port), "--data", data],
     ...["--rate", "0", "--max-clients", "20000"],
     // The load expects no pings: see readText in wire.ts.
     ...["--idle-timeout", "86400"],
   ];
+}
+
+async function partyline(): Promise<Server[]> {
+  const start = await partylineCommand();
+  const command = (port: number, folder: string) =>
+    start(port, `${folder}/partyline.db`);
   return [
     { name: "partyline plain", dialect: "plain", rival: "ws", command },
     { name: "partyline v1", dialect: "v1", rival: "bun", command },

@@ -4,12 +4,17 @@
 import type { Figures, Shape } from "./load.ts";
 
 /** Deliveries per second of server CPU; NaN where no CPU time is known. */
-function perCpuSecond({ deliveries, serverCpuMs }: Figures): number {
-  return serverCpuMs === null ? NaN : deliveries * 1000 / serverCpuMs;
+function perCpuSecond({ deliveries, cpuMs }: Figures): number {
+  return sum(deliveries) * 1000 / sum(cpuMs);
+}
+
+/** NaN if one of them is not known. */
+export function sum(values: (number | null)[]): number {
+  return values.reduce<number>((sum, value) => sum + (value ?? NaN), 0);
 }
 
 /** The upper one of two middles; NaN for an empty list. */
-function median(values: number[]): number {
+export function median(values: number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 }
 
@@ -27,13 +32,14 @@ const COLUMNS = [
   "p99 ms",
 ];
 
-function printRow(cells: string[]): void {
-  const padded = cells.map((cell, i) => cell.padStart(COLUMNS[i]!.length));
+/** Each cell to the right of its column. */
+export function printRow(columns: string[], cells: string[]): void {
+  const padded = cells.map((cell, i) => cell.padStart(columns[i]!.length));
   console.log(padded.join("  "));
 }
 
 /** A cell; what could not be measured is a dash. */
-function cell(value: number, digits: number): string {
+export function cell(value: number, digits: number): string {
   return Number.isFinite(value) ? value.toFixed(digits) : "-";
 }
 
@@ -59,7 +65,7 @@ function figureCells(rounds: Figures[]): string[] {
   const middle = (value: (round: Figures) => number, digits: number) =>
     cell(median(rounds.map(value)), digits);
   return [
-    middle((it) => (it.serverCpuMs ?? NaN) / it.windowMs, 2),
+    middle((it) => sum(it.cpuMs) / it.windowMs, 2),
     middle((it) => (it.loadCpuMs ?? NaN) / it.windowMs, 2),
     middle((it) => it.p50Ms, 1),
     middle((it) => it.p99Ms, 1),
@@ -67,7 +73,7 @@ function figureCells(rounds: Figures[]): string[] {
 }
 
 export function printHead(): void {
-  printRow(COLUMNS);
+  printRow(COLUMNS, COLUMNS);
 }
 
 /** One row; `rivals` are the rounds of the server that it is held to. */
@@ -78,7 +84,7 @@ export function printServer(
   rival: string | undefined,
   rivals: Figures[] | undefined,
 ): void {
-  printRow([
+  printRow(COLUMNS, [
     ...[clients, senders, inFlight].map(String),
     name,
     cell(median(rounds.map(perCpuSecond)), 0),

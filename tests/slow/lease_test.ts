@@ -2,7 +2,7 @@
 // killed: for the others its members have left, once; whoever was cut off comes
 // back with all of them, whoever was on a server that died comes to another.
 import { assert, assertEquals } from "@std/assert";
-import { scripts } from "../../chat/redis_scripts.ts";
+import { scriptsFor } from "../../chat/redis_scripts.ts";
 import { Client, soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
@@ -173,7 +173,12 @@ redisTest(
     // The first step of another server, which then has no time for the second.
     const leave = ['{"type":"leave","sender":"', '","count":'];
     const args = [node, ...leave, "0", "", "1", "link 1"];
-    const isDone = await redis.command("EVAL", scripts.reap, "0", ...args);
+    const isDone = await redis.command(
+      "EVAL",
+      scriptsFor("0").reap,
+      "0",
+      ...args,
+    );
     assertEquals(isDone, "0");
     for (const [i, room] of rooms.entries()) {
       const isBack = async () => {

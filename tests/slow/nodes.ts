@@ -15,6 +15,7 @@ import type { World } from "../../chat/world.ts";
 import { type CutProxy, startCutProxy } from "../cut_proxy.ts";
 import {
   Client,
+  soon,
   startServer,
   type TestServer,
   type WireEvent,
@@ -166,4 +167,101 @@ export function rosterOf(
     if (type === "rename") names.add(name);
   }
   return [...names].sort();
+}
+
+/** A seed of today, told so that what it brings can be had again. */
+export function newSeed(): number {
+  const given = Deno.env.get("SEED");
+  const [random = 0] = crypto.getRandomValues(new Uint32Array(1));
+  const seed = given === undefined ? random : Number(given);
+  console.log(`Seed ${seed}. Again: SEED=${seed}`);
+  return seed;
+}
+
+/** Who listens without pause, and knows who is there. */
+export class Watcher implements AsyncDisposable {
+  name = "";
+  key = "";
+  welcome: WireEvent;
+  readonly roster = new Set<string>();
+  /** As told last. */
+  count = 0;
+  readonly messages: WireEvent[] = [];
+  /** Codes of errors. */
+  readonly errors: string[] = [];
+  readonly closed: Promise<CloseEvent>;
+  readonly #welcomed = Promise.withResolvers<void>();
+
+  private constructor(
+    private readonly socket: WebSocket,
+    hello: Partial<Hello>,
+  ) {
+    socket.onopen = () => this.request({ type: "hello", ...hello });
+    socket.onmessage = ({ data }) => {
+      for (const event of JSON.parse(data)) this.#take(event);
+    };
+    this.closed = new Promise((resolve) => socket.onclose = resolve);
+    this.closed.then(({ code }) =>
+      this.#welcomed.reject(new Error(`closed with ${code}`))
+    );
+  }
+
+  static async join(url: string, hello: Partial<Hello> = {}) {
+    const guest = new Watcher(new WebSocket(url, SUBPROTOCOL), hello);
+    await soon(guest.#welcomed.promise, `a welcome at ${url}`);
+    return guest;
+  }
+
+  get isHere(): boolean {
+    return this.socket.readyState === WebSocket.OPEN;
+  }
+
+  request(request: Request): void {
+    if (this.isHere) this.socket.send(JSON.stringify(request));
+  }
+
+  say(message: string, id: string = crypto.randomUUID()): void {
+    this.request({ type: "message", message, id });
+  }
+
+  /** Who is in the room, by the alphabet. */
+  get names(): string[] {
+    return [...this.roster].sort();
+  }
+
+  get texts(): string[] {
+    return this.messages.map(({ message }) => message);
+  }
+
+  #take(event: WireEvent): void {
+    const { type, sender, name, count } = event;
+    switch (type) {
+      case "welcome":
+        this.welcome = event;
+        this.name = sender;
+        this.key = event.key;
+        this.count = count;
+        for (const member of event.members) this.roster.add(member);
+        return this.#welcomed.resolve();
+      case "message":
+        return void this.messages.push(event);
+      case "error":
+        return void this.errors.push(event.code);
+      case "join":
+        this.count = count;
+        return void this.roster.add(sender);
+      case "leave":
+        this.count = count;
+        return void this.roster.delete(sender);
+      case "rename":
+        this.roster.delete(sender);
+        this.roster.add(name);
+        if (sender === this.name) this.name = name;
+    }
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.socket.close();
+    await soon(this.closed, "the end of a connection");
+  }
 }

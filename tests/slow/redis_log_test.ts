@@ -1,6 +1,9 @@
 // RedisLog against a real Redis: the contract of the other logs first, then
 // what only several servers have.
+import { assert, assertEquals } from "@std/assert";
 import { RedisLog } from "../../chat/log_redis.ts";
+import type { Entry } from "../../chat/log_shared.ts";
+import { until } from "../harness.ts";
 import { testLog } from "../log_contract.ts";
 import { type Redis, redisBinaries, redisTest, startRedis } from "../redis.ts";
 
@@ -25,3 +28,109 @@ for (const binary of redisBinaries()) {
     },
   });
 }
+
+/** Two servers' logs on one Redis, and what is told in a room. */
+async function openTwo(leaseMs = 15_000) {
+  const stack = new AsyncDisposableStack();
+  const redis = stack.use(await startRedis());
+  const open = async () => {
+    const options = { url: redis.url, ca: "", keep: 100, leaseMs };
+    const world = { random: Math.random, told: () => {} };
+    const log = await RedisLog.open(options, world);
+    stack.defer(() => log.close());
+    return log;
+  };
+  const logs = [await open(), await open()] as const;
+  return { redis, logs, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Who is told to be there by now, and how many. */
+async function listen(log: RedisLog, room: string) {
+  const heard = new Set<string>();
+  let count = 0;
+  await log.follow(room, {
+    heard: ({ events }) => {
+      for (const event of events.map((event) => JSON.parse(event))) {
+        if (event.type !== "join") heard.delete(event.sender);
+        if (event.type !== "leave") heard.add(event.name ?? event.sender);
+        count = event.count ?? count;
+      }
+    },
+    drawn: () => {},
+    resync: () => {},
+  });
+  return (wanted: string) =>
+    until(() => `${[...heard].sort()} ${count}` === wanted, wanted);
+}
+
+const join = (name: string, hold: number): Entry => ({
+  kind: "join",
+  member: { name, hold },
+  text: `{"type":"join","sender":"${name}","count":`,
+});
+
+const rename = (before: string, name: string, hold: number): Entry => ({
+  kind: "rename",
+  before,
+  member: { name, hold },
+  text: `{"type":"rename","sender":"${before}","name":"${name}"}`,
+});
+
+redisTest(
+  "a rename that is told late finds whoever came with the key since then",
+  async () => {
+    await using both = await openTwo();
+    const [one, two] = both.logs;
+    const told = await listen(two, "lobby");
+    await one.commit("lobby", [join("Bob", 1), join("Ann", 1)], 0);
+    await two.commit("lobby", [join("Anna", 2)], 0);
+    await one.commit("lobby", [rename("Ann", "Anna", 1)], 0);
+    await told("Anna,Bob 2");
+    // The same, and this time it is the older one that has the name.
+    await two.commit("lobby", [join("Ann", 3)], 0);
+    await told("Ann,Anna,Bob 3");
+    await two.commit("lobby", [rename("Ann", "Anna", 3)], 0);
+    await told("Anna,Bob 2");
+    const { names } = await two.sync("lobby", [{ name: "Anna", hold: 3 }], 0);
+    assertEquals(names.toSorted(), ["Anna", "Bob"]);
+  },
+);
+
+redisTest(
+  "only who holds an identity can rename it, and who comes with its key gets the newest name",
+  async () => {
+    await using both = await openTwo();
+    const [one, two] = both.logs;
+    const ann = await one.register("Ann", 0);
+    assert(ann !== undefined);
+    const { id, key } = ann;
+    assertEquals(await one.rename(id, "Anna", 1), true);
+    assertEquals((await two.identify(key, 0))?.name, "Anna");
+    assertEquals(await one.rename(id, "Annika", 1), true);
+    assertEquals(await two.hold(id), { hold: 2, name: "Annika" });
+    assertEquals(await one.rename(id, "Late", 1), false);
+    assertEquals(await two.hold("nobody"), undefined);
+  },
+);
+
+redisTest(
+  "a name given up by somebody present is nobody else's until that was told",
+  async () => {
+    await using both = await openTwo();
+    const [one, two] = both.logs;
+    const ann = await one.register("Ann", 0);
+    const bob = await two.register("Bob", 0);
+    assert(ann !== undefined && bob !== undefined);
+    await one.commit("lobby", [join("Ann", 1)], 0);
+    assertEquals(await one.rename(ann.id, "Anna", 1), true);
+    assertEquals(await two.rename(bob.id, "ann", 1), false);
+    assertEquals(await two.register("Ann", 0), undefined);
+    assertEquals(await two.claim("Ann"), false);
+    // Its own is free to it, whatever it was called meanwhile.
+    assertEquals(await one.rename(ann.id, "Ann", 1), true);
+    assertEquals(await one.rename(ann.id, "ANN", 1), true);
+    assertEquals(await one.rename(ann.id, "Anna", 1), true);
+    await one.commit("lobby", [rename("Ann", "Anna", 1)], 0);
+    assertEquals(await two.rename(bob.id, "ann", 1), true);
+  },
+);

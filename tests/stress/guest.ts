@@ -2,11 +2,11 @@
 // judgement on how each of them ended. Never speaks a dialect.
 // Invariant: a connection ends as DESIGN 3.3 says, or because the client itself
 // or the death of the server ended it; any other end is a fault.
-import type { MessageEvent } from "../../chat/protocol.ts";
 import { Dice } from "./dice.ts";
-import type { Entry, RoomRecord } from "./ledger.ts";
-import { PollLine, StreamLine } from "./http_line.ts";
+import type { Mark, RoomRecord } from "./ledger.ts";
+import { HttpLine, PollLine, StreamLine } from "./http_line.ts";
 import { type Ending, type Line, NativeLine, RawLine } from "./line.ts";
+import type { Program } from "./program.ts";
 import type { World } from "./world.ts";
 
 /** What connections are made of; plain ones are WebSockets. */
@@ -19,8 +19,21 @@ const LINES = {
   poll: PollLine,
 };
 
+/** Streams of the seed from here on choose nodes. */
+const NODE_STREAMS = 1_000_000;
+
 /** A message sent and not seen again must not be older than this. */
 const ECHO_DEADLINE_MS = 15_000;
+
+/** How things were when a connection was made; what changed may end it. */
+export interface Start {
+  readonly node: Program;
+  /** How often this one had been started. */
+  readonly generation: number;
+  /** How often any had been ended. */
+  readonly endings: number;
+  readonly atMs: number;
+}
 
 /** One connection, from the client's side. */
 export class Call {
@@ -32,8 +45,7 @@ export class Call {
   /** A newer connection of the same client takes over. */
   isSuperseded = false;
 
-  constructor(readonly generation: number) {}
-
+  constructor(readonly start: Start) {}
   /** Whether the client still acts on it. */
   get isOpen(): boolean {
     return !this.hasEnded && !this.isClosing && !this.isDropped &&
@@ -47,6 +59,8 @@ export class Call {
 
 export abstract class Guest<C extends Call = Call> {
   readonly dice: Dice;
+  /** Chooses nodes, so that how many there are changes nothing else. */
+  readonly #nodeDice: Dice;
   readonly room: RoomRecord;
   /** Messages are numbered from 1. */
   sent = 0;
@@ -63,12 +77,13 @@ export abstract class Guest<C extends Call = Call> {
     roomName: string,
   ) {
     this.dice = new Dice(world.seed, number);
+    this.#nodeDice = new Dice(world.seed, number + NODE_STREAMS);
     this.room = world.ledger.room(roomName);
     this.isSleeper = number % 6 === 2;
   }
 
   protected abstract readonly protocol: string | undefined;
-  protected abstract newCall(generation: number): C;
+  protected abstract newCall(start: Start): C;
   protected abstract hear(call: C, text: string): void;
   /** Connects and says what has to be said; false if that failed. */
   protected abstract join(): Promise<boolean>;
@@ -103,15 +118,20 @@ export abstract class Guest<C extends Call = Call> {
   /** Opens a connection; undefined if the server was down at that moment. */
   protected async dial(): Promise<C | undefined> {
     const { dice, world, protocol } = this;
-    const { program } = world;
-    const { generation, isUp } = program;
     const kind = protocol === undefined
       ? dice.choose(PLAIN_KINDS)
       : dice.choose(KINDS);
-    const call = this.newCall(generation);
+    const node = world.pickNode(this.#nodeDice);
+    const call = this.newCall({
+      node,
+      generation: node.generation,
+      endings: world.endings,
+      atMs: Date.now(),
+    });
     try {
       const line = await LINES[kind].open({
-        port: program.port,
+        port: node.port,
+        nextPort: () => world.pickNode(this.#nodeDice).port,
         path: `/ws?room=${this.room.name}`,
         ...(protocol !== undefined && { protocol }),
         hear: (text) => this.#guard(() => this.hear(call, text)),
@@ -123,7 +143,7 @@ export abstract class Guest<C extends Call = Call> {
         this.#guard(() => this.#judge(call, ending));
       });
     } catch (error) {
-      if (isUp && this.#isUnbroken(generation)) {
+      if (this.#isUnbroken(call) && !this.hasLogFailed(call)) {
         throw this.fault(`could not connect: ${error}`);
       }
       return undefined;
@@ -174,16 +194,15 @@ export abstract class Guest<C extends Call = Call> {
   protected checkPatience(sentAtMs: number | undefined): void {
     if (sentAtMs === undefined) return;
     if (performance.now() - sentAtMs < ECHO_DEADLINE_MS) return;
+    if (this.world.hasLogFailed(Date.now() - ECHO_DEADLINE_MS)) return;
     throw this.fault("a message was neither shown nor refused");
   }
 
   /** Takes a message that was shown, whoever wrote it. */
-  protected see(event: MessageEvent): Entry {
-    const entry = this.room.see(event);
-    if (entry.author === this.number && entry.n > this.sent) {
-      throw this.fault(`shown its message ${entry.n} before it was sent`);
+  protected checkSent({ author, n }: Mark): void {
+    if (author === this.number && n > this.sent) {
+      throw this.fault(`shown its message ${n} before it was sent`);
     }
-    return entry;
   }
 
   /** Runs what a connection calls; what it throws is told with its number. */
@@ -206,43 +225,69 @@ export abstract class Guest<C extends Call = Call> {
     return new Error(this.about(what));
   }
 
-  /** Whether the server has been up since that start, without a break. */
-  #isUnbroken(generation: number): boolean {
-    const { program } = this.world;
-    return program.isUp && program.generation === generation;
+  /** Whether all that it speaks with has been up since, without a break. */
+  #isUnbroken({ start, line }: C): boolean {
+    const { node, generation, endings } = start;
+    // Requests go to any node.
+    const isAnyLeft = line instanceof HttpLine &&
+      endings !== this.world.endings;
+    return node.isUp && node.generation === generation && !isAnyLeft;
+  }
+
+  /** Whether a server that it speaks with was told to stop since. */
+  protected wasStopped(call: C): boolean {
+    const { node, generation } = call.start;
+    return node.stoppedGeneration >= generation ||
+      (call.line instanceof HttpLine && !this.#isUnbroken(call));
+  }
+
+  /** Whether what failed since may be put down to the log. */
+  protected hasLogFailed({ start }: C): boolean {
+    return this.world.hasLogFailed(start.atMs);
+  }
+
+  /** How often history may have been lost meanwhile. */
+  protected emptyingsDuring({ start }: C): number {
+    return this.world.emptyingsSince(start.atMs);
   }
 
   #judge(call: C, { code, reason }: Ending): void {
-    const { tally, program } = this.world;
-    const isUnbroken = this.#isUnbroken(call.generation);
+    const { tally } = this.world;
+    const isUnbroken = this.#isUnbroken(call);
+    const hasLogFailed = this.hasLogFailed(call);
     const isExpected = () => {
       switch (code) {
         case undefined:
           // Of those that the server ends some are cut off: Deno does so with
           // whoever still sends while the close frame has not left.
           return call.isDropped || !isUnbroken || call.hasStalled ||
-            call.isSuperseded;
+            call.isSuperseded || hasLogFailed;
         case 1000:
         case 1005:
           return call.isClosing || call.isDropped;
         case 1001:
-          return program.stoppedGeneration >= call.generation;
+          return this.wasStopped(call);
         case 1013:
-          return reason === "reading too slowly";
+          return reason === "reading too slowly" ||
+            (reason === "the log cannot be used" && hasLogFailed) ||
+            (reason === "the room's history was lost" &&
+              this.emptyingsDuring(call) > 0);
         case 4002:
           return this.hasReturned(call);
         default:
           return false;
       }
     };
-    if (code === 1013) tally.evictions++;
-    if (code === 1013 && !call.hasStalled) tally.hastyEvictions++;
+    const isSlow = reason === "reading too slowly";
+    if (isSlow) tally.evictions++;
+    if (isSlow && isUnbroken && !call.hasStalled) tally.hastyEvictions++;
     if (code === undefined && isUnbroken && !call.isDropped) tally.cutOffs++;
     if (code === 4002) tally.takeovers++;
     if (isExpected()) return;
-    const { line: _, ...rest } = call;
+    const { line: _, start: { node: { port }, ...start }, ...rest } = call;
     throw this.fault(
-      `its connection ended with ${code} "${reason}": ${JSON.stringify(rest)}`,
+      `its connection ended with ${code} "${reason}": ` +
+        JSON.stringify({ ...rest, start: { port, ...start } }),
     );
   }
 

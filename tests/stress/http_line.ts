@@ -15,11 +15,19 @@ const TAKEN_OVER: Ending = { code: 4002, reason: "taken over" };
 /** The answer to a request whose line the server has ended. */
 class Conflict extends Error {}
 
+/** The answer to one that may be sent again, on the same line. */
+class Unavailable extends Error {}
+
 /** Rejects if the server cannot be reached, as a handshake would. */
 async function knock({ port }: Target): Promise<void> {
   const response = await fetch(`http://127.0.0.1:${port}/healthz`);
   const text = await response.text();
   if (!response.ok) throw new Error(text);
+}
+
+/** Where a line begins, and where each request on it goes to. */
+export interface HttpTarget extends Target {
+  nextPort: () => number;
 }
 
 interface Heard {
@@ -36,7 +44,6 @@ export abstract class HttpLine implements Line {
   readonly #ended = Promise.withResolvers<Ending>();
   readonly ended = this.#ended.promise;
   readonly #query: string;
-  readonly #origin: string;
   readonly #welcomed = Promise.withResolvers<void>();
   #hasSaidHello = false;
   #posted = this.#welcomed.promise;
@@ -50,9 +57,8 @@ export abstract class HttpLine implements Line {
   /** Deno keeps the connection of an aborted body that goes through a pipe. */
   protected hangUp = () => {};
 
-  constructor({ port, path }: Target, private readonly tell: Target["hear"]) {
-    this.#origin = `http://127.0.0.1:${port}`;
-    const room = path.slice(path.indexOf("?"));
+  constructor(private readonly target: HttpTarget) {
+    const room = target.path.slice(target.path.indexOf("?"));
     this.#query = `${room}&line=${crypto.randomUUID()}`;
   }
 
@@ -66,7 +72,8 @@ export abstract class HttpLine implements Line {
         .catch((error) => {
           // Of an end that the server made hears whoever listens.
           if (error instanceof Conflict) return;
-          this.end(undefined, String(error));
+          if (error instanceof Unavailable) this.#tellRefused(text, error);
+          else this.end(undefined, String(error));
         });
       return;
     }
@@ -114,7 +121,8 @@ export abstract class HttpLine implements Line {
     query: string,
     init: RequestInit = {},
   ): Promise<Response> {
-    const url = `${this.#origin}/${path}${this.#query}${query}`;
+    const origin = `http://127.0.0.1:${this.target.nextPort()}`;
+    const url = `${origin}/${path}${this.#query}${query}`;
     const response = await soon(
       fetch(url, { ...init, signal: this.abort.signal }),
       `an answer from ${path}`,
@@ -122,8 +130,15 @@ export abstract class HttpLine implements Line {
     );
     if (response.ok) return response;
     const why = `${response.status}: ${await response.text()}`;
-    const isOver = response.status === 409 || response.status === 410;
-    throw isOver ? new Conflict(why) : new Error(why);
+    switch (response.status) {
+      case 409:
+      case 410:
+        throw new Conflict(why);
+      case 503:
+        throw new Unavailable(why);
+      default:
+        throw new Error(why);
+    }
   }
 
   /** Where a poll goes on. */
@@ -142,7 +157,15 @@ export abstract class HttpLine implements Line {
       this.#epoch = epoch ?? "";
       this.#welcomed.resolve();
     }
-    if (events.length > 0) this.tell(JSON.stringify(events));
+    if (events.length > 0) this.target.hear(JSON.stringify(events));
+  }
+
+  /** Says what a WebSocket would have been sent. */
+  #tellRefused(text: string, { message }: Unavailable): void {
+    if (this.abort.signal.aborted) return;
+    const { id } = JSON.parse(text);
+    const error = { type: "error", code: "log_unavailable", message, id };
+    this.target.hear(JSON.stringify([error]));
   }
 
   async #post(text: string): Promise<void> {
@@ -161,9 +184,9 @@ export abstract class HttpLine implements Line {
 
 /** Server-Sent Events down, POST up. */
 export class StreamLine extends HttpLine {
-  static async open(target: Target): Promise<StreamLine> {
+  static async open(target: HttpTarget): Promise<StreamLine> {
     await knock(target);
-    return new StreamLine(target, target.hear);
+    return new StreamLine(target);
   }
 
   protected async listen(query: string): Promise<Ending> {
@@ -193,9 +216,9 @@ export class StreamLine extends HttpLine {
 
 /** Long polls down, POST up. */
 export class PollLine extends HttpLine {
-  static async open(target: Target): Promise<PollLine> {
+  static async open(target: HttpTarget): Promise<PollLine> {
     await knock(target);
-    return new PollLine(target, target.hear);
+    return new PollLine(target);
   }
 
   protected async listen(query: string): Promise<Ending> {

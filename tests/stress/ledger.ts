@@ -1,7 +1,7 @@
-// Owns what all clients together know to be true: each room's epoch and what
-// stands at each `seq`. Never asks the server. Invariant: whatever any client
-// is shown is compared with what was shown before, so an entry has one content
-// and a message one place.
+// Owns what all clients together know to be true: the lives of each room's
+// history and what stands at each `seq`. Never asks the server. Invariant:
+// whatever any client is shown is compared with what was shown before, so an
+// entry has one content, and a message one place in a life.
 import type { MessageEvent } from "../../chat/protocol.ts";
 import { scramble } from "./dice.ts";
 
@@ -51,15 +51,32 @@ export class Ledger {
   }
 }
 
+/** A message that somebody was shown who is told no epoch. */
+interface Sighting {
+  entry: Entry;
+  /** When that connection was made. */
+  atMs: number;
+}
+
 export class RoomRecord {
-  epoch: string | undefined;
-  /** By `seq`; one that nobody was shown is missing. */
-  readonly entries: (Entry | undefined)[] = [];
-  readonly #places = new Map<string, number>();
+  /** Each life of its history; the newest is the last. */
+  readonly lives: Life[] = [];
   /** How many messages clients were shown, each showing counted. */
   shown = 0;
+  /** Shown before anybody else was shown them. */
+  readonly #sightings: Sighting[] = [];
+  readonly #excused = new Set<string>();
 
   constructor(readonly name: string) {}
+
+  /** The life with that epoch; a new one if it was not heard of before. */
+  life(epoch: string): Life {
+    const known = this.lives.find((life) => life.epoch === epoch);
+    if (known !== undefined) return known;
+    const life = new Life(epoch, this.lives.length, this.name);
+    this.lives.push(life);
+    return life;
+  }
 
   /** The words of an author's message: told by its numbers alone. */
   textOf({ author, n }: Mark): string {
@@ -69,45 +86,107 @@ export class RoomRecord {
   }
 
   /** Takes what a client was shown. Throws if it was ever shown otherwise. */
-  see(event: MessageEvent): Entry {
-    const { seq, sender, id, at, message } = event;
-    const mark = this.#read(message);
-    const entry: Entry = { ...mark, seq, sender, id, at };
-    const known = this.entries[seq];
+  see(event: MessageEvent, life: Life): Entry {
     this.shown++;
-    if (known !== undefined) {
-      if (key(known) === key(entry)) return known;
-      throw new Error(
-        `${this.name}: seq ${seq} was ${key(known)} and is ${key(entry)}`,
-      );
-    }
-    if (!Number.isSafeInteger(seq) || seq < 1) {
-      throw new Error(`${this.name}: a message with seq ${seq}`);
-    }
-    const place = this.place(mark);
-    if (place !== undefined) {
-      throw new Error(
-        `${this.name}: stored twice, at seq ${place} and ${seq}: ${key(entry)}`,
-      );
-    }
-    this.entries[seq] = entry;
-    this.#places.set(`${mark.author}:${mark.n}`, seq);
+    return life.see(this.#read(event));
+  }
+
+  /** The same, for a client that is told no epoch. */
+  glimpse(event: MessageEvent, atMs: number): Entry {
+    this.shown++;
+    const entry = this.#read(event);
+    if (!this.#isKnown(entry)) this.#sightings.push({ entry, atMs });
     return entry;
   }
 
-  /** The `seq` of a message, if anybody was shown it. */
-  place({ author, n }: Mark): number | undefined {
-    return this.#places.get(`${author}:${n}`);
+  /** One that is in no life, unless it may have been lost with all. */
+  findLost(mayBeLost: (atMs: number) => boolean): Entry | undefined {
+    return this.#sightings.find(({ entry, atMs }) =>
+      !mayBeLost(atMs) && !this.#isKnown(entry)
+    )?.entry;
   }
 
-  #read(message: string): Mark {
+  /** In which lives a message is. */
+  livesOf(mark: Mark): Life[] {
+    return this.lives.filter((life) => life.place(mark) !== undefined);
+  }
+
+  /** It need not stand before what its author sent after it. */
+  excuse(mark: Mark): void {
+    this.#excused.add(nameOf(mark));
+  }
+
+  isExcused(mark: Mark): boolean {
+    return this.#excused.has(nameOf(mark));
+  }
+
+  #isKnown(entry: Entry): boolean {
+    return this.lives.some(({ entries }) => {
+      const known = entries[entry.seq];
+      return known !== undefined && describe(known) === describe(entry);
+    });
+  }
+
+  #read({ seq, sender, id, at, message }: MessageEvent): Entry {
     const [, author, n] = /^(\d+):(\d+):/.exec(message) ?? [];
     const mark = { author: Number(author), n: Number(n) };
-    if (author !== undefined && message === this.textOf(mark)) return mark;
+    if (author !== undefined && message === this.textOf(mark)) {
+      return { ...mark, seq, sender, id, at };
+    }
     throw new Error(`${this.name}: a message nobody wrote: ${message}`);
   }
 }
 
-function key({ author, n, sender, id, at }: Entry): string {
+/** What is known of one life of a room's history. */
+export class Life {
+  /** By `seq`; one that nobody was shown is missing. */
+  readonly entries: (Entry | undefined)[] = [];
+  readonly #places = new Map<string, number>();
+
+  constructor(
+    readonly epoch: string,
+    /** How many were known before it. */
+    readonly number: number,
+    private readonly room: string,
+  ) {}
+
+  toJSON(): string {
+    return this.epoch;
+  }
+
+  see(entry: Entry): Entry {
+    const { seq } = entry;
+    const known = this.entries[seq];
+    if (known !== undefined) {
+      if (describe(known) === describe(entry)) return known;
+      throw new Error(
+        `${this.room}: seq ${seq} was ${describe(known)} and is ` +
+          describe(entry),
+      );
+    }
+    if (!Number.isSafeInteger(seq) || seq < 1) {
+      throw new Error(`${this.room}: a message with seq ${seq}`);
+    }
+    const place = this.place(entry);
+    if (place !== undefined) {
+      throw new Error(
+        `${this.room}: stored twice, at seq ${place} and ${seq}: ` +
+          describe(entry),
+      );
+    }
+    this.entries[seq] = entry;
+    this.#places.set(nameOf(entry), seq);
+    return entry;
+  }
+
+  /** The `seq` of a message, if anybody was shown it. */
+  place(mark: Mark): number | undefined {
+    return this.#places.get(nameOf(mark));
+  }
+}
+
+const nameOf = ({ author, n }: Mark) => `${author}:${n}`;
+
+function describe({ author, n, sender, id, at }: Entry): string {
   return `${author}:${n} from ${sender}, id ${id ?? "none"}, ${at}`;
 }

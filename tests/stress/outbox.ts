@@ -2,10 +2,17 @@
 // acknowledged, which are to be sent again. Never sends.
 // Invariant: a message leaves it when it was shown, and every one that is sent
 // again for want of trust has to be shown again.
+import type { Life } from "./ledger.ts";
+
+/** Where a message is. */
+export interface Place {
+  life: Life;
+  seq: number;
+}
 
 export class Outbox {
-  /** Where each acknowledged message was said to be. */
-  readonly acknowledged = new Map<number, number>();
+  /** Where each acknowledged message was last said to be. */
+  readonly acknowledged = new Map<number, Place>();
   /** Not acknowledged, with the time they were sent at, in order. */
   readonly #waiting = new Map<number, number>();
   /** Acknowledged, but taken for lost: the server has to answer again. */
@@ -33,6 +40,15 @@ export class Outbox {
     if (this.acknowledged.has(n)) this.#doubted.add(n);
   }
 
+  /** What was acknowledged is lost, and so is who could answer again. */
+  trust(): void {
+    this.#doubted.clear();
+  }
+
+  isWaiting(n: number): boolean {
+    return this.#waiting.has(n);
+  }
+
   /** All that is to be sent again, in the order in which it was sent. */
   again(): number[] {
     this.restartClock();
@@ -45,9 +61,9 @@ export class Outbox {
   }
 
   /** A message was shown; true if it was waited for. */
-  show(n: number, seq: number): boolean {
+  show(n: number, place: Place): boolean {
     this.#doubted.delete(n);
-    this.acknowledged.set(n, seq);
+    this.acknowledged.set(n, place);
     return this.#waiting.delete(n);
   }
 

@@ -8,6 +8,8 @@ export class OwnName {
   /** Every name it ever asked for or was given. */
   readonly all = new Set<string>();
   readonly #asked = new Set<string>();
+  /** Those of which it was told that nobody knows: it may be given them yet. */
+  readonly #doubtful = new Set<string>();
 
   /** Names asked for and neither given nor refused. */
   get asked(): string[] {
@@ -19,11 +21,26 @@ export class OwnName {
     this.all.add(name);
   }
 
+  /** Nobody knows any more who it was. */
+  forget(): void {
+    this.current = undefined;
+    this.#asked.clear();
+    this.#doubtful.clear();
+  }
+
+  /** Whether it gets those that it asked for cannot be known. */
+  doubt(): void {
+    for (const name of this.#asked) this.#doubtful.add(name);
+    this.#asked.clear();
+  }
+
   /** A welcome says who it is. Throws if that is somebody else. */
   welcome(name: string, wish: string | undefined): void {
-    if (name !== this.current && this.current && !this.#asked.has(name)) {
+    const mayBe = this.#asked.has(name) || this.#doubtful.has(name);
+    if (name !== this.current && this.current && !mayBe) {
       throw new Error(`"${this.current}" came back as "${name}"`);
     }
+    this.#doubtful.delete(name);
     this.current = name;
     this.all.add(name);
     this.#asked.clear();
@@ -38,7 +55,7 @@ export class OwnName {
       throw new Error(`"${before}" became "${name}" unasked`);
     }
     // One that was on its way before the welcome is known already.
-    if (!this.#asked.delete(name)) return false;
+    if (!this.#asked.delete(name) && !this.#doubtful.delete(name)) return false;
     this.current = name;
     return true;
   }

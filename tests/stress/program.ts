@@ -90,6 +90,7 @@ export class Program {
     });
     if (await soon(Promise.race([banner, ended]), "the banner", DEADLINE_MS)) {
       await stderr.ended;
+      this.#running = undefined;
       throw new Error(`the server did not start: ${stderr.text}`);
     }
     this.generation++;

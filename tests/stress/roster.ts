@@ -1,6 +1,6 @@
 // Owns who is in a room as one client sees it: what the welcome says, changed
-// by the events after it. Never asks. Invariant: a name stands in it once,
-// without regard to case or width.
+// by the events after it. Never asks. Invariant: a name stands in it once; two
+// that are the same for a person are told as `twins`.
 import type {
   JoinEvent,
   LeaveEvent,
@@ -13,22 +13,29 @@ export function foldName(name: string): string {
 }
 
 export class Roster {
-  readonly #names = new Map<string, string>();
+  readonly #names = new Set<string>();
 
   get names(): string[] {
-    return [...this.#names.values()];
+    return [...this.#names];
+  }
+
+  /** Names that differ in nothing but case or width. */
+  get twins(): string[] {
+    const { names } = this;
+    const folded = names.map(foldName);
+    return names.filter((name) => {
+      const own = foldName(name);
+      return folded.indexOf(own) !== folded.lastIndexOf(own);
+    });
   }
 
   /** Starts anew; returns what is wrong with the list. */
   begin({ members, count, sender }: WelcomeEvent): string | undefined {
     this.#names.clear();
-    for (const name of members) this.#names.set(foldName(name), name);
-    if (this.#names.size !== members.length) {
-      return `two have one name: ${members}`;
-    }
+    for (const name of members) this.#names.add(name);
     if (!members.includes(sender)) return `"${sender}" is not in ${members}`;
     // The server lists a name that equals the client's own only once.
-    if (members.length !== count) return `${count} are here: ${members}`;
+    if (this.#names.size !== count) return `${count} are here: ${members}`;
   }
 
   /**
@@ -36,12 +43,12 @@ export class Roster {
    * after it, but the last event about a name says what is true.
    */
   change({ type, sender }: JoinEvent | LeaveEvent): void {
-    if (type === "join") this.#names.set(foldName(sender), sender);
-    else this.#names.delete(foldName(sender));
+    if (type === "join") this.#names.add(sender);
+    else this.#names.delete(sender);
   }
 
   rename(before: string, name: string): void {
-    this.#names.delete(foldName(before));
-    this.#names.set(foldName(name), name);
+    this.#names.delete(before);
+    this.#names.add(name);
   }
 }

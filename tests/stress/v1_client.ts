@@ -3,6 +3,7 @@
 // is shown. Never decides what to do next. Invariant: `last` moves by one, so
 // it was shown every message of the room from its first on, once, in order.
 import {
+  DEFAULT_HISTORY,
   type ErrorEvent,
   type Hello,
   type MessageEvent,
@@ -11,8 +12,9 @@ import {
   SUBPROTOCOL,
   type WelcomeEvent,
 } from "../../chat/protocol.ts";
-import { Call, Guest } from "./guest.ts";
+import { Call, Guest, type Start } from "./guest.ts";
 import { StreamLine } from "./http_line.ts";
+import type { Life, Mark } from "./ledger.ts";
 import { Outbox } from "./outbox.ts";
 import { OwnName } from "./own_name.ts";
 import { Roster } from "./roster.ts";
@@ -20,8 +22,12 @@ import { Roster } from "./roster.ts";
 /** Messages not acknowledged yet; the server remembers the newest 64. */
 const MAX_WINDOW = 16;
 
+/** When to send again what was refused, if it was not told. */
+const RETRY_MS = 1_000;
+
 export class V1Call extends Call {
-  isWelcome = false;
+  /** Which life of the room it is shown, once it is welcome. */
+  life: Life | undefined;
   /** The messages that belong to the welcome come after it, one by one. */
   isHistoryComing = false;
   /** Sent again on this connection, and not answered out of line yet. */
@@ -29,8 +35,12 @@ export class V1Call extends Call {
   readonly pages = new Map<number, number>();
   readonly pings = new Set<string>();
   wish: string | undefined;
-  /** How many messages it asked for, if it was never here. */
-  history = 0;
+  /** How many messages it gets if it has to begin anew. */
+  history = DEFAULT_HISTORY;
+
+  get isWelcome(): boolean {
+    return this.life !== undefined;
+  }
 }
 
 export abstract class V1Client extends Guest<V1Call> {
@@ -38,17 +48,17 @@ export abstract class V1Client extends Guest<V1Call> {
   readonly name = new OwnName();
   readonly outbox = new Outbox();
   readonly roster = new Roster();
-  /** The last message it was shown. */
+  /** The last message it was shown, in this life of the room. */
   last = 0;
+  #life: Life | undefined;
   #key: string | undefined;
-  #epoch: string | undefined;
   #hasBrokenHello = false;
   #names = 0;
   #pings = 0;
   readonly #window = this.dice.between(1, MAX_WINDOW);
 
-  protected newCall(generation: number): V1Call {
-    return new V1Call(generation);
+  protected newCall(start: Start): V1Call {
+    return new V1Call(start);
   }
 
   /** Connects, says hello and waits for the welcome. */
@@ -80,17 +90,24 @@ export abstract class V1Client extends Guest<V1Call> {
       call.wish = hello.name;
       this.name.ask(hello.name);
     }
-    if (this.#epoch === undefined) {
+    if (this.#life === undefined) {
       hello.history = call.history = dice.below(201);
-    } else hello.since = { epoch: this.#epoch, seq: this.last };
+    } else hello.since = { epoch: this.#life.epoch, seq: this.last };
     return hello;
   }
 
-  /** Waits until it was shown the room up to `seq`. */
-  async reach(seq: number): Promise<void> {
+  /** Waits until it was shown the room, in that life, up to `seq`. */
+  async reach(life: Life, seq: number): Promise<void> {
     await this.world.until(
-      () => this.last >= seq,
-      () => this.about(`shown ${this.last} of ${seq}`),
+      () => this.#life === life && this.last >= seq,
+      () =>
+        this.about(
+          `shown ${this.last} of ${this.#life?.epoch}, ` +
+            `not ${seq} of ${life.epoch}, ${this.call?.line?.constructor.name} ` +
+            `to ${this.call?.start.node.port}, ${
+              this.call?.isOpen ? "open" : "ended"
+            }`,
+        ),
     );
   }
 
@@ -111,18 +128,22 @@ export abstract class V1Client extends Guest<V1Call> {
     }
   }
 
+  mark(n: number): Mark {
+    return { author: this.number, n };
+  }
+
   /** All clients use the same ids: they belong to an identity. */
   #sendMessage(call: V1Call, n: number): void {
-    const message = this.room.textOf({ author: this.number, n });
+    const message = this.room.textOf(this.mark(n));
     this.request(call, { type: "message", id: `${n}`, message });
   }
 
-  #sendAgain(call: V1Call): void {
-    for (const n of this.outbox.again()) {
-      call.resent.add(n);
-      this.#sendMessage(call, n);
-      this.world.tally.resent++;
-    }
+  #sendAgain(call: V1Call, n: number): void {
+    call.resent.add(n);
+    // A refusal of it, or of one before it, may have been lost on the way.
+    this.room.excuse(this.mark(n));
+    this.#sendMessage(call, n);
+    this.world.tally.resent++;
   }
 
   protected askPage(call: V1Call, before: number): void {
@@ -184,41 +205,65 @@ export abstract class V1Client extends Guest<V1Call> {
 
   #hearWelcome(call: V1Call, event: WelcomeEvent, frame: ServerEvent[]): void {
     const { key, epoch, seq, recovered, sender, room } = event;
-    const isReturn = this.#epoch !== undefined;
+    const { tally } = this.world;
+    const before = this.#life;
+    const life = this.room.life(epoch);
+    const isSame = life === before;
     const isRight = !call.isWelcome && room === this.room.name &&
-      recovered === (isReturn ? true : null) && seq >= this.last &&
-      epoch === (this.room.epoch ??= epoch) &&
-      key === (this.#key ??= key);
+      recovered === (before ? isSame : null) &&
+      (isSame ? seq >= this.last : life.number >= (before?.number ?? 0)) &&
+      this.room.lives.length <= 1 + tally.emptyings &&
+      (key === (this.#key ??= key) || !isSame);
     if (!isRight) {
       throw this.fault(
-        `at ${this.last} of ${this.room.epoch} it was welcomed with ` +
-          JSON.stringify(event),
+        `at ${this.last} of ${before?.epoch}, after ${tally.emptyings} ` +
+          `emptyings and ${this.room.lives.length} lives, it was welcomed ` +
+          `with ${JSON.stringify(event)}`,
       );
     }
+    if (key !== this.#key) this.name.forget();
+    this.#key = key;
     this.name.welcome(sender, call.wish);
     const problem = this.roster.begin(event);
     if (problem !== undefined) throw this.fault(problem);
-    if (isReturn) this.world.tally.recoveries++;
+    // Where nodes tell each other, the one who had a name may seem to have it.
+    const { twins } = this.roster;
+    if (twins.length > 0 && this.world.redis === undefined) {
+      throw this.fault(`there are ${twins}`);
+    }
+    if (isSame) tally.recoveries++;
     else {
+      if (before !== undefined) tally.beginnings++;
+      this.outbox.trust();
       // The newest messages come along, so they end with the room's last.
       call.isHistoryComing = call.line instanceof StreamLine &&
         call.history * seq > 0;
       const count = frame.filter(({ type }) => type === "message").length;
       const isMissing = count === 0 && call.history * seq > 0;
       if (count > call.history || (isMissing && !call.isHistoryComing)) {
-        throw this.fault(`asked for ${call.history} of ${seq}, got ${count}`);
+        throw this.fault(
+          `at ${this.last} of ${before?.epoch} it asked for ${call.history} ` +
+            `and got ${count} with ${JSON.stringify(event)}`,
+        );
       }
       this.last = seq - count;
     }
-    this.#epoch = epoch;
-    call.isWelcome = true;
-    this.#sendAgain(call);
+    this.#life = call.life = life;
+    for (const n of this.outbox.again()) this.#sendAgain(call, n);
+  }
+
+  /** Takes a message that was shown, whoever wrote it. */
+  #see({ life }: V1Call, event: MessageEvent) {
+    if (life === undefined) throw this.fault("shown a message before welcome");
+    const entry = this.room.see(event, life);
+    this.checkSent(entry);
+    return { ...entry, life };
   }
 
   #hearMessage(call: V1Call, event: MessageEvent): void {
-    const { author, n, seq } = this.see(event);
+    const { author, n, seq, life } = this.#see(call, event);
     const isOwn = author === this.number;
-    if (isOwn) this.#hearAcknowledgement(n, event);
+    if (isOwn) this.#hearAcknowledgement(n, event, life);
     if (call.isHistoryComing) {
       call.isHistoryComing = false;
       if (seq <= this.last - call.history || seq > this.last) {
@@ -239,11 +284,12 @@ export abstract class V1Client extends Guest<V1Call> {
     this.world.tally.repeatsAnswered++;
   }
 
-  #hearAcknowledgement(n: number, { seq, id, sender }: MessageEvent): void {
+  #hearAcknowledgement(n: number, event: MessageEvent, life: Life): void {
+    const { seq, id, sender } = event;
     if (id !== `${n}` || !this.name.all.has(sender)) {
       throw this.fault(`its message ${n} is shown with ${id} of "${sender}"`);
     }
-    if (this.outbox.show(n, seq)) this.world.tally.acknowledged++;
+    if (this.outbox.show(n, { life, seq })) this.world.tally.acknowledged++;
   }
 
   #hearPage(
@@ -262,20 +308,42 @@ export abstract class V1Client extends Guest<V1Call> {
         `history before ${before}: ${first}, ${messages.length}, ${more}`,
       );
     }
-    for (const message of messages) this.see(message);
+    for (const message of messages) this.#see(call, message);
     call.pages.set(before, times - 1);
     this.world.tally.pages++;
   }
 
-  #hearError(call: V1Call, { code, message, id }: ErrorEvent): void {
+  #hearError(call: V1Call, event: ErrorEvent): void {
+    const { code, message, id } = event;
+    const wasStopped = this.wasStopped(call);
     // The close that follows is judged; nobody here waits to come back.
-    const isFarewell = code === "shutting_down" &&
-      this.world.program.stoppedGeneration >= call.generation;
-    if (isFarewell) return;
+    if (code === "shutting_down" && wasStopped) return;
+    const isFailure = code === "log_unavailable" &&
+      (this.hasLogFailed(call) || wasStopped);
+    if (isFailure) return this.#hearFailure(call, event);
     const isAboutName = code.startsWith("name_") ||
       (code === "busy" && id === undefined);
     if (!isAboutName) throw this.fault(`refused with ${code}: ${message}`);
     this.name.refuse(code);
     this.world.tally.refusedNames++;
+  }
+
+  /** Something could not be done, or it is not known whether it was. */
+  #hearFailure(call: V1Call, { id, retryAfter = RETRY_MS }: ErrorEvent): void {
+    this.world.tally.refusals++;
+    if (id === undefined) {
+      // The close after a hello says it all; of a page nothing is missed.
+      if (!call.isWelcome || this.name.asked.length === 0) return;
+      this.name.doubt();
+      return this.drop(call);
+    }
+    if (call.pings.delete(id)) return;
+    this.room.excuse(this.mark(Number(id)));
+    this.#retry(call, Number(id), retryAfter);
+  }
+
+  async #retry(call: V1Call, n: number, afterMs: number): Promise<void> {
+    await this.world.pause(afterMs);
+    if (call.isOpen && this.outbox.isWaiting(n)) this.#sendAgain(call, n);
   }
 }

@@ -166,11 +166,11 @@ export class V1Guest extends V1Client {
   async #takeOver(old: V1Call): Promise<void> {
     const isBusy = this.dice.chance(0.5);
     old.isSuperseded = true;
-    await this.join(() => {
+    const isBack = await this.join(() => {
       for (let i = 0; isBusy && i < 20; i++) this.request(old, PING);
     });
     // Whoever did not get through leaves the old one where it was.
-    if (!this.call?.isWelcome && !old.hasEnded) this.drop(old);
+    if (!isBack && !old.hasEnded) this.drop(old);
     await this.ended(old);
   }
 }

@@ -1,8 +1,10 @@
-// Owns what the clients of a run share: the program, the ledger, the tally,
-// the end, the first fault. Never acts by itself.
+// Owns what the clients of a run share: the servers and their log, the ledger,
+// the tally, the end, the first fault. Never acts by itself.
 // Invariant: after a fault every wait ends, so that nothing outlives the run.
+import type { Dice } from "./dice.ts";
 import { Ledger } from "./ledger.ts";
 import { Program } from "./program.ts";
+import type { SharedRedis } from "./shared_redis.ts";
 
 /**
  * Longest time in which anything that must happen has to happen. Whoever polls
@@ -14,6 +16,10 @@ const POLL_MS = 5;
 
 /** A small limit for slow clients: pages of history have a quarter of it. */
 const FLAGS = ["--rate", "0", "--send-limit", "262144", "--keep", "10000000"];
+
+/** How long a node that died may seem to be there. */
+export const LEASE_SECONDS = 2;
+const NODE_FLAGS = [...FLAGS, "--lease", `${LEASE_SECONDS}`];
 
 /** So that this process can read all that its many clients are sent. */
 const IDLE_MS_PER_CLIENT = 2.5;
@@ -27,6 +33,10 @@ export class Tally {
   polls = 0;
   kills = 0;
   stops = 0;
+  /** Of Redis: stopped and resumed, killed and started again, with all or nothing. */
+  pauses = 0;
+  restarts = 0;
+  emptyings = 0;
   drops = 0;
   closes = 0;
   takeovers = 0;
@@ -42,7 +52,11 @@ export class Tally {
   acknowledged = 0;
   resent = 0;
   repeatsAnswered = 0;
+  /** What a server could not do while Redis was away. */
+  refusals = 0;
   recoveries = 0;
+  /** Returns to a room whose history had been lost. */
+  beginnings = 0;
   renames = 0;
   refusedNames = 0;
   pages = 0;
@@ -53,7 +67,7 @@ export class Tally {
 export class World {
   readonly ledger = new Ledger();
   readonly tally = new Tally();
-  readonly program: Program;
+  readonly nodes: readonly Program[];
   /** The longest time between two things that a client does. */
   readonly idleMs: number;
   /** Clients do nothing new any more and come to rest. */
@@ -62,16 +76,44 @@ export class World {
   #clients = 0;
   readonly #wakers = new Set<() => void>();
 
-  /** `clients` is how many there are at a time. */
+  /**
+   * `clients` is how many there are at a time. Where there is no `redis` that
+   * nodes share, the only one keeps its own in the file `data`.
+   */
   constructor(
     readonly seed: number,
     clients: number,
-    port: number,
+    ports: readonly number[],
     data: string,
+    readonly redis?: SharedRedis,
   ) {
     this.idleMs = Math.max(40, clients * IDLE_MS_PER_CLIENT);
+    const flags = redis === undefined ? FLAGS : NODE_FLAGS;
     const fail = (what: string) => this.fail(new Error(what));
-    this.program = new Program(port, data, FLAGS, fail);
+    this.nodes = ports.map((port) => new Program(port, data, flags, fail));
+  }
+
+  /** One that is up, if there is any: a proxy before them would know. */
+  pickNode(dice: Dice): Program {
+    const up = this.nodes.filter(({ isUp }) => isUp);
+    const node = dice.pick(up.length > 0 ? up : this.nodes);
+    if (node === undefined) throw new Error("there are no nodes");
+    return node;
+  }
+
+  /** How often nodes were ended. */
+  get endings(): number {
+    return this.tally.kills + this.tally.stops;
+  }
+
+  /** Whether what failed since then may be put down to the log. */
+  hasLogFailed(sinceMs: number): boolean {
+    return this.redis?.hasFailed(sinceMs, Date.now()) ?? false;
+  }
+
+  /** How often the log may have lost all since then. */
+  emptyingsSince(ms: number): number {
+    return this.redis?.emptyingsSince(ms) ?? 0;
   }
 
   nextNumber(): number {
