@@ -5,6 +5,7 @@
 // session is in no room, holds no name and sends nothing more.
 import { TokenBucket } from "./limits.ts";
 import type { Lobby } from "./lobby.ts";
+import { LogError } from "./log.ts";
 import {
   CloseCode,
   type ErrorCode,
@@ -306,8 +307,15 @@ export abstract class Session implements Member {
     }
   }
 
+  /** Tells the operator where a fault is; a log that fails is none. */
+  protected note(what: string, fault: unknown): void {
+    const { logger } = this.at.world;
+    if (!(fault instanceof LogError)) return logger.fault(what, fault);
+    logger.log("warn", "log", `${what} ${fault.message}`);
+  }
+
   #fail(fault: unknown): void {
-    this.at.world.logger.fault("A connection failed.", fault);
+    this.note("A connection failed.", fault);
     this.evict("server_fault");
   }
 

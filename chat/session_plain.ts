@@ -26,7 +26,7 @@ export class PlainSession extends Session {
       await room.open();
       return await this.at.lobby.claimName(this);
     } catch (error) {
-      this.at.world.logger.fault("A client could not be let in.", error);
+      this.note("A client could not be let in.", error);
     }
   }
 

@@ -266,7 +266,7 @@ export class V1Session extends Session {
       if (isNew) this.#tellOfWish(hello.name, identity);
       await this.#catchUp();
     } catch (error) {
-      this.at.world.logger.fault("A hello failed.", error);
+      this.note("A hello failed.", error);
       this.#failure = {
         type: "refused",
         code: "log_unavailable",
@@ -404,7 +404,7 @@ export class V1Session extends Session {
       if (error instanceof NameError) {
         return this.refuse(error.code, error.message);
       }
-      this.at.world.logger.fault(`A ${request.type} failed.`, error);
+      this.note(`A ${request.type} failed.`, error);
       this.refuse("log_unavailable", LOG_FAILED, undefined, LOG_RETRY_MS);
     }
   }

@@ -86,6 +86,7 @@ const layers: Record<string, string[]> = {
   "session.ts": [
     "limits.ts",
     "lobby.ts",
+    "log.ts",
     "overload.ts",
     "protocol.ts",
     "room.ts",
