@@ -208,11 +208,13 @@ export class RedisLog implements SharedLog {
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret).toString("base64");
     const folded = foldName(name);
-    const isDone = await this.#ask<number>(
+    const [hold, clock] = await this.#ask<string[]>(
       "register",
       ...[id, name, folded, hash, nowMs, this.#id],
     );
-    return isDone === 1 ? { id, name, key } : undefined;
+    if (hold === undefined) return undefined;
+    this.#clock = Math.max(this.#clock, Number(clock));
+    return { id, name, key, hold: Number(hold) };
   }
 
   async rename(identity: string, name: string, hold = 0): Promise<boolean> {
@@ -374,11 +376,11 @@ export class RedisLog implements SharedLog {
   }
 
   async hold(identity: string) {
-    const [hold, name] = await this.#ask<[number, string]>(
+    const [hold, name = ""] = await this.#ask<string[]>(
       "hold",
       ...[identity, this.#id],
     );
-    return hold > 0 ? { hold, name } : undefined;
+    return hold === undefined ? undefined : { hold: Number(hold), name };
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {

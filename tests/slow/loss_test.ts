@@ -2,9 +2,11 @@
 // lost is told to those who count on it, once; and whatever it lost, nobody is
 // shown two messages in one place of one history.
 import { assert, assertEquals } from "@std/assert";
+import type { Held } from "../../chat/lobby.ts";
+import { RedisLog } from "../../chat/log_redis.ts";
 import type { WelcomeEvent } from "../../chat/protocol.ts";
 import { soon, until } from "../harness.ts";
-import { type Redis, redisTest } from "../redis.ts";
+import { type Redis, redisTest, startRedis } from "../redis.ts";
 import {
   type Cluster,
   drop,
@@ -188,3 +190,73 @@ redisTest(
     await assertTogether(redis, four);
   },
 );
+
+redisTest(
+  "who came since then is told that history was lost, and of nobody else",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const copy = redis.copy();
+    // Redis forgets that Ann came once more, and that there was an Eve.
+    const ann = stack.use(await comeBack(one, four.ann));
+    assertEquals((await four.ann.closed).code, 4002);
+    const eve = stack.use(await join(two, { name: "Eve" }));
+    await redis.kill();
+    await redis.startWith(copy);
+    await assertLost(ann);
+    await assertLost(eve);
+    await assertLost(four.bob);
+    four.ann = stack.use(await comeBack(two, ann));
+    assertEquals(four.ann.welcome.sender, "Ann");
+    four.bob = stack.use(await comeBack(two, four.bob));
+    await using back = await comeBack(one, eve);
+    assertEquals(back.welcome.sender, "Eve");
+    while (rosterOf(back).length < 5) await back.next();
+  },
+);
+
+redisTest(
+  "who comes back at once to another server is in the room, and stays",
+  async () => {
+    await using cluster = await startCluster();
+    const { redis, one, two } = cluster;
+    await using ann = await join(one, { name: "Ann" });
+    await using first = await join(one, { name: "Bea" });
+    await using bea = await comeBack(one, first);
+    await using pia = await drop(one, "I am Pia");
+    await redis.command("FLUSHALL");
+    // It is told at once, and what comes after it with some delay.
+    ann.request({ type: "typing" });
+    await assertLost(ann);
+    await assertLost(bea);
+    await using back = await comeBack(two, bea);
+    // That Bea was let go is told with this at the latest.
+    pia.say("on one");
+    await hear(back, "on one");
+    await using cat = await join(one, { name: "Cat" });
+    assertEquals(cat.welcome.members.sort(), ["Bea", "Cat", pia.name].sort());
+  },
+);
+
+redisTest("nobody gives way to a hold that Redis has forgotten", async () => {
+  await using redis = await startRedis();
+  const log = await RedisLog.open(
+    { url: redis.url, ca: "", keep: 1, leaseMs: 15_000 },
+    { random: Math.random, told: () => {} },
+  );
+  try {
+    const { id, hold = 0 } = await log.register("Ann", 0) as Held;
+    const key = `partyline:id:${id}`;
+    const { hold: later } = await log.hold(id) as Held;
+    assert(later > hold && hold > 0);
+    await redis.command("HSET", key, "hold", `${hold}`, "node", "another");
+    assertEquals(await log.lostHolds(new Map([[id, later]])), []);
+    assertEquals(await redis.command("HGET", key, "hold"), `${later}`);
+    assertEquals(await log.nodeOf(id), undefined);
+    assertEquals(await log.lostHolds(new Map([[id, hold]])), [id]);
+  } finally {
+    await log.close();
+  }
+});
