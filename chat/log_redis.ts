@@ -351,6 +351,7 @@ export class RedisLog implements SharedLog {
     members: readonly Presence[],
     nowMs: number,
   ): Promise<Snapshot> {
+    this.#stale.delete(room);
     const [epoch, seq, clock, names] = await this.#ask<
       [string, string, string, string[]]
     >(
@@ -358,7 +359,10 @@ export class RedisLog implements SharedLog {
       ...[room, this.#id, newEpoch(), ...joinTexts(nowMs)],
       ...leaveTexts(nowMs),
       ...members.flatMap(({ name, hold }) => [name, hold]),
-    );
+    ).catch((error) => {
+      this.#stale.add(room);
+      throw error;
+    });
     return { epoch, seq: Number(seq), clock: Number(clock), names };
   }
 
@@ -506,12 +510,7 @@ export class RedisLog implements SharedLog {
       this.#stale.delete(room);
       const follower = this.#followers.get(room);
       if (follower !== undefined) follower.resync();
-      else {
-        await this.sync(room, [], Date.now()).catch((error) => {
-          this.#stale.add(room);
-          throw error;
-        });
-      }
+      else await this.sync(room, [], Date.now());
     }
   }
 

@@ -25,6 +25,9 @@ export interface Plan {
   nodes?: number | undefined;
 }
 
+/** What ends a run must not leave its servers behind. */
+const INTERRUPTS = ["SIGINT", "SIGTERM"] as const;
+
 /** One after the other: half of all clients are where messages are large. */
 const PLACES = ["lobby", "hall", "den", "hall"] as const;
 
@@ -44,6 +47,8 @@ export async function stress(plan: Plan): Promise<Tally> {
     redis && new SharedRedis(redis),
   );
   const guests: Guests = { v1: [], plain: [] };
+  const interrupt = () => world.fail(new Error("interrupted"));
+  for (const signal of INTERRUPTS) Deno.addSignalListener(signal, interrupt);
   try {
     await Promise.all(world.nodes.map((node) => node.start()));
     const places = Array.from(
@@ -65,6 +70,9 @@ export async function stress(plan: Plan): Promise<Tally> {
     if (world.fault) tellLastWords(world);
     await redis?.[Symbol.asyncDispose]();
     await Deno.remove(folder, { recursive: true });
+    for (const signal of INTERRUPTS) {
+      Deno.removeSignalListener(signal, interrupt);
+    }
   }
 }
 
@@ -103,7 +111,8 @@ async function checkEnd({ nodes, redis, tally }: World): Promise<void> {
 }
 
 /** Of a run that failed: whom the servers let go, and when, may tell why. */
-function tellLastWords({ nodes }: World): void {
+function tellLastWords({ nodes, redis }: World): void {
+  if (redis !== undefined) console.error(`Redis failed\n${redis.describe()}`);
   for (const { port, said } of nodes) {
     console.error(`The server on port ${port} said last:`);
     console.error(said.split("\n").slice(-20).join("\n"));

@@ -16,7 +16,7 @@ const NODE_COLUMNS = [
   SET_UP,
   "messages/s",
   "deliveries/CPU s",
-  "by node, in 1000".padStart(17),
+  "in 1000, by node".padStart(20),
   "ratio",
   "lowest..highest",
   "CPU us/message by node",
@@ -86,9 +86,12 @@ function nodeCells(
   alone: Figures[],
 ): string[] {
   const middle = (value: (it: Figures) => number) => median(rounds.map(value));
-  const byNode = (value: (it: Figures, node: number) => number) =>
+  const byNode = (
+    value: (it: Figures, node: number) => number,
+    digits: number,
+  ) =>
     rounds[0]!.deliveries
-      .map((_, node) => cell(middle((it) => value(it, node)), 0))
+      .map((_, node) => cell(middle((it) => value(it, node)), digits))
       .join(" ");
   const ratios = rounds.map((it, round) =>
     perCpuSecond(it) / perCpuSecond(alone[round]!)
@@ -97,10 +100,10 @@ function nodeCells(
   return [
     cell(middle((it) => messages(it) * 1000 / it.windowMs), 0),
     cell(middle(perCpuSecond), 0),
-    byNode(({ deliveries, cpuMs }, i) => deliveries[i]! / (cpuMs[i] ?? NaN)),
+    byNode(({ deliveries, cpuMs }, i) => deliveries[i]! / (cpuMs[i] ?? NaN), 1),
     cell(median(ratios), 2),
     `${cell(Math.min(...ratios), 2)}..${cell(Math.max(...ratios), 2)}`,
-    byNode((it, i) => (it.cpuMs[i] ?? NaN) * 1000 / messages(it)),
+    byNode((it, i) => (it.cpuMs[i] ?? NaN) * 1000 / messages(it), 0),
     cell(middle((it) => sum(it.cpuMs) / it.windowMs), 2),
     cell(middle((it) => (it.loadCpuMs ?? NaN) / it.windowMs), 2),
   ];

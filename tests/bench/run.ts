@@ -37,7 +37,10 @@ export function readSettings(
   const shapes = allShapes.filter(({ clients }) =>
     flags.clients === "" || clients === Number(flags.clients)
   );
-  if (shapes.length === 0) throw new Error("--clients takes 100 or 1000");
+  if (shapes.length === 0) {
+    const counts = new Set(allShapes.map(({ clients }) => clients));
+    throw new Error(`--clients takes ${[...counts].join(" or ")}`);
+  }
   return { rounds, windowMs, shapes };
 }
 

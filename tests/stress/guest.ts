@@ -46,6 +46,7 @@ export class Call {
   isSuperseded = false;
 
   constructor(readonly start: Start) {}
+
   /** Whether the client still acts on it. */
   get isOpen(): boolean {
     return !this.hasEnded && !this.isClosing && !this.isDropped &&
@@ -54,6 +55,12 @@ export class Call {
 
   send(text: string): void {
     this.line?.send(text);
+  }
+
+  describe(): string {
+    const { line, start: { node, ...start }, ...rest } = this;
+    const what = { port: node.port, ...start, ...rest };
+    return `${line?.constructor.name} ${JSON.stringify(what)}`;
   }
 }
 
@@ -198,7 +205,7 @@ export abstract class Guest<C extends Call = Call> {
     throw this.fault("a message was neither shown nor refused");
   }
 
-  /** Takes a message that was shown, whoever wrote it. */
+  /** Nobody is shown a message of its own before it sent it. */
   protected checkSent({ author, n }: Mark): void {
     if (author === this.number && n > this.sent) {
       throw this.fault(`shown its message ${n} before it was sent`);
@@ -284,10 +291,8 @@ export abstract class Guest<C extends Call = Call> {
     if (code === undefined && isUnbroken && !call.isDropped) tally.cutOffs++;
     if (code === 4002) tally.takeovers++;
     if (isExpected()) return;
-    const { line: _, start: { node: { port }, ...start }, ...rest } = call;
     throw this.fault(
-      `its connection ended with ${code} "${reason}": ` +
-        JSON.stringify({ ...rest, start: { port, ...start } }),
+      `its connection ended with ${code} "${reason}": ${call.describe()}`,
     );
   }
 

@@ -35,6 +35,14 @@ export class SharedRedis {
     );
   }
 
+  /** When that was, a line each, with the time to notice it. */
+  describe(): string {
+    const time = (ms: number) => ms === Infinity ? "" : new Date(ms).toJSON();
+    return this.#failures.map(({ fromMs, toMs, isEmptying }) =>
+      `${time(fromMs)} to ${time(toMs)}${isEmptying ? ", emptied" : ""}`
+    ).join("\n");
+  }
+
   /** How often it lost all, or may have been about to, since then. */
   emptyingsSince(ms: number): number {
     return this.#failures.filter(({ isEmptying, toMs }) =>

@@ -102,11 +102,8 @@ export abstract class V1Client extends Guest<V1Call> {
       () => this.#life === life && this.last >= seq,
       () =>
         this.about(
-          `shown ${this.last} of ${this.#life?.epoch}, ` +
-            `not ${seq} of ${life.epoch}, ${this.call?.line?.constructor.name} ` +
-            `to ${this.call?.start.node.port}, ${
-              this.call?.isOpen ? "open" : "ended"
-            }`,
+          `shown ${this.last} of ${this.#life?.epoch}, not ${seq} of ` +
+            `${life.epoch}: ${this.call?.describe()}`,
         ),
     );
   }
