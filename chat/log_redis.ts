@@ -93,6 +93,7 @@ export class RedisLog implements SharedLog {
   /** Redis' clock less this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
+  #isClosing = false;
 
   private constructor(
     private readonly options: RedisOptions,
@@ -128,6 +129,7 @@ export class RedisLog implements SharedLog {
 
   async close(): Promise<void> {
     clearInterval(this.#beatTimer);
+    this.#isClosing = true;
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, CLOSE_MS);
     const departure = Promise.allSettled(this.#commits)
@@ -456,9 +458,17 @@ export class RedisLog implements SharedLog {
     this.#resync();
   }
 
-  #beat(): Promise<void> {
-    return this.#beatBy((script, ...values) => this.#ask(script, ...values))
-      .then(() => this.#mendRooms());
+  /** Tells by the way whether Redis can be written, also if nobody speaks. */
+  async #beat(): Promise<void> {
+    try {
+      await this.#beatBy((script, ...values) => this.#ask(script, ...values));
+      this.world.told(undefined);
+    } catch (error) {
+      this.#steadySinceMs = performance.now();
+      if (!this.#isClosing) this.world.told(error as LogError);
+      throw error;
+    }
+    await this.#mendRooms();
   }
 
   /** Renews the lease, and ends those of the dead. */
