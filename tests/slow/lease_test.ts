@@ -5,9 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { scriptsFor } from "../../chat/redis_scripts.ts";
 import { Client, soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
-import { Dice } from "../stress/dice.ts";
 import { startTcpProxy } from "../tcp_proxy.ts";
-import { freePort, Program } from "../stress/program.ts";
 import {
   drop,
   type Guest,
@@ -16,6 +14,7 @@ import {
   rosterOf,
   startCluster,
   startNode,
+  startProgram,
   textsOf,
 } from "./nodes.ts";
 
@@ -92,18 +91,6 @@ redisTest(
     await hear(back, "still here");
   },
 );
-
-async function startProgram(redis: Redis) {
-  const port = freePort(new Dice(Math.random() * 2 ** 32, 0));
-  const program = new Program(port, redis.url, ["--lease", "2"], (what) => {
-    throw new Error(what);
-  });
-  await program.start();
-  return Object.assign(program, {
-    ws: `ws://127.0.0.1:${port}/ws`,
-    [Symbol.asyncDispose]: () => program.kill(),
-  });
-}
 
 redisTest(
   "who was on a server that was killed left once, and comes to another",
