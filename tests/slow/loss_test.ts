@@ -1,10 +1,11 @@
 // Redis comes back with all of its data, with some of it, or with none. What it
 // lost is told to those who count on it, once; and whatever it lost, nobody is
 // shown two messages in one place of one history.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Held } from "../../chat/lobby.ts";
 import { RedisLog } from "../../chat/log_redis.ts";
 import type { WelcomeEvent } from "../../chat/protocol.ts";
+import { startCutProxy } from "../cut_proxy.ts";
 import { soon, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
 import {
@@ -237,6 +238,155 @@ redisTest(
     await hear(back, "on one");
     await using cat = await join(one, { name: "Cat" });
     assertEquals(cat.welcome.members.sort(), ["Bea", "Cat", pia.name].sort());
+  },
+);
+
+/** Every message that somebody was shown, by its place. */
+function noteAll(guests: Member[], seen = new Map<string, string>()) {
+  for (const { welcome, heard } of guests) {
+    for (const { type, seq, message } of heard) {
+      if (type !== "message") continue;
+      const place = `${welcome.epoch} ${seq}`;
+      assertEquals(seen.get(place) ?? message, message, place);
+      seen.set(place, message);
+    }
+  }
+}
+
+for (const isFirst of [true, false]) {
+  const order = isFirst ? "first" : "last";
+  redisTest(
+    `a loss that one server knows of is told by it, also if it comes ${order}`,
+    async () => {
+      await using cluster = await startCluster();
+      await using stack = new AsyncDisposableStack();
+      const { redis, one, two } = cluster;
+      const four = await gather(cluster, stack);
+      const { ann, pia, bob } = four;
+      const copy = redis.copy();
+      two.network.cut();
+      await away(two);
+      pia.say("to be lost");
+      await hear(ann, "to be lost");
+      one.network.cut();
+      await away(one);
+      await redis.kill();
+      await redis.startWith(copy);
+
+      if (isFirst) {
+        one.network.resume();
+        await assertLost(ann);
+        four.ann = stack.use(await comeBack(one, ann));
+        two.network.resume();
+        await assertLost(bob);
+        four.bob = stack.use(await comeBack(two, bob));
+      } else {
+        two.network.resume();
+        await ready(two);
+        // In the place of what was lost, as far as two can know.
+        bob.say("instead");
+        await hear(bob, "instead");
+        one.network.resume();
+        await assertLost(ann);
+        await assertLost(bob);
+        four.ann = stack.use(await comeBack(one, ann));
+        four.bob = stack.use(await comeBack(two, bob));
+        await hear(four.ann, "instead");
+      }
+      assertEquals(four.ann.welcome.recovered, false);
+      assertEquals(four.bob.welcome.recovered, false);
+      await assertTogether(redis, four);
+      noteAll([ann, four.ann]);
+      noteAll([bob, four.bob]);
+      noteAll([four.ann, four.bob]);
+      assert(!textsOf(four.ann).includes("to be lost"));
+    },
+  );
+}
+
+/** A replica that has all that its master has. */
+async function startReplica(redis: Redis, port = redis.port): Promise<Redis> {
+  const args = ["--replicaof", "127.0.0.1", `${port}`];
+  const replica = await startRedis({ args });
+  const isInSync = async () => {
+    const link = /master_link_status:up/;
+    while (!link.test(await replica.command("INFO", "replication")));
+  };
+  await soon(isInSync(), "a replica that is in sync");
+  assertEquals(await redis.command("WAIT", "1", "0"), "1");
+  return replica;
+}
+
+/** From here on it is the master, and where the master was. */
+async function promote(replica: Redis, port: number): Promise<void> {
+  await replica.command("REPLICAOF", "NO", "ONE");
+  await replica.command("CONFIG", "SET", "port", `${port}`);
+}
+
+redisTest(
+  "a replica that has all takes over, and nothing is lost",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    await using replica = await startReplica(redis);
+    await redis.kill();
+    await away(one);
+    await away(two);
+    await promote(replica, redis.port);
+    await ready(one);
+    await ready(two);
+    await assertTogether(redis, four);
+    const back = stack.use(await comeBack(two, four.ann));
+    assertEquals(back.welcome.recovered, true);
+  },
+);
+
+redisTest(
+  "a replica that lacks something takes over, and that is told",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const { ann, bob, pia } = four;
+    await using network = startCutProxy(redis.port);
+    await using replica = await startReplica(redis, network.port);
+    network.cut();
+    pia.say("to be lost");
+    await hear(ann, "to be lost");
+    await hear(bob, "to be lost");
+    await redis.kill();
+    await promote(replica, redis.port);
+    await assertLost(ann);
+    await assertLost(bob);
+    four.ann = stack.use(await comeBack(one, ann));
+    four.bob = stack.use(await comeBack(two, bob));
+    assertEquals(four.ann.welcome.recovered, false);
+    await assertTogether(redis, four);
+    assert(!textsOf(four.ann).includes("to be lost"));
+  },
+);
+
+redisTest(
+  "a Redis that is made a replica is noticed, and that it is none any more",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    await redis.command("REPLICAOF", "127.0.0.1", "1");
+    await away(one);
+    await away(two);
+    assertMatch(one.lines.join(), /Redis at 127.0.0.1:\d+: it is a replica/);
+    four.pia.say("now");
+    assertEquals((await four.pia.nextOf("error")).code, "log_unavailable");
+    await redis.command("REPLICAOF", "NO", "ONE");
+    await ready(one);
+    await ready(two);
+    await assertTogether(redis, four);
+    assert(!textsOf(four.ann).includes("now"));
   },
 );
 
