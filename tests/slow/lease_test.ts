@@ -217,7 +217,7 @@ redisTest(
     // So that it is known which name is given first.
     await using one = await startServer({ data }, { random: () => 0 });
     await using pia = await Client.open(one.ws);
-    assertEquals((await pia.closed).code, 1013);
+    assertEquals((await soon(pia.closed, "the end")).code, 1013);
     const isFree = async () => {
       while (await claimOf(redis, "able-alpaca") !== "");
     };

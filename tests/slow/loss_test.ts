@@ -97,7 +97,7 @@ redisTest(
     const { redis, one, two } = cluster;
     const { ann, pia, bob, pol } = await gather(cluster, stack);
     ann.socket.close();
-    await ann.closed;
+    await soon(ann.closed, "the end");
     await redis.kill();
     await away(one);
     await away(two);
@@ -202,7 +202,7 @@ redisTest(
     const copy = redis.copy();
     // Redis forgets that Ann came once more, and that there was an Eve.
     const ann = stack.use(await comeBack(one, four.ann));
-    assertEquals((await four.ann.closed).code, 4002);
+    assertEquals((await soon(four.ann.closed, "the end")).code, 4002);
     const eve = stack.use(await join(two, { name: "Eve" }));
     await redis.kill();
     await redis.startWith(copy);

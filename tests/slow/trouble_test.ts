@@ -301,7 +301,7 @@ for (const pause of [false, true]) {
     ann.request({ type: "ping" });
     await ann.nextOf("pong");
     assertEquals(await program.stop(), 0);
-    assertEquals((await ann.closed).code, 1001);
-    assertEquals((await pia.closed).code, 1001);
+    assertEquals((await soon(ann.closed, "the end")).code, 1001);
+    assertEquals((await soon(pia.closed, "the end")).code, 1001);
   });
 }
