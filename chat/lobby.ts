@@ -37,7 +37,7 @@ export interface Holder {
 
 /** Somebody's identity, for as long as somebody is here under it. */
 export interface Held extends Identity {
-  /** Which in the row of those who had it, on all servers; 0 on a lone one. */
+  /** Higher than that of whoever had it before; 0 on a lone server. */
   hold: number;
 }
 
@@ -230,13 +230,13 @@ export class Lobby {
     wish: string | undefined,
     holder: Holder,
   ): Promise<Held & { key: string }> {
-    const hold = this.#shared === undefined ? 0 : 1;
     for (let tries = 0;; tries++) {
       const name = tries === 0 && wish !== undefined && this.#take(wish)
         ? wish
         : this.#pickName(tries);
       const identity = await this.#registerAs(name);
       if (identity === undefined) continue;
+      const { hold = 0 } = identity;
       this.#holders.set(identity.id, { holder, hold });
       return { ...identity, hold };
     }

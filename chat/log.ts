@@ -104,11 +104,14 @@ export interface Log {
   ): Promise<{ events: string[]; more: boolean }>;
   /** The identity whose key this is, and marks it as used. */
   identify(key: string, nowMs: number): Promise<Identity | undefined>;
-  /** A new identity with its key; undefined if another one has the name. */
+  /**
+   * A new identity with its key, and with its hold if the log is a shared one;
+   * undefined if another one has the name.
+   */
   register(
     name: string,
     nowMs: number,
-  ): Promise<Identity & { key: string } | undefined>;
+  ): Promise<Identity & { key: string; hold?: number } | undefined>;
   /**
    * Gives an identity another name; false if another one has it. Of a log that
    * servers share it is asked with a `hold`, for whoever has it still.

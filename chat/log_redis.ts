@@ -93,6 +93,7 @@ export class RedisLog implements SharedLog {
   /** Redis' clock less this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
+  #isClosing = false;
 
   private constructor(
     private readonly options: RedisOptions,
@@ -128,6 +129,7 @@ export class RedisLog implements SharedLog {
 
   async close(): Promise<void> {
     clearInterval(this.#beatTimer);
+    this.#isClosing = true;
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, CLOSE_MS);
     const departure = Promise.allSettled(this.#commits)
@@ -208,11 +210,13 @@ export class RedisLog implements SharedLog {
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret).toString("base64");
     const folded = foldName(name);
-    const isDone = await this.#ask<number>(
+    const [hold, clock] = await this.#ask<string[]>(
       "register",
       ...[id, name, folded, hash, nowMs, this.#id],
     );
-    return isDone === 1 ? { id, name, key } : undefined;
+    if (hold === undefined) return undefined;
+    this.#clock = Math.max(this.#clock, Number(clock));
+    return { id, name, key, hold: Number(hold) };
   }
 
   async rename(identity: string, name: string, hold = 0): Promise<boolean> {
@@ -349,6 +353,7 @@ export class RedisLog implements SharedLog {
     members: readonly Presence[],
     nowMs: number,
   ): Promise<Snapshot> {
+    this.#stale.delete(room);
     const [epoch, seq, clock, names] = await this.#ask<
       [string, string, string, string[]]
     >(
@@ -356,7 +361,10 @@ export class RedisLog implements SharedLog {
       ...[room, this.#id, newEpoch(), ...joinTexts(nowMs)],
       ...leaveTexts(nowMs),
       ...members.flatMap(({ name, hold }) => [name, hold]),
-    );
+    ).catch((error) => {
+      this.#stale.add(room);
+      throw error;
+    });
     return { epoch, seq: Number(seq), clock: Number(clock), names };
   }
 
@@ -374,11 +382,11 @@ export class RedisLog implements SharedLog {
   }
 
   async hold(identity: string) {
-    const [hold, name] = await this.#ask<[number, string]>(
+    const [hold, name = ""] = await this.#ask<string[]>(
       "hold",
       ...[identity, this.#id],
     );
-    return hold > 0 ? { hold, name } : undefined;
+    return hold === undefined ? undefined : { hold: Number(hold), name };
   }
 
   async lostHolds(holds: ReadonlyMap<string, number>): Promise<string[]> {
@@ -450,9 +458,17 @@ export class RedisLog implements SharedLog {
     this.#resync();
   }
 
-  #beat(): Promise<void> {
-    return this.#beatBy((script, ...values) => this.#ask(script, ...values))
-      .then(() => this.#mendRooms());
+  /** Tells by the way whether Redis can be written, also if nobody speaks. */
+  async #beat(): Promise<void> {
+    try {
+      await this.#beatBy((script, ...values) => this.#ask(script, ...values));
+      this.world.told(undefined);
+    } catch (error) {
+      this.#steadySinceMs = performance.now();
+      if (!this.#isClosing) this.world.told(error as LogError);
+      throw error;
+    }
+    await this.#mendRooms();
   }
 
   /** Renews the lease, and ends those of the dead. */
@@ -504,12 +520,7 @@ export class RedisLog implements SharedLog {
       this.#stale.delete(room);
       const follower = this.#followers.get(room);
       if (follower !== undefined) follower.resync();
-      else {
-        await this.sync(room, [], Date.now()).catch((error) => {
-          this.#stale.add(room);
-          throw error;
-        });
-      }
+      else await this.sync(room, [], Date.now());
     }
   }
 

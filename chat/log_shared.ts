@@ -7,7 +7,7 @@ import type { Draft, Log, Stored } from "./log.ts";
 /** Who is in a room, under which name; `hold` is 0 without an identity. */
 export interface Presence {
   name: string;
-  /** Which in the row of those who had the identity this one is. */
+  /** Higher than that of whoever had the identity, or the name, before. */
   hold: number;
 }
 

@@ -56,6 +56,8 @@ export class RedisLink {
   /** Names this link to the scripts, and counts its connections. */
   readonly #id = randomBytes(9).toString("base64url");
   #connections = 0;
+  /** Why the connection that is being made cannot be used. */
+  #fault: Error | undefined;
   #pending = 0;
   #lastAnswerMs = 0;
   #lostAtMs = -Infinity;
@@ -93,7 +95,7 @@ export class RedisLink {
   /** Runs a script. Rejects with a `LinkError` at once if Redis is away. */
   run(script: ScriptName, ...values: Value[]): Promise<unknown> {
     if (this.#isReady) return this.#run(script, ...values);
-    return Promise.reject(this.#explain(new Error("is not connected")));
+    return Promise.reject(this.#explain(new Error("it is not connected")));
   }
 
   /** Waits until it is ready; at most `waitMs`. Tells whether it is. */
@@ -138,6 +140,7 @@ export class RedisLink {
     const client = newClient(this.url, this.ca);
     this.#client = client;
     this.#connections++;
+    this.#fault = undefined;
     client.on("error", (error: Error) => this.#lose(client, error));
     try {
       await this.#attempt((client) => client.connect());
@@ -157,7 +160,7 @@ export class RedisLink {
       await this.owner.begin(this.#run, runId);
     } catch (error) {
       this.#drop(client);
-      throw error;
+      throw this.#fault ?? error;
     }
     // It may have been lost again meanwhile.
     if (this.#client !== client) throw new Error("the connection was lost");
@@ -181,7 +184,7 @@ export class RedisLink {
   async #attempt<T>(ask: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (client === undefined) {
-      throw this.#explain(new Error("is not connected"));
+      throw this.#explain(new Error("it is not connected"));
     }
     if (this.#pending++ === 0) this.#lastAnswerMs = performance.now();
     try {
@@ -206,7 +209,7 @@ export class RedisLink {
     const silentMs = performance.now() - this.#lastAnswerMs;
     if (this.#client === undefined || this.#pending === 0) return;
     if (silentMs > SILENCE_MS) {
-      this.#lose(this.#client, new Error("does not answer"));
+      this.#lose(this.#client, new Error("it does not answer"));
     }
   }
 
@@ -218,6 +221,7 @@ export class RedisLink {
   #lose(client: Client, error: Error): void {
     if (this.#client !== client) return;
     this.#drop(client);
+    this.#fault = error;
     if (!this.#isReady || this.#isClosed) return;
     this.#isReady = false;
     this.#ready = Promise.withResolvers();
@@ -241,6 +245,7 @@ export class RedisLink {
   #explain(error: unknown): LinkError {
     if (error instanceof LinkError) return error;
     const { message } = error as Error;
+    if (error instanceof LogError) return new LinkError(message);
     const because = Object.entries(reasons)
       .find(([part]) => message.includes(part))?.[1] ?? message;
     return new LinkError(`Redis at ${this.#address}: ${because}.`);
@@ -254,7 +259,7 @@ export function databaseOf(url: string): string {
 
 function newClient(url: string, ca: string) {
   const isSecure = url.startsWith("rediss:");
-  const trust = isSecure && ca !== "" ? { ca: readFileSync(ca, "utf8") } : {};
+  const trust = isSecure && ca !== "" ? { ca: readTrusted(ca) } : {};
   return createClient(
     {
       url,
@@ -275,16 +280,43 @@ function newClient(url: string, ca: string) {
   );
 }
 
+function readTrusted(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    throw new LinkError(`The file ${file} of --redis-ca cannot be read.`);
+  }
+}
+
+const NOT_TRUSTED = "its certificate is not trusted: see --redis-ca";
+
 /** Redis' words and the client's, and what they mean to an operator. */
 const reasons: Record<string, string> = {
   ECONNREFUSED: "nothing listens there",
   ENOTFOUND: "there is no such host",
+  EAI_AGAIN: "its name cannot be looked up now",
+  UNREACH: "there is no way to it",
+  ECONNRESET: "it ended the connection",
+  "Socket closed unexpectedly": "it ended the connection",
   "Connection timeout": "it does not answer",
+  "Unknown RESP type": "this is something else than Redis",
   WRONGPASS: "user or password is wrong",
   NOAUTH: "it wants a password: redis://:PASSWORD@HOST",
   "called without any password": "it has no password: leave it out",
+  "URI malformed": "in user and password % is written %25",
+  "DB index": "it has no database of that number",
+  "can't access at least one of the keys":
+    "this user may not use the keys partyline:*",
   "unknown command": "it is too old: Redis 6.2 or newer is needed",
-  UnknownIssuer: "its certificate is not trusted: see --redis-ca",
+  // As Deno 2.9 says it, and as 2.6 does.
+  "wrong version number": "it speaks no TLS: begin with redis://",
+  InvalidContentType: "it speaks no TLS: begin with redis://",
+  "self-signed certificate": NOT_TRUSTED,
+  "unable to get": NOT_TRUSTED,
+  "unable to verify": NOT_TRUSTED,
+  UnknownIssuer: NOT_TRUSTED,
+  altnames: "its certificate is for another name",
+  NotValidForName: "its certificate is for another name",
   OOM: "its memory is used up",
   MISCONF: "it cannot write to its disk",
   LOADING: "it is still reading its data",

@@ -6,8 +6,9 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 
 // Keys, all with the prefix:
 //   life         epoch (the life of this data), births (counts up when a room
-//                is forgotten), clock (counts publishes), rooms (counts rooms),
-//                run, before, began, renewed (see `begin`)
+//                is forgotten), clock (counts publishes and new
+//                identities), rooms (counts rooms), run, before, began,
+//                renewed (see `begin`)
 //   room:NAME    id, births, seq: of a room in which something was said
 //   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 //                t(oken of the turn), r(epeats); the id is the last seq
@@ -78,12 +79,16 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
--- Whether a place in a room, which is somebody's or nobody's, is for one who
--- has that hold: who came later with the same key has it; without a key, who is
--- there, because that one has the name.
-local function may_take(is, hold, node)
-  return not is or is == hold..' '..node or
-    tonumber(string.match(is, '^%d+')) < tonumber(hold)
+-- Whether a place in a room is somebody's who came later than that hold.
+local function is_passed(is, hold)
+  return is and tonumber(string.match(is, '^%d+')) > tonumber(hold)
+end
+
+-- A new hold of an identity that had the one before. By the clock, so that it is
+-- higher than all before, also those of whoever else had the same name, and
+-- those that were lost.
+local function next_hold(before)
+  return math.max(now(), tonumber(before or 0) + 1)
 end
 
 -- Until when a name rests, if it does.
@@ -252,7 +257,7 @@ while ARGV[at] do
       size = size + 1
       out[#out + 1] = text..size..'}'
     end
-    if may_take(is, hold, node) then
+    if not is_passed(is, hold) then
       call('HSET', HERE, who, hold..' '..node)
       is_here = true
     end
@@ -271,7 +276,7 @@ while ARGV[at] do
       call('HDEL', HERE, before)
       if resting(ARGV[at + 4]) then call('HDEL', CLAIMS, ARGV[at + 4]) end
       local is = call('HGET', HERE, who)
-      local may = may_take(is, hold, node)
+      local may = not is_passed(is, hold)
       if is then
         -- Of two with the same key, the later one came before this was told.
         size = size - 1
@@ -326,7 +331,9 @@ for i = 1, #all, 2 do
 end
 for who, hold in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  if may_take(is, hold, node) then
+  -- Of two without a hold the other one came later: this one was here before.
+  local is_lost = is and hold == '0' or is_passed(is, hold)
+  if not is_lost then
     call('HSET', HERE, who, hold..' '..node)
     if not is then
       size = size + 1
@@ -433,13 +440,16 @@ return found
 `;
 
 const register = `
--- ARGV: id, name, folded, hash, nowMs, node. 0 if the name is somebody's.
-if call('HEXISTS', FOLDED, ARGV[3]) == 1 or claimed(ARGV[3]) then return 0 end
+-- ARGV: id, name, folded, hash, nowMs, node. Nothing if the name is somebody's;
+-- else its hold, and the clock, which counts this too: to lose it is to lose what
+-- was promised.
+if call('HEXISTS', FOLDED, ARGV[3]) == 1 or claimed(ARGV[3]) then return {} end
+local hold = fmt(next_hold())
 call('HSET', P..'id:'..ARGV[1], 'name', ARGV[2], 'folded', ARGV[3],
-  'hash', ARGV[4], 'hold', 1, 'node', ARGV[6])
+  'hash', ARGV[4], 'hold', hold, 'node', ARGV[6])
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('ZADD', IDS, ARGV[5], ARGV[1])
-return 1
+return { hold, fmt(tick()) }
 `;
 
 const rename = `
@@ -483,25 +493,27 @@ return call('HEXISTS', FOLDED, ARGV[1])
 
 const hold = `
 -- ARGV: id, node. Whoever is here under an identity on another server gives
--- way. How many have held it; 0 if there is no such identity.
+-- way. The new hold and the name; nothing if there is no such identity.
 local key = P..'id:'..ARGV[1]
-if call('EXISTS', key) == 0 then return { 0, '' } end
-local holds, before = call('HINCRBY', key, 'hold', 1), call('HGET', key, 'node')
-call('HSET', key, 'node', ARGV[2])
+if call('EXISTS', key) == 0 then return {} end
+local is = call('HMGET', key, 'hold', 'node', 'name')
+local hold, before = fmt(next_hold(is[1])), is[2]
+call('HSET', key, 'hold', hold, 'node', ARGV[2])
 if before and before ~= ARGV[2] then
-  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..holds)
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..hold)
 end
-return { holds, call('HGET', key, 'name') }
+return { hold, is[3] }
 `;
 
 const keep = `
--- ARGV: node, and pairs of id and hold. Which ids somebody else holds by now.
+-- ARGV: node, and pairs of id and hold. Which ids somebody else holds by now;
+-- not those of which a restart has lost who came last.
 local gone = {}
 for i = 2, #ARGV, 2 do
   local key = P..'id:'..ARGV[i]
-  local is = call('HGET', key, 'hold')
-  if is and is == ARGV[i + 1] then
-    call('HSET', key, 'node', ARGV[1])
+  local is, mine = tonumber(call('HGET', key, 'hold') or nil), ARGV[i + 1]
+  if is and is <= tonumber(mine) then
+    call('HSET', key, 'node', ARGV[1], 'hold', mine)
   elseif is then
     gone[#gone + 1] = ARGV[i]
   end

@@ -24,7 +24,7 @@ import { noteLog, type World } from "./world.ts";
 /** Someone in a room, however connected. No method may throw or wait. */
 export interface Member {
   readonly name: string;
-  /** Which in the row of those who had its identity; 0 without one. */
+  /** Higher than that of whoever had its identity before; 0 without one. */
   readonly hold?: number;
   /** Takes one turn. A member that cannot keep up leaves the room. */
   deliver(turn: Turn): void;

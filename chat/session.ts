@@ -316,7 +316,7 @@ export abstract class Session implements Member {
 
   #fail(fault: unknown): void {
     this.note("A connection failed.", fault);
-    this.evict("server_fault");
+    this.evict(fault instanceof LogError ? "log_unavailable" : "server_fault");
   }
 
   #enter(): void | Promise<void> {

@@ -261,6 +261,24 @@ redisTest(
 );
 
 redisTest(
+  "whoever comes back alone on a server and is renamed at once hears that as a rename",
+  async () => {
+    await using nodes = await startCluster();
+    await using bob = await Watcher.join(nodes.two.ws, { name: "Bob" });
+    let hello: Partial<Hello> = { name: "Ann" };
+    // For more than one beat of the server.
+    for (let n = 0; n < 8; n++) {
+      await until(() => nodes.one.lobby.rooms.size === 0, "an empty server");
+      await using ann = await Watcher.join(nodes.one.ws, hello);
+      hello = { key: ann.key };
+      ann.request({ type: "rename", name: `Ann ${n}` });
+      await until(() => ann.name === `Ann ${n}`, "its new name");
+      await until(() => bob.roster.has(`Ann ${n}`), "the new name");
+    }
+  },
+);
+
+redisTest(
   "fifty clients come, are renamed and go on two servers, and all know who is there",
   async () => {
     const seed = newSeed();
@@ -410,9 +428,12 @@ async function assertRosters(
   };
   for (const { ws } of servers) {
     await areTold([]);
-    await using newcomer = await Watcher.join(`${ws}?room=${room}`);
-    const { members, count } = newcomer.welcome;
-    assertEquals(members.toSorted(), await areTold([newcomer]));
+    // What this one has heard, its server knows: so the next is told all.
+    await using first = await Watcher.join(`${ws}?room=${room}`);
+    await areTold([first]);
+    await using second = await Watcher.join(`${ws}?room=${room}`);
+    const { members, count } = second.welcome;
+    assertEquals(members.toSorted(), await areTold([first, second]));
     assertEquals(count, members.length);
   }
   await areTold([]);

@@ -5,9 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { scriptsFor } from "../../chat/redis_scripts.ts";
 import { Client, soon, startServer, until } from "../harness.ts";
 import { type Redis, redisTest, startRedis } from "../redis.ts";
-import { Dice } from "../stress/dice.ts";
 import { startTcpProxy } from "../tcp_proxy.ts";
-import { freePort, Program } from "../stress/program.ts";
 import {
   drop,
   type Guest,
@@ -16,6 +14,7 @@ import {
   rosterOf,
   startCluster,
   startNode,
+  startProgram,
   textsOf,
 } from "./nodes.ts";
 
@@ -93,18 +92,6 @@ redisTest(
   },
 );
 
-async function startProgram(redis: Redis) {
-  const port = freePort(new Dice(Math.random() * 2 ** 32, 0));
-  const program = new Program(port, redis.url, ["--lease", "2"], (what) => {
-    throw new Error(what);
-  });
-  await program.start();
-  return Object.assign(program, {
-    ws: `ws://127.0.0.1:${port}/ws`,
-    [Symbol.asyncDispose]: () => program.kill(),
-  });
-}
-
 redisTest(
   "who was on a server that was killed left once, and comes to another",
   async () => {
@@ -168,8 +155,8 @@ redisTest(
     }
     const here = (room: string) =>
       redis.command("HVALS", `partyline:here:${room}`);
-    const [hold, node = ""] = (await here("room-0")).split(" ");
-    assertEquals(hold, "1");
+    const before = await Promise.all(rooms.map(here));
+    const [, node = ""] = before[0]?.split(" ") ?? [];
     // The first step of another server, which then has no time for the second.
     const leave = ['{"type":"leave","sender":"', '","count":'];
     const args = [node, ...leave, "0", "", "1", "link 1"];
@@ -180,9 +167,9 @@ redisTest(
       ...args,
     );
     assertEquals(isDone, "0");
-    for (const room of rooms) {
+    for (const [i, room] of rooms.entries()) {
       const isBack = async () => {
-        while (await here(room) !== `1 ${node}`);
+        while (await here(room) !== before[i]);
       };
       await soon(isBack(), `who is in ${room}`);
     }
@@ -230,7 +217,7 @@ redisTest(
     // So that it is known which name is given first.
     await using one = await startServer({ data }, { random: () => 0 });
     await using pia = await Client.open(one.ws);
-    assertEquals((await pia.closed).code, 1013);
+    assertEquals((await soon(pia.closed, "the end")).code, 1013);
     const isFree = async () => {
       while (await claimOf(redis, "able-alpaca") !== "");
     };

@@ -1,10 +1,13 @@
 // Redis comes back with all of its data, with some of it, or with none. What it
 // lost is told to those who count on it, once; and whatever it lost, nobody is
 // shown two messages in one place of one history.
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { Held } from "../../chat/lobby.ts";
+import { RedisLog } from "../../chat/log_redis.ts";
 import type { WelcomeEvent } from "../../chat/protocol.ts";
+import { startCutProxy } from "../cut_proxy.ts";
 import { soon, until } from "../harness.ts";
-import { type Redis, redisTest } from "../redis.ts";
+import { type Redis, redisTest, startRedis } from "../redis.ts";
 import {
   type Cluster,
   drop,
@@ -94,7 +97,7 @@ redisTest(
     const { redis, one, two } = cluster;
     const { ann, pia, bob, pol } = await gather(cluster, stack);
     ann.socket.close();
-    await ann.closed;
+    await soon(ann.closed, "the end");
     await redis.kill();
     await away(one);
     await away(two);
@@ -188,3 +191,222 @@ redisTest(
     await assertTogether(redis, four);
   },
 );
+
+redisTest(
+  "who came since then is told that history was lost, and of nobody else",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const copy = redis.copy();
+    // Redis forgets that Ann came once more, and that there was an Eve.
+    const ann = stack.use(await comeBack(one, four.ann));
+    assertEquals((await soon(four.ann.closed, "the end")).code, 4002);
+    const eve = stack.use(await join(two, { name: "Eve" }));
+    await redis.kill();
+    await redis.startWith(copy);
+    await assertLost(ann);
+    await assertLost(eve);
+    await assertLost(four.bob);
+    four.ann = stack.use(await comeBack(two, ann));
+    assertEquals(four.ann.welcome.sender, "Ann");
+    four.bob = stack.use(await comeBack(two, four.bob));
+    await using back = await comeBack(one, eve);
+    assertEquals(back.welcome.sender, "Eve");
+    while (rosterOf(back).length < 5) await back.next();
+  },
+);
+
+redisTest(
+  "who comes back at once to another server is in the room, and stays",
+  async () => {
+    await using cluster = await startCluster();
+    const { redis, one, two } = cluster;
+    await using ann = await join(one, { name: "Ann" });
+    await using first = await join(one, { name: "Bea" });
+    await using bea = await comeBack(one, first);
+    await using pia = await drop(one, "I am Pia");
+    await redis.command("FLUSHALL");
+    // It is told at once, and what comes after it with some delay.
+    ann.request({ type: "typing" });
+    await assertLost(ann);
+    await assertLost(bea);
+    await using back = await comeBack(two, bea);
+    // That Bea was let go is told with this at the latest.
+    pia.say("on one");
+    await hear(back, "on one");
+    await using cat = await join(one, { name: "Cat" });
+    assertEquals(cat.welcome.members.sort(), ["Bea", "Cat", pia.name].sort());
+  },
+);
+
+/** Every message that somebody was shown, by its place. */
+function noteAll(guests: Member[], seen = new Map<string, string>()) {
+  for (const { welcome, heard } of guests) {
+    for (const { type, seq, message } of heard) {
+      if (type !== "message") continue;
+      const place = `${welcome.epoch} ${seq}`;
+      assertEquals(seen.get(place) ?? message, message, place);
+      seen.set(place, message);
+    }
+  }
+}
+
+for (const isFirst of [true, false]) {
+  const order = isFirst ? "first" : "last";
+  redisTest(
+    `a loss that one server knows of is told by it, also if it comes ${order}`,
+    async () => {
+      await using cluster = await startCluster();
+      await using stack = new AsyncDisposableStack();
+      const { redis, one, two } = cluster;
+      const four = await gather(cluster, stack);
+      const { ann, pia, bob } = four;
+      const copy = redis.copy();
+      two.network.cut();
+      await away(two);
+      pia.say("to be lost");
+      await hear(ann, "to be lost");
+      one.network.cut();
+      await away(one);
+      await redis.kill();
+      await redis.startWith(copy);
+
+      if (isFirst) {
+        one.network.resume();
+        await assertLost(ann);
+        four.ann = stack.use(await comeBack(one, ann));
+        two.network.resume();
+        await assertLost(bob);
+        four.bob = stack.use(await comeBack(two, bob));
+      } else {
+        two.network.resume();
+        await ready(two);
+        // In the place of what was lost, as far as two can know.
+        bob.say("instead");
+        await hear(bob, "instead");
+        one.network.resume();
+        await assertLost(ann);
+        await assertLost(bob);
+        four.ann = stack.use(await comeBack(one, ann));
+        four.bob = stack.use(await comeBack(two, bob));
+        await hear(four.ann, "instead");
+      }
+      assertEquals(four.ann.welcome.recovered, false);
+      assertEquals(four.bob.welcome.recovered, false);
+      await assertTogether(redis, four);
+      noteAll([ann, four.ann]);
+      noteAll([bob, four.bob]);
+      noteAll([four.ann, four.bob]);
+      assert(!textsOf(four.ann).includes("to be lost"));
+    },
+  );
+}
+
+/** A replica that has all that its master has. */
+async function startReplica(redis: Redis, port = redis.port): Promise<Redis> {
+  const args = ["--replicaof", "127.0.0.1", `${port}`];
+  const replica = await startRedis({ args });
+  const isInSync = async () => {
+    const link = /master_link_status:up/;
+    while (!link.test(await replica.command("INFO", "replication")));
+  };
+  await soon(isInSync(), "a replica that is in sync");
+  assertEquals(await redis.command("WAIT", "1", "0"), "1");
+  return replica;
+}
+
+/** From here on it is the master, and where the master was. */
+async function promote(replica: Redis, port: number): Promise<void> {
+  await replica.command("REPLICAOF", "NO", "ONE");
+  await replica.command("CONFIG", "SET", "port", `${port}`);
+}
+
+redisTest(
+  "a replica that has all takes over, and nothing is lost",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    await using replica = await startReplica(redis);
+    await redis.kill();
+    await away(one);
+    await away(two);
+    await promote(replica, redis.port);
+    await ready(one);
+    await ready(two);
+    await assertTogether(redis, four);
+    const back = stack.use(await comeBack(two, four.ann));
+    assertEquals(back.welcome.recovered, true);
+  },
+);
+
+redisTest(
+  "a replica that lacks something takes over, and that is told",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    const { ann, bob, pia } = four;
+    await using network = startCutProxy(redis.port);
+    await using replica = await startReplica(redis, network.port);
+    network.cut();
+    pia.say("to be lost");
+    await hear(ann, "to be lost");
+    await hear(bob, "to be lost");
+    await redis.kill();
+    await promote(replica, redis.port);
+    await assertLost(ann);
+    await assertLost(bob);
+    four.ann = stack.use(await comeBack(one, ann));
+    four.bob = stack.use(await comeBack(two, bob));
+    assertEquals(four.ann.welcome.recovered, false);
+    await assertTogether(redis, four);
+    assert(!textsOf(four.ann).includes("to be lost"));
+  },
+);
+
+redisTest(
+  "a Redis that is made a replica is noticed, and that it is none any more",
+  async () => {
+    await using cluster = await startCluster();
+    await using stack = new AsyncDisposableStack();
+    const { redis, one, two } = cluster;
+    const four = await gather(cluster, stack);
+    await redis.command("REPLICAOF", "127.0.0.1", "1");
+    await away(one);
+    await away(two);
+    assertMatch(one.lines.join(), /Redis at 127.0.0.1:\d+: it is a replica/);
+    four.pia.say("now");
+    assertEquals((await four.pia.nextOf("error")).code, "log_unavailable");
+    await redis.command("REPLICAOF", "NO", "ONE");
+    await ready(one);
+    await ready(two);
+    await assertTogether(redis, four);
+    assert(!textsOf(four.ann).includes("now"));
+  },
+);
+
+redisTest("nobody gives way to a hold that Redis has forgotten", async () => {
+  await using redis = await startRedis();
+  const log = await RedisLog.open(
+    { url: redis.url, ca: "", keep: 1, leaseMs: 15_000 },
+    { random: Math.random, told: () => {} },
+  );
+  try {
+    const { id, hold = 0 } = await log.register("Ann", 0) as Held;
+    const key = `partyline:id:${id}`;
+    const { hold: later } = await log.hold(id) as Held;
+    assert(later > hold && hold > 0);
+    await redis.command("HSET", key, "hold", `${hold}`, "node", "another");
+    assertEquals(await log.lostHolds(new Map([[id, later]])), []);
+    assertEquals(await redis.command("HGET", key, "hold"), `${later}`);
+    assertEquals(await log.nodeOf(id), undefined);
+    assertEquals(await log.lostHolds(new Map([[id, hold]])), [id]);
+  } finally {
+    await log.close();
+  }
+});

@@ -21,6 +21,8 @@ import {
   type WireEvent,
 } from "../harness.ts";
 import { type Redis, type RedisOptions, startRedis } from "../redis.ts";
+import { Dice } from "../stress/dice.ts";
+import { freePort, Program } from "../stress/program.ts";
 
 export interface Node extends TestServer {
   /** What the operator reads. */
@@ -67,6 +69,19 @@ export async function startNode(
     await network[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The real program, which can be killed; with a lease of 2 s. */
+export async function startProgram(redis: Redis) {
+  const port = freePort(new Dice(Math.random() * 2 ** 32, 0));
+  const program = new Program(port, redis.url, ["--lease", "2"], (what) => {
+    throw new Error(what);
+  });
+  await program.start();
+  return Object.assign(program, {
+    ws: `ws://127.0.0.1:${port}/ws`,
+    [Symbol.asyncDispose]: () => program.kill(),
+  });
 }
 
 /** Two servers on a Redis of their own. */

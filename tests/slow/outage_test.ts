@@ -1,9 +1,13 @@
 // Redis is away, for one server or for all: what cannot be stored is refused,
 // who reads stays, and when it is back all go on as if it had not been.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { SUBPROTOCOL, type WelcomeEvent } from "../../chat/protocol.ts";
+import {
+  DRAW_SUBPROTOCOL,
+  SUBPROTOCOL,
+  type WelcomeEvent,
+} from "../../chat/protocol.ts";
 import { EventSourceClient, get, post } from "../http_clients.ts";
-import { Client, until } from "../harness.ts";
+import { Client, soon, until } from "../harness.ts";
 import { redisTest } from "../redis.ts";
 import {
   type Cluster,
@@ -57,6 +61,10 @@ async function assertWell(node: Node): Promise<void> {
   assertMatch(await metricsOf(node), /^partyline_log_writable 1$/m);
 }
 
+/** The close code. */
+const endOf = async ({ closed }: Client) =>
+  (await soon(closed, "the end of a connection")).code;
+
 /** The server says of itself that it fails, and lets nobody in. */
 async function assertFails(
   node: Node,
@@ -73,10 +81,14 @@ async function assertFails(
     const { code, retryAfter } = await guest.next();
     assertEquals(code, "log_unavailable");
     assert(retryAfter > 0);
-    assertEquals((await guest.closed).code, 1013);
+    assertEquals(await endOf(guest), 1013);
   }
   await using plain = await Client.open(node.ws);
-  assertEquals((await plain.closed).code, 1013);
+  assertEquals(await endOf(plain), 1013);
+  await using drawer = await Client.open(`${node.ws}?room=board`, {
+    protocols: [DRAW_SUBPROTOCOL],
+  });
+  assertEquals(await endOf(drawer), 1013);
 
   const messages = `${node.http}/messages`;
   const answers = [
