@@ -29,10 +29,13 @@ import { FORGET_AFTER_MS, MAX_ROOMS_KEPT, REMEMBERED_IDS } from "./log.ts";
 /** Longer than what was sent over a lost connection can be on its way. */
 const LATE_MS = 600_000;
 
+/** Processes of which it is known how far they came. */
+const MAX_ENDS = 1_000;
+
 const common = `
 local P = 'partyline:'
-local LIFE, NODES, CLAIMS, FOLDED, IDS, ROOMS = P..'life', P..'nodes',
-  P..'claims', P..'folded', P..'ids', P..'rooms'
+local LIFE, NODES, CLAIMS, FOLDED, IDS, ROOMS, ENDS = P..'life', P..'nodes',
+  P..'claims', P..'folded', P..'ids', P..'rooms', P..'ends'
 local call = redis.call
 
 -- The last of ARGV says over which connection this came. What was sent over an
@@ -131,27 +134,25 @@ end
 
 const begin = `
 -- ARGV: run, seenRun, seenClock, fresh. A server that has just connected says
--- which process it saw last, and how far that had come. Data that a restart or
--- a fail-over lost is known by a server that saw more than the new process
--- began with; then all rooms get a new epoch, once for a process. Who was away
--- longer than one process lived cannot tell, and takes it for lost.
+-- which process it saw last, and how far that had come. How far each process
+-- came is in the data; a server that saw more, or a process that is not there,
+-- saw what a restart or a fail-over lost. Then all rooms get a new epoch, once
+-- for a process.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 call('SET', P..'link:'..link, nth, 'PX', ${LATE_MS})
-local life = call('HMGET', LIFE, 'epoch', 'run', 'before', 'began', 'renewed',
-  'clock')
-local clock = life[6] or '0'
+local life = call('HMGET', LIFE, 'epoch', 'run', 'renewed', 'clock')
+local clock = life[4] or '0'
 if not life[1] then
-  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'before', '', 'began', 0,
-    'renewed', run)
+  call('HSET', LIFE, 'epoch', fresh, 'run', run, 'renewed', run)
 else
-  local before, began, renewed = life[3] or '', life[4] or 0, life[5]
   if life[2] ~= run then
-    before, began, renewed = life[2] or '', clock, ''
-    call('HSET', LIFE, 'run', run, 'before', before, 'began', began,
-      'renewed', renewed)
+    call('HSET', LIFE, 'run', run)
+    if call('HLEN', ENDS) >= ${MAX_ENDS} then call('DEL', ENDS) end
+    call('HSET', ENDS, life[2] or '', clock)
   end
-  local is_lost = seen_run ~= '' and seen_run ~= run and renewed ~= run and
-    (seen_run ~= before or tonumber(seen_clock) > tonumber(began))
+  local ended = call('HGET', ENDS, seen_run)
+  local is_lost = seen_run ~= '' and seen_run ~= run and life[3] ~= run and
+    (not ended or tonumber(seen_clock) > tonumber(ended))
   if is_lost then call('HSET', LIFE, 'epoch', fresh, 'renewed', run) end
 end
 return { call('HGET', LIFE, 'epoch'), clock, fmt(now()) }

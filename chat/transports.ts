@@ -50,7 +50,8 @@ interface PassedOn {
   method: string;
   search: string;
   headers: Record<string, string>;
-  body: string;
+  /** What was posted, with an id: it may be that it was stored already. */
+  asked?: Asked;
   roomName: string;
   client: string;
 }
@@ -99,13 +100,8 @@ export class Transports {
    * names its `line` is told, with the next request, why that ended.
    */
   poll(request: Request, url: URL, at: Surroundings): Promise<Response> {
-    return this.#orElsewhere(
-      request,
-      url,
-      "",
-      at,
-      this.#poll(request, url, at),
-    );
+    const answer = this.#poll(request, url, at);
+    return this.#orElsewhere(request, url, undefined, at, answer);
   }
 
   async #poll(
@@ -121,9 +117,12 @@ export class Transports {
       ? undefined
       : this.#lastWords.take(lineName, at.world.now());
     if (lastWords !== undefined) return json(`[${lastWords.join(",")}]`);
-    const known = isNew
-      ? undefined
-      : await this.#mailboxOf(hello, lineName, at);
+    const find = () => this.#mailboxOf(hello, lineName, at);
+    let known = isNew ? undefined : await find();
+    // While the log was asked, another request may have brought somebody.
+    while (!isNew && known === undefined && this.#isComing(hello.key)) {
+      known = await find();
+    }
     const mailbox = known ??
       this.#openMailbox(request, hello, lineName, at).line;
     const seq = known === undefined ? 0 : hello.since?.seq ?? 0;
@@ -146,24 +145,27 @@ export class Transports {
     at: Surroundings,
   ): Promise<Response> {
     const text = await readBody(request, at.limits.maxFrame);
-    const answer = this.#post(request, url, text, at);
-    return await this.#orElsewhere(request, url, text, at, answer);
+    const asked = readAsked(request.headers, text);
+    const answer = this.#post(request, url, asked, at);
+    return await this.#orElsewhere(request, url, asked, at, answer);
   }
 
   async #post(
     request: Request,
     url: URL,
-    text: string,
+    asked: Asked,
     at: Surroundings,
   ): Promise<Response> {
-    const asked = readAsked(request.headers, text);
     const key = readKey(request.headers, url);
-    let session = await this.#present(key, readLine(url), at);
+    const lineName = readLine(url);
+    const find = () => this.#present(key, lineName, at);
+    let session = await find();
+    while (session === undefined && this.#isComing(key)) session = await find();
     if (asked.type !== "message") {
       if (session === undefined) {
         throw new Refusal(409, "Open /events or /messages first.");
       }
-      session.received(text);
+      session.received(JSON.stringify(asked));
       return json('{"accepted":true}', 202);
     }
     if (session === undefined) {
@@ -173,14 +175,21 @@ export class Transports {
       if (name !== null) hello.name = name;
       session = this.#openMailbox(request, hello, undefined, at).session;
     }
-    return tell(await session.post(asked.message, asked.id), session);
+    const { message, id } = asked;
+    const answer = await session.post(message, id);
+    if (answer.type === "ended" && lineName === undefined) {
+      // Without a line's name it is for whoever has the key, by now another.
+      const next = await this.#present(session.key || key, undefined, at);
+      if (next !== undefined) return tell(await next.post(message, id), next);
+    }
+    return tell(answer, session);
   }
 
   /** The answer, or that of the server where it has to be asked for. */
   async #orElsewhere(
     { method, headers }: Request,
     { search }: URL,
-    body: string,
+    asked: Asked | undefined,
     { roomName, client }: Surroundings,
     answer: Promise<Response>,
   ): Promise<Response> {
@@ -192,7 +201,7 @@ export class Transports {
         method,
         search,
         headers: Object.fromEntries(headers),
-        body,
+        ...asked !== undefined && { asked },
         roomName,
         client,
       };
@@ -209,15 +218,15 @@ export class Transports {
 
   /** Answers a request that another server passed on, once. */
   async answer(text: string): Promise<string> {
-    const asked: PassedOn = JSON.parse(text);
-    const at = this.host.surroundings(asked.roomName, asked.client);
-    const url = new URL(`http://localhost/messages${asked.search}`);
-    const { method, headers, body } = asked;
+    const passedOn: PassedOn = JSON.parse(text);
+    const at = this.host.surroundings(passedOn.roomName, passedOn.client);
+    const url = new URL(`http://localhost/messages${passedOn.search}`);
+    const { method, headers } = passedOn;
     const request = new Request(url, { method, headers });
     const response =
-      await (method === "GET"
+      await (passedOn.asked === undefined
         ? this.#poll(request, url, at)
-        : this.#post(request, url, body, at)).catch((error) => {
+        : this.#post(request, url, passedOn.asked, at)).catch((error) => {
           if (!(error instanceof Elsewhere)) return refuse(error);
           return new Refusal(409, TAKEN_OVER).response;
         });
@@ -322,6 +331,10 @@ export class Transports {
     session.received(JSON.stringify(hello));
     if (hello.key !== undefined) this.#noteComing(hello.key, session);
     return { session, line };
+  }
+
+  #isComing(key: string | undefined): boolean {
+    return key !== undefined && this.#coming.has(key);
   }
 
   #noteComing(key: string, session: V1Session): void {

@@ -5,7 +5,7 @@
 import type { Redis } from "../redis.ts";
 import { Dice } from "./dice.ts";
 import type { Program } from "./program.ts";
-import type { SharedRedis } from "./shared_redis.ts";
+import type { FailureKind, SharedRedis } from "./shared_redis.ts";
 import { LEASE_SECONDS, type World } from "./world.ts";
 
 /** Of all deaths of a server but the first, those by SIGTERM. */
@@ -24,10 +24,8 @@ const DOWNTIMES_MS = {
   long: [LEASE_SECONDS * 1_000, LEASE_SECONDS * 3_000],
 } as const;
 
-type Failure = "pause" | "freeze" | "restart" | "empty";
-
 /** All of these happen, in whatever order, before one happens again. */
-const FAILURES: readonly Failure[] = [
+const FAILURES: readonly FailureKind[] = [
   "pause",
   "pause",
   "freeze",
@@ -122,28 +120,25 @@ async function keepFailing(
   dice: Dice,
   pause: Pause,
 ): Promise<void> {
-  const left: Failure[] = [];
+  const left: FailureKind[] = [];
   for (let i = 0;; i++) {
     const [least, most] = i % 3 === 2 ? LONG_CALM_MS : SHORT_CALM_MS;
     if (!await pause(dice.between(least, most))) return;
     if (left.length === 0) left.push(...FAILURES);
-    const [failure = "pause"] = left.splice(dice.below(left.length), 1);
-    const [shortest, longest] = AWAY_MS[failure];
+    const [kind = "pause"] = left.splice(dice.below(left.length), 1);
+    const [shortest, longest] = AWAY_MS[kind];
     const away = () => pause(dice.between(shortest, longest));
-    await redis.fail(
-      failure === "empty",
-      () => fail(world, redis.server, failure, away),
-    );
+    await redis.fail(kind, () => fail(world, redis.server, kind, away));
   }
 }
 
 async function fail(
   { tally }: World,
   server: Redis,
-  failure: Failure,
+  kind: FailureKind,
   away: () => Promise<unknown>,
 ): Promise<void> {
-  switch (failure) {
+  switch (kind) {
     case "pause":
     case "freeze":
       tally.pauses++;

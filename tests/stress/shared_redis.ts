@@ -7,11 +7,14 @@ import type { Redis } from "../redis.ts";
 /** Nodes may need so long to find out that it is back. */
 const RECOVERY_MS = 5_000;
 
+/** Paused for a moment or for long, killed and started again, or emptied. */
+export type FailureKind = "pause" | "freeze" | "restart" | "empty";
+
 interface Failure {
+  kind: FailureKind;
   fromMs: number;
   /** With the time to notice it. */
   toMs: number;
-  isEmptying: boolean;
 }
 
 /** All times are as `Date.now()`. */
@@ -21,11 +24,14 @@ export class SharedRedis {
   constructor(readonly server: Redis) {}
 
   /** Runs what makes it fail, up to where it works again. */
-  async fail(isEmptying: boolean, during: () => Promise<void>): Promise<void> {
-    const failure = { fromMs: Date.now(), toMs: Infinity, isEmptying };
-    this.#failures.push(failure);
+  async fail(kind: FailureKind, during: () => Promise<void>): Promise<void> {
+    const fromMs = Date.now();
+    this.#failures.push({ kind, fromMs, toMs: Infinity });
+    // Who had no time yet to notice the one before does so after this one.
+    const open = this.#failures.filter(({ toMs }) => fromMs <= toMs);
+    for (const failure of open) failure.toMs = Infinity;
     await during();
-    failure.toMs = Date.now() + RECOVERY_MS;
+    for (const failure of open) failure.toMs = Date.now() + RECOVERY_MS;
   }
 
   /** Whether it failed at some time from `fromMs` to `toMs`. */
@@ -38,15 +44,15 @@ export class SharedRedis {
   /** When that was, a line each, with the time to notice it. */
   describe(): string {
     const time = (ms: number) => ms === Infinity ? "" : new Date(ms).toJSON();
-    return this.#failures.map(({ fromMs, toMs, isEmptying }) =>
-      `${time(fromMs)} to ${time(toMs)}${isEmptying ? ", emptied" : ""}`
+    return this.#failures.map(({ kind, fromMs, toMs }) =>
+      `${kind} ${time(fromMs)} to ${time(toMs)}`
     ).join("\n");
   }
 
   /** How often it lost all, or may have been about to, since then. */
   emptyingsSince(ms: number): number {
-    return this.#failures.filter(({ isEmptying, toMs }) =>
-      isEmptying && ms <= toMs
+    return this.#failures.filter(({ kind, toMs }) =>
+      kind === "empty" && ms <= toMs
     ).length;
   }
 }
