@@ -249,7 +249,7 @@ export function parseOptions(
   for (const token of tokens) {
     if (token.kind === "positional") {
       throw new OptionError(
-        `unexpected "${token.value}": options start with --`,
+        `unexpected ${quoted(token.value)}: options start with --`,
       );
     }
     if (token.kind === "option-terminator") continue;
@@ -288,7 +288,7 @@ function read(key: keyof Options, text: string, source: string): unknown {
   if (text === "") throw new OptionError(`${source} needs a value`);
   if (choices && !choices.includes(text)) {
     throw new OptionError(
-      `${source} is ${choices.join(" or ")}, not "${text}"`,
+      `${source} is ${choices.join(" or ")}, not ${quoted(text)}`,
     );
   }
   if (typeof byDefault === "number") {
@@ -304,18 +304,23 @@ function read(key: keyof Options, text: string, source: string): unknown {
   return readText(text, source);
 }
 
+/** As it was given, but for a password that may be in it. */
+function quoted(text: string): string {
+  return `"${text.replace(/\/\/.*@/, "//…@")}"`;
+}
+
 /** Whether history lives in a Redis, which other servers may share. */
 export function isRedis(data: string): boolean {
-  return /^rediss?:/.test(data);
+  return /^rediss?:/i.test(data);
 }
 
 /** A password may be in it, so the error does not repeat it. */
 function readData(text: string, source: string): string {
-  if (!isRedis(text)) return text;
+  if (!isRedis(text) && !/^\w+:\/\/.*@/.test(text)) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.hostname && /^\/?\d*$/.test(url.pathname) && !url.search) {
-    return text;
-  }
+  const isWhole = url?.hostname && /^\/?\d*$/.test(url.pathname) &&
+    !url.search;
+  if (isRedis(text) && isWhole) return url.href;
   throw new OptionError(
     `${source} takes redis://HOST:PORT or rediss://USER:PASSWORD@HOST:PORT, ` +
       "with /NUMBER for another database",

@@ -9,6 +9,7 @@ import {
 import {
   defaultOptions,
   helpText,
+  isRedis,
   OptionError,
   type Options,
   parseOptions,
@@ -138,6 +139,31 @@ Deno.test("an invitation is not repeated in the complaint about it", () => {
     assert(!/word/.test(error.message), error.message);
   }
   assertEquals(parse("--invite !~,+&#=%").invite, "!~,+&#=%");
+});
+
+Deno.test("a password is not repeated in the complaint about it", () => {
+  const address = "redis://me:pass@word@host";
+  const cases: [string[], Record<string, string>?][] = [
+    [[address]],
+    [["--data", `${address}/name`]],
+    [["--log", `${address}?x`]],
+    [["--data", address.replace("redis", "postgres")]],
+    [[], { PARTYLINE_LOG: address }],
+    [[], { PARTYLINE_DATA: "redis://me:pass/word@host" }],
+  ];
+  for (const [args, env = {}] of cases) {
+    const { message } = assertThrows(
+      () => parseOptions(args, (name) => env[name]),
+      OptionError,
+    );
+    assert(!/pass|word/i.test(message.replace("PASSWORD", "")), message);
+  }
+});
+
+Deno.test("the address of a Redis may be written in capitals", () => {
+  assertEquals(parse("--data Redis://HOST:1").data, "redis://HOST:1");
+  assert(isRedis("REDISS://host"));
+  assertEquals(parse("--data redis.db").data, "redis.db");
 });
 
 Deno.test("a malformed variable is named in the error", () => {

@@ -87,13 +87,14 @@ export async function startProgram(redis: Redis) {
 /** Two servers on a Redis of their own. */
 export async function startCluster(
   options: RedisOptions = {},
+  changes: Partial<Options> = {},
 ): Promise<Cluster> {
   const stack = new AsyncDisposableStack();
   try {
     const redis = stack.use(await startRedis(options));
     const [one, two] = [
-      stack.use(await startNode(redis)),
-      stack.use(await startNode(redis)),
+      stack.use(await startNode(redis, changes)),
+      stack.use(await startNode(redis, changes)),
     ];
     return {
       redis,
