@@ -15,6 +15,7 @@ import {
   type Drawer,
   type Encoded,
   isSaid,
+  LOG_RETRY_MS,
   type Member,
   Room,
   type Said,
@@ -34,6 +35,7 @@ export class SharedRoom extends Room implements Follower {
   #isSyncDue = false;
   #isTaking = false;
   #isOpen = false;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #opening: Promise<void> | undefined;
 
   constructor(
@@ -75,6 +77,8 @@ export class SharedRoom extends Room implements Follower {
   }
 
   override close(): void {
+    this.#isOpen = false;
+    clearTimeout(this.#retryTimer);
     this.log.unfollow(this.name, this);
   }
 
@@ -131,6 +135,7 @@ export class SharedRoom extends Room implements Follower {
   async #takeAll(): Promise<void> {
     if (this.#isTaking) return;
     this.#isTaking = true;
+    clearTimeout(this.#retryTimer);
     try {
       while (this.#isSyncDue || this.#heard.length > 0) {
         if (this.#isSyncDue) await this.#sync();
@@ -141,6 +146,8 @@ export class SharedRoom extends Room implements Follower {
       this.#heard = [];
       this.#isSyncDue = true;
       noteLog(this.world, error);
+      if (!this.#isOpen) return;
+      this.#retryTimer = setTimeout(() => this.resync(), LOG_RETRY_MS);
     } finally {
       this.#isTaking = false;
     }
