@@ -330,7 +330,8 @@ export class RedisLog implements SharedLog {
 
   async follow(room: string, follower: Follower): Promise<void> {
     this.#followers.set(room, follower);
-    await this.#link.follow(this.#channel(room));
+    const isWanted = () => this.#followers.get(room) === follower;
+    await this.#link.follow(this.#channel(room), isWanted);
   }
 
   unfollow(room: string, follower: Follower): void {

@@ -111,8 +111,10 @@ export class RedisLink {
     return this.#isReady ? 0 : performance.now() - this.#lostAtMs;
   }
 
-  async follow(channel: string): Promise<void> {
-    await this.#leaving.get(channel);
+  /** Does nothing if it is not wanted any more when it could be done. */
+  async follow(channel: string, isWanted: () => boolean): Promise<void> {
+    while (this.#leaving.has(channel)) await this.#leaving.get(channel);
+    if (!isWanted()) return;
     await this.#attempt((client) => client.subscribe(channel, this.#listen));
   }
 
@@ -120,7 +122,10 @@ export class RedisLink {
   unfollow(channel: string): void {
     const leaving = this.#attempt((client) => client.unsubscribe(channel))
       .catch(() => {})
-      .then(() => void this.#leaving.delete(channel));
+      .then(() => {
+        const isLast = this.#leaving.get(channel) === leaving;
+        if (isLast) this.#leaving.delete(channel);
+      });
     this.#leaving.set(channel, leaving);
   }
 

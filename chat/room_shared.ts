@@ -34,6 +34,7 @@ export class SharedRoom extends Room implements Follower {
   #isSyncDue = false;
   #isTaking = false;
   #isOpen = false;
+  #isClosed = false;
   #opening: Promise<void> | undefined;
 
   constructor(
@@ -62,9 +63,14 @@ export class SharedRoom extends Room implements Follower {
     return this.#opening;
   }
 
-  /** Listens first, so that nothing comes between that and the snapshot. */
+  /**
+   * Listens first, so that nothing comes between that and the snapshot. Not for
+   * somebody who has left meanwhile: there may be another room of that name.
+   */
   async #open(): Promise<void> {
+    if (this.#isClosed) return;
     await this.log.follow(this.name, this);
+    if (this.#isClosed) return;
     const snapshot = await this.log.sync(this.name, [], this.world.now());
     const { epoch, seq, clock, names } = snapshot;
     this.head = { epoch, seq };
@@ -75,6 +81,7 @@ export class SharedRoom extends Room implements Follower {
   }
 
   override close(): void {
+    this.#isClosed = true;
     this.log.unfollow(this.name, this);
   }
 
@@ -133,6 +140,8 @@ export class SharedRoom extends Room implements Follower {
     this.#isTaking = true;
     try {
       while (this.#isSyncDue || this.#heard.length > 0) {
+        // By now others of this server may be in another room of that name.
+        if (this.#isClosed) return;
         if (this.#isSyncDue) await this.#sync();
         else await this.#take(this.#heard.shift() as Heard);
       }
