@@ -35,6 +35,7 @@ export class SharedRoom extends Room implements Follower {
   #isSyncDue = false;
   #isTaking = false;
   #isOpen = false;
+  #isClosed = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #opening: Promise<void> | undefined;
 
@@ -64,9 +65,14 @@ export class SharedRoom extends Room implements Follower {
     return this.#opening;
   }
 
-  /** Listens first, so that nothing comes between that and the snapshot. */
+  /**
+   * Listens first, so that nothing comes between that and the snapshot. Not for
+   * somebody who has left meanwhile: there may be another room of that name.
+   */
   async #open(): Promise<void> {
+    if (this.#isClosed) return;
     await this.log.follow(this.name, this);
+    if (this.#isClosed) return;
     const snapshot = await this.log.sync(this.name, [], this.world.now());
     const { epoch, seq, clock, names } = snapshot;
     this.head = { epoch, seq };
@@ -77,7 +83,7 @@ export class SharedRoom extends Room implements Follower {
   }
 
   override close(): void {
-    this.#isOpen = false;
+    this.#isClosed = true;
     clearTimeout(this.#retryTimer);
     this.log.unfollow(this.name, this);
   }
@@ -138,6 +144,8 @@ export class SharedRoom extends Room implements Follower {
     clearTimeout(this.#retryTimer);
     try {
       while (this.#isSyncDue || this.#heard.length > 0) {
+        // By now others of this server may be in another room of that name.
+        if (this.#isClosed) return;
         if (this.#isSyncDue) await this.#sync();
         else await this.#take(this.#heard.shift() as Heard);
       }
@@ -146,7 +154,7 @@ export class SharedRoom extends Room implements Follower {
       this.#heard = [];
       this.#isSyncDue = true;
       noteLog(this.world, error);
-      if (!this.#isOpen) return;
+      if (this.#isClosed) return;
       this.#retryTimer = setTimeout(() => this.resync(), LOG_RETRY_MS);
     } finally {
       this.#isTaking = false;

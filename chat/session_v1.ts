@@ -248,6 +248,7 @@ export class V1Session extends Session {
     try {
       const { identity, key, isNew } = await this.#identify(hello);
       this.#key = key;
+      if (this.hasEnded) return;
       await room.open();
       const missed = await this.#missed(room, hello);
       if (this.hasEnded) return;
