@@ -277,7 +277,8 @@ export abstract class Guest<C extends Call = Call> {
         case 1013:
           return reason === "reading too slowly" ||
             (reason === "the log cannot be used" && hasLogFailed) ||
-            (reason === "the room's history was lost" &&
+            // Who was catching up just then is told the latter.
+            (/^(the room's history was lost|history moved on)$/.test(reason) &&
               this.emptyingsDuring(call) > 0);
         case 4002:
           return this.hasReturned(call);
