@@ -103,12 +103,15 @@ redisTest(
     const [one, two] = both.logs;
     const ann = await one.register("Ann", 0);
     assert(ann !== undefined);
-    const { id, key } = ann;
-    assertEquals(await one.rename(id, "Anna", 1), true);
+    const { id, key, hold } = ann;
+    assertEquals(await one.rename(id, "Anna", hold), true);
     assertEquals((await two.identify(key, 0))?.name, "Anna");
-    assertEquals(await one.rename(id, "Annika", 1), true);
-    assertEquals(await two.hold(id), { hold: 2, name: "Annika" });
-    assertEquals(await one.rename(id, "Late", 1), false);
+    assertEquals(await one.rename(id, "Annika", hold), true);
+    const held = await two.hold(id);
+    assertEquals(held?.name, "Annika");
+    assert((held?.hold ?? 0) > hold);
+    assertEquals(await one.rename(id, "Late", hold), false);
+    assertEquals(await two.rename(id, "Anne", held?.hold), true);
     assertEquals(await two.hold("nobody"), undefined);
   },
 );
@@ -121,16 +124,16 @@ redisTest(
     const ann = await one.register("Ann", 0);
     const bob = await two.register("Bob", 0);
     assert(ann !== undefined && bob !== undefined);
-    await one.commit("lobby", [join("Ann", 1)], 0);
-    assertEquals(await one.rename(ann.id, "Anna", 1), true);
-    assertEquals(await two.rename(bob.id, "ann", 1), false);
+    await one.commit("lobby", [join("Ann", ann.hold)], 0);
+    assertEquals(await one.rename(ann.id, "Anna", ann.hold), true);
+    assertEquals(await two.rename(bob.id, "ann", bob.hold), false);
     assertEquals(await two.register("Ann", 0), undefined);
     assertEquals(await two.claim("Ann"), false);
     // Its own is free to it, whatever it was called meanwhile.
-    assertEquals(await one.rename(ann.id, "Ann", 1), true);
-    assertEquals(await one.rename(ann.id, "ANN", 1), true);
-    assertEquals(await one.rename(ann.id, "Anna", 1), true);
-    await one.commit("lobby", [rename("Ann", "Anna", 1)], 0);
-    assertEquals(await two.rename(bob.id, "ann", 1), true);
+    assertEquals(await one.rename(ann.id, "Ann", ann.hold), true);
+    assertEquals(await one.rename(ann.id, "ANN", ann.hold), true);
+    assertEquals(await one.rename(ann.id, "Anna", ann.hold), true);
+    await one.commit("lobby", [rename("Ann", "Anna", ann.hold)], 0);
+    assertEquals(await two.rename(bob.id, "ann", bob.hold), true);
   },
 );
