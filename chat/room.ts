@@ -217,7 +217,7 @@ export class Room {
     this.#presenceTimer = undefined;
     this.#typists.clear();
     // Nobody is left to hear of anything but what is to be stored.
-    if (!this.hasAudience) this.#queue = this.#queue.filter(isSaid);
+    if (!this.hasAudience) this.dropPresence();
     else if (this.#queue.length > 0) this.#startTurn();
   }
 
@@ -273,10 +273,18 @@ export class Room {
    * a few frames.
    */
   #announce({ hold = 0 }: Member, event: Presence): void {
+    if (!this.hasAudience) return;
     const isFull = this.#queue.length - this.#saidCount >= MAX_QUEUED;
-    if (!this.hasAudience || isFull) return;
+    if (isFull) return this.presenceOverflowed();
     this.#queue.push({ event, hold });
     if (this.#presenceTimer === undefined) this.#pausePresence();
+  }
+
+  /** More of what is not stored waits than may: the newest is not told. */
+  protected presenceOverflowed(): void {}
+
+  protected dropPresence(): void {
+    this.#queue = this.#queue.filter(isSaid);
   }
 
   #pausePresence(): void {

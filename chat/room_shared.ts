@@ -36,6 +36,10 @@ export class SharedRoom extends Room implements Follower {
   #isTaking = false;
   #isOpen = false;
   #isClosed = false;
+  /** Since the turn that is under way began. */
+  #hasOverflowed = false;
+  /** Who was renamed, with the name that those here know, until it is told. */
+  readonly #renamed = new Map<Member, string>();
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #opening: Promise<void> | undefined;
 
@@ -94,6 +98,16 @@ export class SharedRoom extends Room implements Follower {
     super.join(member);
   }
 
+  override leave(member: Member): void {
+    this.#renamed.delete(member);
+    super.leave(member);
+  }
+
+  override rename(member: Member, before: string): void {
+    if (!this.#renamed.has(member)) this.#renamed.set(member, before);
+    super.rename(member, before);
+  }
+
   /** There are members on other servers. */
   protected override get hasAudience(): boolean {
     return true;
@@ -113,6 +127,17 @@ export class SharedRoom extends Room implements Follower {
     } catch (error) {
       this.refuseAll(said, error);
     }
+    if (!this.#hasOverflowed) return;
+    // It may have told of somebody whose leaving was dropped meanwhile.
+    this.#hasOverflowed = false;
+    this.resync();
+  }
+
+  /** Instead of all that waits the log is told who is here. */
+  protected override presenceOverflowed(): void {
+    this.dropPresence();
+    this.#hasOverflowed = true;
+    this.resync();
   }
 
   override draw(frame: ArrayBuffer, by?: Drawer): void {
@@ -216,13 +241,32 @@ export class SharedRoom extends Room implements Follower {
     for (const { name } of this.members) this.#roster.add(name);
     const { size: count } = this.#roster;
     const message = "Client disconnected";
+    const renamed = this.#lostRenames(before)
+      .map((names) => encode({ type: "rename", at, ...names } as const));
     const left = [...before].filter((name) => !this.#roster.has(name))
       .map((sender) =>
         encode({ type: "leave", at, sender, message, count } as const)
       );
     const came = [...this.#roster].filter((name) => !before.has(name))
       .map((sender) => encode({ type: "join", at, sender, count } as const));
-    this.#deliverAll([...left, ...came].map(encodedOf));
+    this.#deliverAll([...renamed, ...left, ...came].map(encodedOf));
+  }
+
+  /**
+   * Who is here under another name than it knows, and will not hear of by a
+   * turn. Gives them their new names in `roster`.
+   */
+  #lostRenames(roster: Set<string>) {
+    const lost: { sender: string; name: string }[] = [];
+    for (const [member, sender] of this.#renamed) {
+      // The turn is still to come.
+      if (this.#roster.has(sender)) continue;
+      this.#renamed.delete(member);
+      if (!roster.delete(sender)) continue;
+      roster.add(member.name);
+      lost.push({ sender, name: member.name });
+    }
+    return lost;
   }
 
   #note(text: string): void {
@@ -230,6 +274,15 @@ export class SharedRoom extends Room implements Follower {
     const { type, sender, name } = JSON.parse(text);
     if (type !== "join") this.#roster.delete(sender);
     if (type !== "leave") this.#roster.add(name ?? sender);
+    if (type === "rename") this.#noteRename(sender, name);
+  }
+
+  #noteRename(before: string, name: string): void {
+    for (const [member, known] of this.#renamed) {
+      if (known !== before) continue;
+      if (member.name === name) this.#renamed.delete(member);
+      else this.#renamed.set(member, name);
+    }
   }
 
   /** A server's death may be more than one turn should carry. */

@@ -1,7 +1,7 @@
 // What room_shared.ts promises: what its log tells is what the members get,
 // once and in order, whatever was missed or came at an awkward moment. The log
 // is one that the tests tell what to answer, and when.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { ReadLimit, Stored } from "../chat/log.ts";
 import type {
   Entry,
@@ -12,7 +12,7 @@ import type {
   Snapshot,
 } from "../chat/log_shared.ts";
 import { encode, encodeMessage, MAX_HISTORY } from "../chat/protocol.ts";
-import type { Member, Turn } from "../chat/room.ts";
+import { MAX_QUEUED, type Member, type Turn } from "../chat/room.ts";
 import { MAX_HEARD, SharedRoom } from "../chat/room_shared.ts";
 import { newWorld, until, type WireEvent } from "./harness.ts";
 
@@ -76,7 +76,7 @@ class Listener implements Member {
   readonly hold = 1;
   readonly heard: WireEvent[] = [];
   readonly ends: string[] = [];
-  constructor(readonly name: string) {}
+  constructor(public name: string) {}
   deliver(turn: Turn) {
     this.heard.push(...turn.events.map((event) => JSON.parse(event)));
   }
@@ -103,6 +103,8 @@ const leave = (sender: string, count: number) => {
   const message = "Client disconnected";
   return encode({ type: "leave", at: "", sender, message, count });
 };
+const rename = (sender: string, name: string) =>
+  encode({ type: "rename", at: "", sender, name });
 
 const EMPTY: Snapshot = { epoch: "e", seq: 0, clock: 0, names: [] };
 
@@ -271,6 +273,55 @@ Deno.test("a room that was left tells the log nothing more of who is there", asy
   await until(() => log.commits.length > 0, "the leave");
   await room.open();
   assertEquals([log.syncs.length, log.follower], [0, undefined]);
+});
+
+Deno.test("more comings and goings than can wait are told to the log as who is there", async () => {
+  const log = new StubLog();
+  using room = await openRoom(log);
+  const ann = room.enter("Ann");
+  const guests = range(1, MAX_QUEUED).map((n) => room.enter(`guest ${n}`));
+  for (const guest of guests.slice(1)) room.leave(guest);
+  let names: string[] = [];
+  while (names.length !== 2) {
+    const { values, answer } = await log.next(log.syncs);
+    names = values[0] as string[];
+    answer({ ...EMPTY, clock: 1, names });
+  }
+  assertEquals(names, ["Ann", "guest 1"]);
+  await until(() => room.count === 2, "those who are there");
+  assertEquals(ann.ends, []);
+  // What was left out is not told later.
+  const told = log.commits.flat().length;
+  assert(told < MAX_QUEUED, `${told}`);
+});
+
+Deno.test("whoever was renamed in a turn that was lost hears of it all the same", async () => {
+  const log = new StubLog();
+  using room = await openRoom(log);
+  const ann = room.enter("Ann");
+  log.tell({ clock: 1, events: [join("Ann", 1)] });
+  const renameTo = (name: string) => {
+    const before = ann.name;
+    ann.name = name;
+    room.rename(ann, before);
+  };
+  renameTo("Anna");
+  renameTo("Annika");
+  // Of two turns only the first is heard.
+  log.tell({ clock: 2, events: [rename("Ann", "Anna")] });
+  await until(() => ann.heard.length === 2, "the first name");
+  log.follower?.resync();
+  const { answer } = await log.next(log.syncs);
+  answer({ ...EMPTY, clock: 4, names: ["Annika"] });
+  const named = () => ann.heard.map(({ type, name }) => `${type} ${name}`);
+  await until(() => named().includes("rename Annika"), "the new name");
+  assertEquals(named().slice(1), ["rename Anna", "rename Annika"]);
+  // And it is not told once more.
+  log.follower?.resync();
+  (await log.next(log.syncs)).answer({ ...EMPTY, clock: 5, names: ["Annika"] });
+  log.tell({ clock: 6, events: [join("Bob", 2)] });
+  await until(() => room.count === 2, "Bob");
+  assertEquals(named().slice(3), ["join undefined"]);
 });
 
 Deno.test("a room that nobody waits for any more is not opened", async () => {
