@@ -77,6 +77,8 @@ export class RedisLog implements SharedLog {
   readonly #link: RedisLink;
   readonly #prefix: string;
   readonly #followers = new Map<string, Follower>();
+  /** Followed rooms of which Redis was told who is there. */
+  readonly #told = new Set<string>();
   /** Rooms of which Redis may know too much or too little. */
   readonly #stale = new Set<string>();
   /** Names that could not be given back, and how long each is to rest. */
@@ -285,6 +287,7 @@ export class RedisLog implements SharedLog {
     const drafts = entries.flatMap((entry) =>
       entry.kind === "message" ? [entry.draft] : []
     );
+    if (this.#followers.has(room)) this.#told.add(room);
     try {
       const [epoch, clock, before, repeats] = await this.#insist(
         room,
@@ -342,7 +345,8 @@ export class RedisLog implements SharedLog {
     if (this.#followers.get(room) !== follower) return;
     this.#followers.delete(room);
     this.#link.unfollow(this.#channel(room));
-    this.#stale.add(room);
+    // Not where nobody came in: while Redis is away that is every room.
+    if (this.#told.delete(room)) this.#stale.add(room);
   }
 
   draw(room: string, frame: ArrayBuffer): void {
@@ -354,7 +358,7 @@ export class RedisLog implements SharedLog {
     members: readonly Presence[],
     nowMs: number,
   ): Promise<Snapshot> {
-    this.#stale.delete(room);
+    const isStale = this.#stale.delete(room) || members.length > 0;
     const [epoch, seq, clock, names] = await this.#ask<
       [string, string, string, string[]]
     >(
@@ -363,7 +367,7 @@ export class RedisLog implements SharedLog {
       ...leaveTexts(nowMs),
       ...members.flatMap(({ name, hold }) => [name, hold]),
     ).catch((error) => {
-      this.#stale.add(room);
+      if (isStale) this.#stale.add(room);
       throw error;
     });
     return { epoch, seq: Number(seq), clock: Number(clock), names };
@@ -518,10 +522,9 @@ export class RedisLog implements SharedLog {
 
   async #mendRooms(): Promise<void> {
     for (const room of [...this.#stale]) {
-      this.#stale.delete(room);
       const follower = this.#followers.get(room);
-      if (follower !== undefined) follower.resync();
-      else await this.sync(room, [], Date.now());
+      if (follower === undefined) await this.sync(room, [], Date.now());
+      else if (this.#stale.delete(room)) follower.resync();
     }
   }
 

@@ -76,6 +76,8 @@ const rename = (before: string, name: string, hold: number): Entry => ({
   text: `{"type":"rename","sender":"${before}","name":"${name}"}`,
 });
 
+const fails = (call: Promise<unknown>) => call.then(() => false, () => true);
+
 redisTest(
   "a rename that is told late finds whoever came with the key since then",
   async () => {
@@ -135,5 +137,40 @@ redisTest(
     assertEquals(await one.rename(ann.id, "Anna", ann.hold), true);
     await one.commit("lobby", [rename("Ann", "Anna", ann.hold)], 0);
     assertEquals(await two.rename(bob.id, "ann", bob.hold), true);
+  },
+);
+
+redisTest(
+  "rooms that are tried while Redis is away are not remembered until it is back",
+  async () => {
+    await using both = await openTwo();
+    const { redis, logs: [one, two] } = both;
+    const follower = { heard() {}, drawn() {}, resync() {} };
+    let count = NaN;
+    const look = () => {
+      two.sync("lobby", [], 0).then(
+        ({ names }) => count = names.length,
+        () => {},
+      );
+    };
+    await two.follow("lobby", { ...follower, heard: look, resync: look });
+    await one.follow("lobby", follower);
+    await one.commit("lobby", [join("Ann", 1)], 0);
+    await until(() => count === 1, "Ann");
+    await redis.kill();
+    while (await one.claim("Bob").catch(() => false));
+    for (let i = 0; i < 1_000; i++) {
+      const room = `room ${i}`;
+      assert(await fails(one.follow(room, follower)));
+      assert(await fails(one.sync(room, [], 0)));
+      one.unfollow(room, follower);
+    }
+    one.unfollow("lobby", follower);
+    await redis.start();
+    // The one room in which somebody was is put right, and it is the last.
+    await until(() => count === 0, "an empty lobby");
+    const stats = await redis.command("INFO", "commandstats");
+    const calls = Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]);
+    assert(calls < 1_000, `Redis was asked ${calls} times.`);
   },
 );
