@@ -279,7 +279,7 @@ export class Lobby {
     if (!isSame && !this.#take(name)) throw taken;
     let isDone = false;
     try {
-      isDone = await this.log.rename(identity.id, name, identity.hold);
+      isDone = await this.log.rename(identity, name, identity.hold);
     } finally {
       if (!isDone && !isSame) this.#names.delete(foldName(name));
     }

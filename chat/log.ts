@@ -116,7 +116,7 @@ export interface Log {
    * Gives an identity another name; false if another one has it. Of a log that
    * servers share it is asked with a `hold`, for whoever has it still.
    */
-  rename(identity: string, name: string, hold?: number): Promise<boolean>;
+  rename(identity: Identity, name: string, hold?: number): Promise<boolean>;
   /** Whether an identity has this name, present or not. */
   isReserved(name: string): Promise<boolean>;
   forget(nowMs: number, inUse: InUse): Promise<void>;
@@ -346,7 +346,7 @@ export class MemoryLog implements Log {
     return Promise.resolve({ id, name, key });
   }
 
-  rename(id: string, name: string) {
+  rename({ id }: Identity, name: string) {
     const identity = this.#identities.get(id);
     const holder = this.#names.get(foldName(name)) ?? id;
     if (!identity || holder !== id) return Promise.resolve(false);

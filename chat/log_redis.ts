@@ -66,6 +66,8 @@ export interface RedisOptions {
   leaseMs: number;
 }
 
+type Call = Parameters<Run>;
+
 export interface RedisWorld {
   random: () => number;
   /** Hears when Redis is away, and without a reason when it is back. */
@@ -83,6 +85,8 @@ export class RedisLog implements SharedLog {
   readonly #stale = new Set<string>();
   /** Names that could not be given back, and how long each is to rest. */
   readonly #kept = new Map<string, number>();
+  /** What was perhaps done without anybody hearing of it, to be undone. */
+  #toUndo: Call[] = [];
   readonly #asked = new Map<string, (answer: string) => void>();
   readonly #commits = new Set<Promise<unknown>>();
   #node: Node | undefined;
@@ -212,20 +216,24 @@ export class RedisLog implements SharedLog {
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret).toString("base64");
     const folded = foldName(name);
-    const [hold, clock] = await this.#ask<string[]>(
-      "register",
-      ...[id, name, folded, hash, nowMs, this.#id],
+    const [hold, clock] = await this.#askOrUndo<string[]>(
+      ["register", id, name, folded, hash, nowMs, this.#id],
+      ["forgetIdentities", id, nowMs],
     );
     if (hold === undefined) return undefined;
     this.#clock = Math.max(this.#clock, Number(clock));
     return { id, name, key, hold: Number(hold) };
   }
 
-  async rename(identity: string, name: string, hold = 0): Promise<boolean> {
-    return await this.#ask(
-      "rename",
-      ...[identity, name, foldName(name), hold, NAME_REST_MS],
-    ) === 1;
+  async rename(
+    { id, name: before }: Identity,
+    name: string,
+    hold = 0,
+  ): Promise<boolean> {
+    const to = (
+      name: string,
+    ): Call => ["rename", id, name, foldName(name), hold, NAME_REST_MS];
+    return await this.#askOrUndo(to(name), to(before)) === 1;
   }
 
   async isReserved(name: string): Promise<boolean> {
@@ -457,6 +465,9 @@ export class RedisLog implements SharedLog {
   #isBack(): void {
     this.world.told(undefined);
     // Before anybody is given one of these names.
+    const undone = this.#toUndo;
+    this.#toUndo = [];
+    for (const call of undone) this.#askOrUndo(call, call).catch(() => {});
     const kept = [...this.#kept];
     this.#kept.clear();
     for (const [folded, restMs] of kept) this.#unclaim(folded, restMs);
@@ -558,12 +569,23 @@ export class RedisLog implements SharedLog {
     }
   }
 
-  #ask<T>(...call: Parameters<Run>): Promise<T> {
+  #ask<T>(...call: Call): Promise<T> {
     return this.#link.run(...call) as Promise<T>;
   }
 
+  /** What nobody heard of being done is undone as soon as Redis is back. */
+  async #askOrUndo<T>(call: Call, undo: Call): Promise<T> {
+    const isSent = this.#link.isReady;
+    try {
+      return await this.#ask<T>(...call);
+    } catch (error) {
+      if (isSent && error instanceof LinkError) this.#toUndo.push(undo);
+      throw error;
+    }
+  }
+
   /** Where nothing hangs on it: what is lost heals with the next resync. */
-  #tell(...call: Parameters<Run>): void {
+  #tell(...call: Call): void {
     this.#link.run(...call).catch(() => {});
   }
 }

@@ -12,6 +12,7 @@ import {
   FORGET_AFTER_MS,
   hashSecret,
   type Head,
+  type Identity,
   type InUse,
   type Log,
   LogError,
@@ -362,7 +363,7 @@ export class SqliteLog implements Log {
     });
   }
 
-  rename(id: string, name: string) {
+  rename({ id }: Identity, name: string) {
     return this.#attempt(() => {
       if ((this.#holder(name) ?? id) !== id) return false;
       const { changes } = this.#run(

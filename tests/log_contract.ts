@@ -272,8 +272,9 @@ export function testLog<L extends Log>(
     ];
     await log.forget(FORGET_AFTER_MS, inUse(here?.id));
     assertEquals((await log.identify(here?.key ?? "", 1))?.name, "here");
-    assertEquals(await log.rename(here?.id ?? "", "still here"), true);
-    assertEquals(await log.rename(gone?.id ?? "", "back"), false);
+    assert(here !== undefined && gone !== undefined);
+    assertEquals(await log.rename(here, "still here"), true);
+    assertEquals(await log.rename(gone, "back"), false);
     assertEquals(await log.isReserved("back"), false);
   });
 

@@ -2,10 +2,11 @@
 // that was lost, before or after it was sent again, or after its sender was
 // told. Nothing is done twice, and nothing too late.
 import { assertEquals } from "@std/assert";
-import { soon, startServer } from "../harness.ts";
+import { Metrics } from "../../chat/metrics.ts";
+import { soon, startServer, until } from "../harness.ts";
 import { redisTest, startRedis } from "../redis.ts";
 import { startTcpProxy } from "../tcp_proxy.ts";
-import { drop, hear, textsOf } from "./nodes.ts";
+import { drop, hear, textsOf, Watcher } from "./nodes.ts";
 
 const has = (bytes: Uint8Array, text: string) =>
   new TextDecoder().decode(bytes).includes(text);
@@ -96,5 +97,67 @@ redisTest(
     await hear(ann, "after");
     assertEquals(textsOf(ann), ["I am Ann", "once", "after"]);
     assertEquals(ann.heard.filter(({ type }) => type === "error"), []);
+  },
+);
+
+/** A Redis, and a server on it which never hears of what is done with `text`. */
+async function startDeaf(text: string) {
+  const stack = new AsyncDisposableStack();
+  const redis = stack.use(await startRedis());
+  let isAsked = false;
+  let isCut = false;
+  const network = stack.use(startTcpProxy(redis.port, () => (bytes, from) => {
+    if (isCut) return "pass";
+    if (from === "client") {
+      isAsked ||= has(bytes, text);
+      return "pass";
+    }
+    isCut = isAsked;
+    return isCut ? "end" : "pass";
+  }));
+  const data = `redis://127.0.0.1:${network.port}`;
+  const metrics = new Metrics();
+  const { ws } = stack.use(await startServer({ data }, { metrics }));
+  return {
+    ws,
+    isBack: () => until(() => metrics.isLogWritable, "Redis"),
+    get isCut() {
+      return isCut;
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}
+
+redisTest(
+  "a name that was given without anybody hearing of it can be had again",
+  async () => {
+    await using deaf = await startDeaf("Annabel");
+    const { ws } = deaf;
+    const wish = { history: 0, name: "Annabel" };
+    const refused = await Watcher.join(ws, wish).catch((error) => error);
+    assertEquals(`${refused}`, "Error: closed with 1013");
+    assertEquals(deaf.isCut, true);
+    await deaf.isBack();
+    await using annabel = await Watcher.join(ws, wish);
+    assertEquals(annabel.name, "Annabel");
+  },
+);
+
+redisTest(
+  "a rename that nobody heard of did not happen, and can be tried again",
+  async () => {
+    await using deaf = await startDeaf("Annabel");
+    const { ws } = deaf;
+    await using bob = await Watcher.join(ws, { name: "Bob" });
+    const ann = await Watcher.join(ws, { name: "Ann" });
+    ann.request({ type: "rename", name: "Annabel" });
+    await until(() => ann.errors.includes("log_unavailable"), "an error");
+    assertEquals(deaf.isCut, true);
+    await deaf.isBack();
+    await ann[Symbol.asyncDispose]();
+    await using again = await Watcher.join(ws, { key: ann.key });
+    assertEquals(again.name, "Ann");
+    again.request({ type: "rename", name: "Annabel" });
+    await until(() => bob.names.join() === "Annabel,Bob", "the new name");
   },
 );

@@ -106,14 +106,14 @@ redisTest(
     const ann = await one.register("Ann", 0);
     assert(ann !== undefined);
     const { id, key, hold } = ann;
-    assertEquals(await one.rename(id, "Anna", hold), true);
+    assertEquals(await one.rename(ann, "Anna", hold), true);
     assertEquals((await two.identify(key, 0))?.name, "Anna");
-    assertEquals(await one.rename(id, "Annika", hold), true);
+    assertEquals(await one.rename(ann, "Annika", hold), true);
     const held = await two.hold(id);
     assertEquals(held?.name, "Annika");
     assert((held?.hold ?? 0) > hold);
-    assertEquals(await one.rename(id, "Late", hold), false);
-    assertEquals(await two.rename(id, "Anne", held?.hold), true);
+    assertEquals(await one.rename(ann, "Late", hold), false);
+    assertEquals(await two.rename(ann, "Anne", held?.hold), true);
     assertEquals(await two.hold("nobody"), undefined);
   },
 );
@@ -127,16 +127,16 @@ redisTest(
     const bob = await two.register("Bob", 0);
     assert(ann !== undefined && bob !== undefined);
     await one.commit("lobby", [join("Ann", ann.hold)], 0);
-    assertEquals(await one.rename(ann.id, "Anna", ann.hold), true);
-    assertEquals(await two.rename(bob.id, "ann", bob.hold), false);
+    assertEquals(await one.rename(ann, "Anna", ann.hold), true);
+    assertEquals(await two.rename(bob, "ann", bob.hold), false);
     assertEquals(await two.register("Ann", 0), undefined);
     assertEquals(await two.claim("Ann"), false);
     // Its own is free to it, whatever it was called meanwhile.
-    assertEquals(await one.rename(ann.id, "Ann", ann.hold), true);
-    assertEquals(await one.rename(ann.id, "ANN", ann.hold), true);
-    assertEquals(await one.rename(ann.id, "Anna", ann.hold), true);
+    assertEquals(await one.rename(ann, "Ann", ann.hold), true);
+    assertEquals(await one.rename(ann, "ANN", ann.hold), true);
+    assertEquals(await one.rename(ann, "Anna", ann.hold), true);
     await one.commit("lobby", [rename("Ann", "Anna", ann.hold)], 0);
-    assertEquals(await two.rename(bob.id, "ann", bob.hold), true);
+    assertEquals(await two.rename(bob, "ann", bob.hold), true);
   },
 );
 
