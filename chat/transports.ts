@@ -59,6 +59,14 @@ interface PassedOn {
 /** How long another server may take, beside what the request may wait. */
 const PASSED_ON_TIMEOUT_MS = 10_000;
 
+/** How many servers may be asked for one request. */
+const MAX_ASKED = 4;
+
+/** What another server answers, or the one that has to be asked instead. */
+type Told =
+  | { status: number; headers: Record<string, string>; body: string }
+  | { node: string };
+
 /** Somebody is on another server with the key of a request. */
 class Elsewhere extends Error {
   constructor(readonly node: string) {
@@ -205,36 +213,47 @@ export class Transports {
         roomName,
         client,
       };
-      const { node } = error;
       const waitMs = PASSED_ON_TIMEOUT_MS +
         (method === "GET" ? MAX_WAIT_SECONDS * 1000 : 0);
       const question = JSON.stringify(passedOn);
-      const told = JSON.parse(
-        await orUnavailable(this.host.ask(node, question, waitMs)),
-      );
-      return new Response(told.body, told);
+      let { node } = error;
+      for (let asked = 0; asked < MAX_ASKED; asked++) {
+        const told: Told = JSON.parse(
+          await orUnavailable(this.host.ask(node, question, waitMs)),
+        );
+        if (!("node" in told)) return new Response(told.body, told);
+        // By now its sender is on another one.
+        node = told.node;
+      }
+      throw new Refusal(409, TAKEN_OVER);
     }
   }
 
-  /** Answers a request that another server passed on, once. */
+  /** Answers a request that another server passed on, or says who would. */
   async answer(text: string): Promise<string> {
+    return JSON.stringify(await this.#answer(text));
+  }
+
+  async #answer(text: string): Promise<Told> {
     const passedOn: PassedOn = JSON.parse(text);
     const at = this.host.surroundings(passedOn.roomName, passedOn.client);
     const url = new URL(`http://localhost/messages${passedOn.search}`);
     const { method, headers } = passedOn;
     const request = new Request(url, { method, headers });
-    const response =
-      await (passedOn.asked === undefined
-        ? this.#poll(request, url, at)
-        : this.#post(request, url, passedOn.asked, at)).catch((error) => {
-          if (!(error instanceof Elsewhere)) return refuse(error);
-          return new Refusal(409, TAKEN_OVER).response;
-        });
-    return JSON.stringify({
+    let response: Response;
+    try {
+      response = passedOn.asked === undefined
+        ? await this.#poll(request, url, at)
+        : await this.#post(request, url, passedOn.asked, at);
+    } catch (error) {
+      if (error instanceof Elsewhere) return { node: error.node };
+      response = refuse(error);
+    }
+    return {
       status: response.status,
       headers: Object.fromEntries(response.headers),
       body: await response.text(),
-    });
+    };
   }
 
   /**

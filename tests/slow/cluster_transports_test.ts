@@ -1,10 +1,17 @@
 // Rooms by HTTP on several servers: whichever a request comes to, it is done
 // where its sender is. No request needs to go where the one before it went.
 import { assert, assertEquals } from "@std/assert";
-import { soon, type TestServer, until, type WireEvent } from "../harness.ts";
+import {
+  soon,
+  startServer,
+  type TestServer,
+  until,
+  type WireEvent,
+} from "../harness.ts";
 import { EventSourceClient, get, post } from "../http_clients.ts";
 import { redisTest, startRedis } from "../redis.ts";
 import { Dice } from "../stress/dice.ts";
+import { type Fate, startTcpProxy } from "../tcp_proxy.ts";
 import { newSeed, startCluster, startNode, Watcher } from "./nodes.ts";
 
 const JSON_BODY = { "content-type": "application/json" };
@@ -32,6 +39,37 @@ redisTest("a POST finds its sender on another server", async () => {
   await until(() => ann.messages.length === 1, "the message");
   assertEquals(ann.messages[0], body.event);
 });
+
+redisTest(
+  "a POST finds its sender also if that went to another server just now",
+  async () => {
+    await using nodes = await startCluster();
+    const { redis, one, two } = nodes;
+    const wasAsked = Promise.withResolvers<void>();
+    const hasGone = Promise.withResolvers<void>();
+    const gate = async (bytes: Uint8Array, from: string): Promise<Fate> => {
+      const text = new TextDecoder().decode(bytes);
+      if (from === "server" && text.includes("ask ")) {
+        wasAsked.resolve();
+        await hasGone.promise;
+      }
+      return "pass";
+    };
+    await using network = startTcpProxy(redis.port, () => gate);
+    await using three = await startServer({
+      data: `redis://127.0.0.1:${network.port}`,
+    });
+    await using before = await Watcher.join(three.ws, { name: "Ann" });
+    const { key } = before;
+    const answer = post(`${one.http}/messages?key=${key}`, "on its way");
+    await soon(wasAsked.promise, "a question to the server where Ann was");
+    await using ann = await Watcher.join(two.ws, { key });
+    hasGone.resolve();
+    assertEquals((await answer).status, 200);
+    await until(() => ann.texts.includes("on its way"), "the message");
+    assertEquals((await soon(before.closed, "its end")).code, 4002);
+  },
+);
 
 redisTest(
   "a stream on one server and its POSTs on another are one member",
