@@ -60,7 +60,7 @@ interface PassedOn {
 const PASSED_ON_TIMEOUT_MS = 10_000;
 
 /** How many servers may be asked for one request. */
-const MAX_ASKED = 4;
+export const MAX_ASKED = 4;
 
 /** What another server answers, or the one that has to be asked instead. */
 type Told =

@@ -4,10 +4,21 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 import { Logger } from "../chat/logger.ts";
+import type { Lobby } from "../chat/lobby.ts";
 import { LEASE_MS, Mailbox } from "../chat/poll.ts";
+import { refuse } from "../chat/refusal.ts";
+import type { Surroundings } from "../chat/session.ts";
 import { EventStream, formatEvent } from "../chat/sse.ts";
+import { type Host, MAX_ASKED, Transports } from "../chat/transports.ts";
 import { EventSourceClient, get, post } from "./http_clients.ts";
-import { Client, soon, startServer, until, type WireEvent } from "./harness.ts";
+import {
+  Client,
+  newWorld,
+  soon,
+  startServer,
+  until,
+  type WireEvent,
+} from "./harness.ts";
 
 const texts = (events: WireEvent[]) =>
   events.filter(({ type }) => type === "message").map(({ message }) => message);
@@ -482,4 +493,24 @@ Deno.test("curl is enough to chat", async () => {
   listening.kill();
   await lines.cancel();
   await listening.status;
+});
+
+Deno.test("a sender who is always on yet another server is asked for only so often", async () => {
+  let asked = 0;
+  const lobby = {
+    present: () => Promise.resolve({ node: "node 0" }),
+  } as unknown as Lobby;
+  const transports = new Transports({
+    lobby,
+    ask: () => Promise.resolve(JSON.stringify({ node: `node ${++asked}` })),
+  } as unknown as Host);
+  const url = new URL("http://localhost/messages?key=a.b");
+  const request = new Request(url, { method: "POST", body: "hi" });
+  const at = {
+    lobby,
+    limits: { maxFrame: 100 },
+    world: newWorld(),
+  } as Surroundings;
+  const error = await transports.post(request, url, at).catch((e) => e);
+  assertEquals([refuse(error).status, asked], [409, MAX_ASKED]);
 });
