@@ -32,8 +32,8 @@ type Value = string | number;
 /** What the owner of a link does. */
 export interface LinkOwner {
   /**
-   * Prepares a new connection; the link is ready when this resolves. `runId`
-   * names the process that is Redis. If it rejects, the link tries again.
+   * Prepares a new connection, before anything is heard over it. `runId` names
+   * the process that is Redis. If it rejects, the link tries again.
    */
   begin(run: Run, runId: string): Promise<void>;
   /** It is ready, for the first time or again. */
@@ -156,13 +156,13 @@ export class RedisLink {
         const sha = await this.#attempt((client) => client.sendCommand(load));
         this.#shas.set(name as ScriptName, `${sha}`);
       }
+      const runId = /^run_id:(\w+)/m.exec(`${info}`)?.[1] ?? "";
+      await this.owner.begin(this.#run, runId);
       for (const channel of this.owner.channels()) {
         await this.#attempt((client) =>
           client.subscribe(channel, this.#listen)
         );
       }
-      const runId = /^run_id:(\w+)/m.exec(`${info}`)?.[1] ?? "";
-      await this.owner.begin(this.#run, runId);
     } catch (error) {
       this.#drop(client);
       throw this.#fault ?? error;

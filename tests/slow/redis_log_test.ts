@@ -3,9 +3,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { RedisLog } from "../../chat/log_redis.ts";
 import type { Entry } from "../../chat/log_shared.ts";
-import { until } from "../harness.ts";
+import { soon, until } from "../harness.ts";
 import { testLog } from "../log_contract.ts";
 import { type Redis, redisBinaries, redisTest, startRedis } from "../redis.ts";
+import { type Fate, startTcpProxy } from "../tcp_proxy.ts";
 
 const redises = new WeakMap<RedisLog, Redis>();
 
@@ -172,5 +173,58 @@ redisTest(
     const stats = await redis.command("INFO", "commandstats");
     const calls = Number(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]);
     assert(calls < 1_000, `Redis was asked ${calls} times.`);
+  },
+);
+
+redisTest(
+  "what is heard of a Redis that came back is not taken for what it lost",
+  async () => {
+    await using redis = await startRedis();
+    const isHeld = Promise.withResolvers<void>();
+    const isBusy = Promise.withResolvers<void>();
+    let connections = 0;
+    // Its second connection is held up when it listens to one of two rooms.
+    const hold = async (bytes: Uint8Array, from: string): Promise<Fate> => {
+      const isOther = new TextDecoder().decode(bytes).includes("turn:other");
+      if (from === "client" && connections > 1 && isOther) {
+        isHeld.resolve();
+        await isBusy.promise;
+      }
+      return "pass";
+    };
+    await using network = startTcpProxy(redis.port, () => {
+      connections++;
+      return hold;
+    });
+    const options = { ca: "", keep: 100, leaseMs: 15_000 };
+    const world = { random: Math.random, told: () => {} };
+    let heard = 0;
+    const follower = { heard: () => heard++, drawn() {}, resync() {} };
+    const one = await RedisLog.open({ ...options, url: redis.url }, world);
+    let trouble: Error | undefined;
+    const two = await RedisLog.open(
+      { ...options, url: `redis://127.0.0.1:${network.port}` },
+      { ...world, told: (it) => trouble = it },
+    );
+    try {
+      await two.follow("lobby", follower);
+      await two.follow("other", follower);
+      const { epoch } = await one.append("lobby", [{ text: "1" }], 0);
+      await until(() => heard === 1, "what was said");
+      await redis.kill();
+      await redis.start();
+      await soon(isHeld.promise, "the second connection");
+      assert(trouble !== undefined);
+      for (const text of ["2", "3"]) {
+        await one.append("lobby", [{ text }], 0);
+      }
+      await until(() => heard === 3, "what was said");
+      isBusy.resolve();
+      await until(() => trouble === undefined, "its being ready");
+      assertEquals(await two.head("lobby"), { epoch, seq: 3 });
+    } finally {
+      isBusy.resolve();
+      await Promise.all([one.close(), two.close()]);
+    }
   },
 );
