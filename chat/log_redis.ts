@@ -179,6 +179,8 @@ export class RedisLog implements SharedLog {
       "before",
       ...this.#range(room, seq, limit, epoch),
     );
+    // Lost, which is not to say that this was the beginning.
+    if (newest === undefined) return { events: [], more: true };
     const floor = Math.max(0, Number(newest) - this.options.keep);
     const found = pairs(rows).reverse().flatMap(([last, events]) =>
       eventsOf({ last_seq: Number(last), events }, floor, seq)

@@ -413,9 +413,9 @@ return (#found > 0 or seq == room.seq) and found
 
 const before = `
 -- ARGV: room, seq, keep, count, bytes, epoch, fresh. The newest seq, and turns
--- that hold what is below seq, the newest first.
+-- that hold what is below seq, the newest first. Nothing of another epoch.
 local room, seq = room_of(ARGV[1], ARGV[7]), tonumber(ARGV[2])
-if ARGV[6] ~= '' and ARGV[6] ~= room.epoch then return { '0' } end
+if ARGV[6] ~= '' and ARGV[6] ~= room.epoch then return {} end
 local floor = math.max(0, room.seq - ARGV[3])
 local LOG = P..'log:'..ARGV[1]
 local count, bytes = tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -177,6 +177,21 @@ redisTest(
 );
 
 redisTest(
+  "of a life that is lost nothing can be read, and no beginning is told",
+  async () => {
+    await using both = await openTwo();
+    const [log] = both.logs;
+    await log.append("lobby", [{ text: "1" }], 0);
+    const limit = { count: 10, chars: 1_000 };
+    assertEquals(await log.after("lobby", 0, limit, "lost.0"), undefined);
+    assertEquals(await log.before("lobby", 2, limit, "lost.0"), {
+      events: [],
+      more: true,
+    });
+  },
+);
+
+redisTest(
   "what is heard of a Redis that came back is not taken for what it lost",
   async () => {
     await using redis = await startRedis();
