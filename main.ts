@@ -1,50 +1,116 @@
-// Partyline's entry: options, page, log, server, signals, drain. Never handles a
-// request or a message itself.
-// Invariant: the process ends here, with 0 after a stop, 1 when it could not
-// start, 2 when an option was wrong, and by no client's doing.
+// Partyline's entry: reads the options, opens the store, starts the server and
+// stops it when a signal comes. The process ends here, with 0 after a stop, 1 when
+// it could not start, 2 when an option was wrong, and by no client's doing.
 import { randomBytes } from "node:crypto";
-import { loadAssets } from "./chat/assets.ts";
-import { Certificate, CertificateError } from "./chat/certificate.ts";
-import { type Log, LogError, MemoryLog } from "./chat/log.ts";
-import { SqliteLog } from "./chat/log_sqlite.ts";
-import { Logger } from "./chat/logger.ts";
-import { Metrics } from "./chat/metrics.ts";
+import { type Assets, loadAssets } from "./chat/http/static_files.ts";
+import { Certificate, CertificateError } from "./chat/http/certificate.ts";
+import { type Archive, LocalStore } from "./chat/store/local.ts";
+import { MemoryArchive } from "./chat/store/memory.ts";
+import { isOpenToAll } from "./chat/store/data_file.ts";
+import { SqliteArchive } from "./chat/store/sqlite.ts";
+import { type Store, StoreError } from "./chat/store/store.ts";
+import { Logger } from "./chat/ops/logger.ts";
+import { Metrics } from "./chat/ops/metrics.ts";
 import {
   helpText,
   isRedis,
+  misspeltVariables,
   OptionError,
   parseOptions,
 } from "./chat/options.ts";
+import { Output } from "./chat/ops/output.ts";
 import { serve } from "./chat/server.ts";
-import { banner } from "./chat/terminal.ts";
-import { noteLog } from "./chat/world.ts";
+import { reasonOf } from "./chat/ops/system_error.ts";
+import { backup, BackupError, Lender } from "./chat/backup.ts";
+import { banner } from "./chat/banner.ts";
+import { noteStore } from "./chat/ops/context.ts";
 import config from "./deno.json" with { type: "json" };
 
 const DRAIN_DEADLINE_MS = 3_000;
+/** How long the end waits for a reader to take the last lines. */
+const FLUSH_MS = 250;
+/** For what a client that does not answer keeps open. */
+const EXIT_MS = 250;
 const FORGET_EVERY_MS = 5 * 60 * 1000;
 
-const options = readOptions();
-const logger = new Logger(options.log, console.error, Date.now);
-const assets = await loadAssets(`${import.meta.dirname}/static`);
+const clocks = { now: Date.now, monotonic: () => performance.now() };
+
+let lender: Lender | undefined;
+if (Deno.args[0] === "backup") await copyAndEnd(Deno.args.slice(1));
+const options = readOptions(Deno.args);
+const errors = new Output(Deno.stderr, tellDropped);
+const screen = new Output(Deno.stdout, tellDropped);
+const logger = new Logger(
+  options.log,
+  (line) => errors.write(line),
+  Date.now,
+);
+warnOfVariables();
+const assets = await readAssets();
 const certificate = openCertificate();
 const metrics = new Metrics();
-const log = await openLog();
+const store = await openStore();
 const server = start();
 keepAlive();
 stopOnSignal();
 forgetNowAndThen();
 sayHello();
 
-function readOptions() {
+function readOptions(args: string[]) {
   try {
-    const options = parseOptions(Deno.args, (name) => Deno.env.get(name));
+    const options = parseOptions(args, (name) => Deno.env.get(name));
     if (options === "help") end(0, helpText());
     if (options === "version") end(0, `partyline ${config.version}`);
     options.moderator ||= randomBytes(16).toString("base64url");
     return options;
   } catch (error) {
     if (!(error instanceof OptionError)) throw error;
-    end(2, `partyline: ${error.message}. See --help.`);
+    // A question has its mark already.
+    const mark = error.message.endsWith("?") ? "" : ".";
+    end(2, `partyline: ${error.message}${mark} See --help.`);
+  }
+}
+
+/** A setting that is passed over in silence, such as an invitation, is missed. */
+function warnOfVariables() {
+  for (const { name, likely } of misspeltVariables((it) => Deno.env.get(it))) {
+    const message = `${name} is not an option and was ignored: did you mean ` +
+      `${likely}?`;
+    logger.log("warn", "environment", message);
+  }
+}
+
+async function copyAndEnd([copy = "", ...args]: string[]): Promise<never> {
+  if (/^--?h(elp)?$/.test(copy)) end(0, helpText());
+  if (copy === "" || copy.startsWith("-")) {
+    end(2, "partyline: backup needs a name for the copy. See --help.");
+  }
+  const { data } = readOptions(args);
+  const foreign = args.find((arg) => /^--(?!data(=|$))/.test(arg));
+  if (foreign !== undefined) {
+    end(
+      2,
+      `partyline: backup takes no option but --data: leave out ${foreign}.`,
+    );
+  }
+  try {
+    await backup(data, copy);
+  } catch (error) {
+    const isTold = error instanceof BackupError || error instanceof StoreError;
+    if (!isTold) throw error;
+    end(1, `partyline: ${error.message}`);
+  }
+  end(0, `${data} was copied to ${copy}.`);
+}
+
+async function readAssets(): Promise<Assets> {
+  try {
+    return await loadAssets(`${import.meta.dirname}/static`);
+  } catch (error) {
+    end(
+      1,
+      `partyline: the pages in static/ cannot be read: ${reasonOf(error)}.`,
+    );
   }
 }
 
@@ -54,76 +120,110 @@ function openCertificate(): Certificate | undefined {
     return new Certificate(options.cert, options.key, Date.now);
   } catch (error) {
     if (!(error instanceof CertificateError)) throw error;
-    end(1, `partyline: ${error.message}`);
+    end(1, `partyline: ${error.message}.`);
   }
 }
 
-async function openLog(): Promise<Log> {
+async function openStore(): Promise<Store> {
   try {
-    const { data, keep } = options;
-    if (data === ":memory:") return new MemoryLog(keep);
-    if (isRedis(data)) return await openRedis();
-    return new SqliteLog(data, keep, Date.now() - Deno.osUptime() * 1000);
+    return isRedis(options.data)
+      ? await openRedis()
+      : new LocalStore(openArchive(), clocks);
   } catch (error) {
-    if (!(error instanceof LogError)) throw error;
+    if (!(error instanceof StoreError)) throw error;
     end(1, `partyline: ${error.message}`);
   }
 }
 
-/** Loaded only here: who has one server pays nothing for it. */
-async function openRedis(): Promise<Log> {
-  const { RedisLog } = await import("./chat/log_redis.ts");
-  const { data: url, redisCa: ca, keep, lease } = options;
-  return RedisLog.open({ url, ca, keep, leaseMs: lease * 1000 }, {
+function openArchive(): Archive {
+  const { data, keep } = options;
+  if (data === ":memory:") return new MemoryArchive(keep, clocks.monotonic);
+  const machine = { ...clocks, uptime };
+  lender = openLender();
+  const archive = new SqliteArchive(data, keep, machine, lender?.address);
+  lender?.start(archive);
+  if (isOpenToAll(data)) {
+    const message = `Every user of this machine can open ${data}, in which ` +
+      `all messages are stored. To change that: chmod 600 ${data}`;
+    logger.log("warn", "data", message);
+  }
+  return archive;
+}
+
+/** Where a machine has no loopback there is no backup, but all else. */
+function openLender(): Lender | undefined {
+  try {
+    return new Lender(logger);
+  } catch {
+    return undefined;
+  }
+}
+
+function uptime(): number | undefined {
+  try {
+    return Deno.osUptime() || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Loaded only here: a server that is alone does not need the library. */
+async function openRedis(): Promise<Store> {
+  const { RedisStore } = await import("./chat/store/redis/store.ts");
+  const { data: url, redisCa: ca, keep, rate, lease } = options;
+  return RedisStore.open({ url, ca, keep, rate, leaseMs: lease * 1000 }, {
     random: Math.random,
-    told: (trouble) => noteLog({ metrics, logger }, trouble),
+    noteStatus: (trouble) => noteStore({ metrics, logger }, trouble),
   });
 }
 
 function start() {
-  const { host, port } = options;
   try {
-    return serve(options, assets, log, {
-      now: Date.now,
+    return serve(options, assets, store, {
+      ...clocks,
       random: Math.random,
       memory: Deno.memoryUsage,
+      interfaces: Deno.networkInterfaces,
       logger,
       metrics,
     }, certificate);
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) {
-      end(1, `partyline: port ${port} is in use. Choose another with --port.`);
-    }
-    if (error instanceof Deno.errors.PermissionDenied) {
-      end(
-        1,
-        `partyline: port ${port} may not be used. Choose one with --port.`,
-      );
-    }
-    if (error instanceof Error) {
-      end(1, `partyline: cannot listen on ${host}: ${error.message}`);
-    }
-    throw error;
+    end(1, `partyline: ${listenProblem(error)}.`);
   }
+}
+
+/** Why the address cannot be had, and what to do about it. */
+function listenProblem(error: unknown): string {
+  const { host, port } = options;
+  if (error instanceof Deno.errors.AddrInUse) {
+    return `port ${port} is in use. Choose another with --port`;
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return `this program may not use port ${port}. ` +
+      "Choose one from 1024 up with --port";
+  }
+  const reason = error instanceof Deno.errors.AddrNotAvailable
+    ? "this machine does not have this address"
+    : reasonOf(error);
+  return `cannot listen on ${host}: ${reason}. ` +
+    "Choose an address of this machine with --host, or use --lan for all";
 }
 
 /** A banner for a person, a line for a program. */
 function sayHello() {
   const { hostname, port } = server.address;
   if (options.log === "json") {
-    logger.log("info", "start", "The server listens.", { hostname, port });
+    logger.log("info", "start", "The server is listening.", { hostname, port });
   } else if (!options.quiet) {
-    const isOpen = options.host === "0.0.0.0";
-    const interfaces = isOpen ? Deno.networkInterfaces() : [];
-    console.log(banner(options, port, interfaces));
+    screen.write(banner(options, server.address, Deno.networkInterfaces()));
   }
 }
 
 function sayGoodbye() {
   if (options.log === "json") {
-    logger.log("info", "stop", "The server stops.");
+    logger.log("info", "stop", "The server is stopping.");
   } else if (!options.quiet) {
-    console.log("Stopping. Ctrl-C again ends at once.");
+    screen.write("Stopping. Press Ctrl-C again to stop at once.");
   }
 }
 
@@ -135,41 +235,73 @@ function keepAlive() {
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    logger.fault("A rejection was not handled.", event.reason);
+    logger.fault("A rejected promise was not handled.", event.reason);
   });
 }
 
 /** The first signal drains, a second one ends at once. */
 function stopOnSignal() {
   let isStopping = false;
-  const stop = async () => {
+  const stop = async (signal: Deno.Signal) => {
     if (isStopping) Deno.exit(130);
     isStopping = true;
     sayGoodbye();
     try {
       await server.drain(DRAIN_DEADLINE_MS);
     } finally {
-      await log.close();
-      Deno.exit(0);
+      lender?.close();
+      await store.close();
+      await Promise.all([screen.flush(FLUSH_MS), errors.flush(FLUSH_MS)]);
+      if (signal !== "SIGTERM") Deno.exit(0);
+      // `deno run --watch` sends it before it starts anew, and Deno.exit would
+      // end that too. A client that does not answer may keep the process.
+      for (const [signal, listener] of listeners) {
+        Deno.removeSignalListener(signal, listener);
+      }
+      Deno.unrefTimer(setTimeout(() => Deno.exit(0), EXIT_MS));
     }
   };
-  Deno.addSignalListener("SIGINT", stop);
-  // Windows has no SIGTERM; its console sends SIGBREAK when it is closed.
-  const other = Deno.build.os === "windows" ? "SIGBREAK" : "SIGTERM";
-  Deno.addSignalListener(other, stop);
+  // Windows has neither SIGTERM nor SIGHUP; its console sends SIGBREAK when it
+  // is closed. Elsewhere a terminal that is closed sends SIGHUP.
+  const signals: Deno.Signal[] = Deno.build.os === "windows"
+    ? ["SIGINT", "SIGBREAK"]
+    : ["SIGINT", "SIGTERM", "SIGHUP"];
+  const listeners = signals.map((signal) =>
+    [signal, () => stop(signal)] as const
+  );
+  for (const [signal, listener] of listeners) {
+    Deno.addSignalListener(signal, listener);
+  }
 }
 
-/** What nobody used for long leaves the log. */
+/** The line that tells how many lines were dropped. */
+function tellDropped(lines: number): string {
+  const message = "Lines were dropped because nobody read them in time.";
+  return logger.line("warn", "lines_dropped", message, { lines });
+}
+
+/** Drops rooms and names that nobody used for long from the store. */
 function forgetNowAndThen() {
   const forget = () =>
-    log.forget(Date.now(), server.lobby.inUse)
-      .catch((error) => logger.fault("Nothing was forgotten.", error));
+    store.forget(server.hub.inUse).catch((error) => {
+      if (!(error instanceof StoreError)) {
+        return logger.fault("Old rooms and names were not deleted.", error);
+      }
+      logger.log(
+        "warn",
+        "log",
+        `Old rooms and names were not deleted: ${error}`,
+      );
+    });
   forget();
-  setInterval(forget, FORGET_EVERY_MS);
+  Deno.unrefTimer(setInterval(forget, FORGET_EVERY_MS));
 }
 
 function end(code: number, text: string): never {
-  if (code === 0) console.log(text);
-  else console.error(text);
-  Deno.exit(code);
+  try {
+    if (code === 0) console.log(text);
+    else console.error(text);
+  } finally {
+    Deno.exit(code);
+  }
 }

@@ -1,9 +1,9 @@
-// Owns `Options`: every setting with its default and unit, and the reading of
-// them from flags and from PARTYLINE_… variables. Never prints and never exits.
-// Invariant: one row of `settings` is the whole truth about a setting; the
-// parser, the help text and the defaults are read from it.
+// Every setting with its default and unit, and how it is read from flags and from
+// PARTYLINE_… variables. One row of `settings` says all about a setting: the parser,
+// the help text and the defaults are read from it.
 import { parseArgs } from "node:util";
-import { Networks } from "./proxy.ts";
+import { Networks } from "./http/proxy.ts";
+import { canonicalOrigin } from "./http/target.ts";
 
 /** What a user can set. Each is described, with its unit, in `settings`. */
 export interface Options {
@@ -15,6 +15,10 @@ export interface Options {
   invite: string;
   /** Lets whoever has it watch all connections; empty: made at the start. */
   moderator: string;
+  /** Prints the link that holds that code, where a projector may show it. */
+  showModerator: boolean;
+  /** Whether clients may ask which rooms have people in them. */
+  listRooms: boolean;
   /** A path that begins and ends with a slash. */
   base: string;
   /** IP addresses and CIDR blocks. */
@@ -27,10 +31,14 @@ export interface Options {
   keep: number;
   rate: number;
   burst: number;
+  roomRate: number;
+  /** KiB of history a second. */
+  historyRate: number;
   maxMessage: number;
   maxFrame: number;
   sendLimit: number;
   maxClients: number;
+  maxPolls: number;
   maxRooms: number;
   idleTimeout: number;
   cert: string;
@@ -45,7 +53,7 @@ interface Setting {
   default: Options[keyof Options];
   /** What stands for the value in the help text. */
   value?: string;
-  /** If only these will do. */
+  /** The only values that are allowed, if not all are. */
   choices?: readonly string[];
   help: string;
   min?: number;
@@ -58,7 +66,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   port: {
     default: 8000,
     value: "N",
-    help: "TCP port; 0 takes a free one",
+    help: "TCP port; 0 for any free one",
     min: 0,
     max: 65535,
   },
@@ -80,42 +88,50 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   invite: {
     default: "",
     value: "CODE",
-    help: "who comes in needs this code; 6 to 64 characters",
+    help: "code that clients need; 12 to 64 characters",
     read: readInvite,
   },
   moderator: {
     default: "",
     value: "CODE",
-    help: "who watches all connections needs it (random)",
+    help: "code that opens /x-ray; 12 to 64 characters (random)",
     read: readInvite,
+  },
+  showModerator: {
+    default: false,
+    help: "print the moderator's link, and no QR code",
+  },
+  listRooms: {
+    default: false,
+    help: "tell everyone which rooms have people in them",
   },
   base: {
     default: "/",
     value: "PATH",
-    help: "path below which all is served",
+    help: "path under which everything is served",
     read: readBase,
   },
   trustProxy: {
     default: [],
     value: "ADDRESS,…",
-    help: "proxies, also as CIDR, whose X-Forwarded-… holds",
+    help: "proxies to trust for X-Forwarded-…; addresses, CIDR",
     read: readNetwork,
   },
   data: {
     default: "partyline.db",
     value: "FILE",
-    help: "where history lives; :memory:, redis:…",
+    help: "history: a file, :memory: or redis:…",
     read: readData,
   },
   redisCa: {
     default: "",
     value: "FILE",
-    help: "who certifies a rediss:// server, in PEM form",
+    help: "certificates to trust for rediss://, in PEM form",
   },
   lease: {
     default: 15,
     value: "SECONDS",
-    help: "until a server silent on Redis counts as dead",
+    help: "time until a silent server counts as lost",
     min: 2,
     max: 3_600,
   },
@@ -136,9 +152,23 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   burst: {
     default: 20,
     value: "N",
-    help: "messages at once before --rate counts",
+    help: "messages at once before --rate applies",
     min: 1,
     max: 1_000_000,
+  },
+  roomRate: {
+    default: 200,
+    value: "N",
+    help: "messages per second in one room; 0: no limit",
+    min: 0,
+    max: 1_000_000,
+  },
+  historyRate: {
+    default: 1024,
+    value: "KIB",
+    help: "history per second per client; 0: no limit",
+    min: 0,
+    max: 1024 * 1024,
   },
   maxMessage: {
     default: 4_000,
@@ -150,35 +180,42 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   maxFrame: {
     default: 64 * 1024,
     value: "BYTES",
-    help: "largest frame; a larger one ends the client",
+    help: "largest frame; larger ones end the connection",
     min: 125,
     max: 16 * 1024 * 1024,
   },
   sendLimit: {
     default: 1024 * 1024,
     value: "BYTES",
-    help: "may wait for a slow client; more ends it",
+    help: "unsent data of a slow client before closing",
     min: 64 * 1024,
     max: 1024 * 1024 * 1024,
   },
   maxClients: {
     default: 10_000,
     value: "N",
-    help: "connections at a time",
+    help: "connections at the same time",
+    min: 1,
+    max: 1_000_000,
+  },
+  maxPolls: {
+    default: 10_000,
+    value: "N",
+    help: "polling clients at the same time",
     min: 1,
     max: 1_000_000,
   },
   maxRooms: {
     default: 1_000,
     value: "N",
-    help: "rooms at a time",
+    help: "rooms at the same time",
     min: 1,
     max: 1_000_000,
   },
   idleTimeout: {
     default: 30,
     value: "SECONDS",
-    help: "until a client that answers no ping is let go",
+    help: "time that a client has to answer a ping",
     min: 2,
     max: 86_400,
   },
@@ -187,28 +224,34 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
     value: "FILE",
     help: "certificate in PEM form: serve https and wss",
   },
-  key: { default: "", value: "FILE", help: "its private key in PEM form" },
+  key: {
+    default: "",
+    value: "FILE",
+    help: "private key of --cert, in PEM form",
+  },
   maxMemory: {
     default: 1024,
     value: "MIB",
-    help: "memory to use; more ends all connections",
+    help: "memory limit; above it all connections close",
     min: 128,
     max: 1024 * 1024,
   },
   publicMetrics: {
     default: false,
-    help: "answer /metrics to everyone, not only here",
+    help: "show /metrics to everyone, not only this machine",
   },
   log: {
     default: "text",
     value: "FORMAT",
     choices: ["text", "json"],
-    help: "the operator's lines: text or json",
+    help: "format of the log: text or json",
   },
   quiet: { default: false, help: "print no banner" },
 };
 
 const keys = Object.keys(settings) as (keyof Options)[];
+
+const ENV_PREFIX = "PARTYLINE_";
 
 /** A setting that cannot be used; the message names it and says what would do. */
 export class OptionError extends Error {
@@ -233,7 +276,8 @@ export function parseOptions(
   const given = new Map<keyof Options, { text: string; source: string }>();
   for (const key of keys) {
     const text = env(envName(key));
-    if (text !== undefined) given.set(key, { text, source: envName(key) });
+    // Set and empty is not set: how a shell or a compose file leaves it out.
+    if (text) given.set(key, { text, source: envName(key) });
   }
   const { tokens } = parseArgs({
     args,
@@ -249,17 +293,16 @@ export function parseOptions(
   for (const token of tokens) {
     if (token.kind === "positional") {
       throw new OptionError(
-        `unexpected ${quoted(token.value)}: options start with --`,
+        `${quoted(token.value)} is not an option: options start with --`,
       );
     }
     if (token.kind === "option-terminator") continue;
     if (token.name === "help" || token.name === "version") return token.name;
-    // Where the log is, or how it is written: both were called so.
-    const isLogAddress = token.name === "log" && isRedis(token.value ?? "");
-    const name = isLogAddress ? "data" : token.name;
-    const key = keys.find((key) => flagName(key) === name);
+    const key = keys.find((key) => flagName(key) === token.name);
     if (key === undefined) {
-      throw new OptionError(`unknown option ${token.rawName}`);
+      const likely = closestFlag(token.name);
+      const hint = likely === undefined ? "" : `: did you mean --${likely}?`;
+      throw new OptionError(`unknown option ${token.rawName}${hint}`);
     }
     const source = `--${flagName(key)}`;
     // A flag without a value is followed by nothing or by the next flag.
@@ -271,10 +314,53 @@ export function parseOptions(
     const before = isRepeatedList ? `${given.get(key)?.text},` : "";
     given.set(key, { text: before + text, source });
   }
-  const options = Object.fromEntries(
+  const options: Partial<Options> = Object.fromEntries(
     [...given].map(([key, { text, source }]) => [key, read(key, text, source)]),
   );
+  if (options.lan && given.has("host")) {
+    throw new OptionError(
+      `${given.get("lan")?.source} and ${
+        given.get("host")?.source
+      } cannot be ` +
+        "used together: the first listens on all addresses, the second on one",
+    );
+  }
   return checkTogether(defaultOptions(options));
+}
+
+/**
+ * The variables of the environment that are an option's but for a slip, each
+ * with the one that was probably meant. A program that may read `PARTYLINE_*`
+ * alone can ask for a name, but cannot list the names that there are.
+ */
+export function misspeltVariables(
+  env: (name: string) => string | undefined,
+): { name: string; likely: string }[] {
+  const known = new Set(keys.map(envName));
+  const found = new Map<string, string>();
+  for (const likely of known) {
+    for (const slip of slipsOf(likely.slice(ENV_PREFIX.length))) {
+      const name = `${ENV_PREFIX}${slip}`;
+      if (!known.has(name) && env(name)) found.set(name, likely);
+    }
+  }
+  return [...found].map(([name, likely]) => ({ name, likely }));
+}
+
+/** A word with a character left out, doubled or exchanged with the next, or an S. */
+function slipsOf(word: string): string[] {
+  const slips = [`${word}S`];
+  for (let at = 0; at < word.length; at++) {
+    const before = word.slice(0, at);
+    const char = word.charAt(at);
+    const rest = word.slice(at + 1);
+    slips.push(
+      before + rest,
+      before + char + char + rest,
+      before + rest.charAt(0) + char + rest.slice(1),
+    );
+  }
+  return slips;
 }
 
 function read(key: keyof Options, text: string, source: string): unknown {
@@ -283,12 +369,12 @@ function read(key: keyof Options, text: string, source: string): unknown {
   if (typeof byDefault === "boolean") {
     if (/^(true|1|yes|on)$/i.test(text)) return true;
     if (/^(false|0|no|off|)$/i.test(text)) return false;
-    throw new OptionError(`${source} is yes or no, not "${text}"`);
+    throw new OptionError(`${source} must be yes or no, not "${text}"`);
   }
   if (text === "") throw new OptionError(`${source} needs a value`);
   if (choices && !choices.includes(text)) {
     throw new OptionError(
-      `${source} is ${choices.join(" or ")}, not ${quoted(text)}`,
+      `${source} must be ${choices.join(" or ")}, not ${quoted(text)}`,
     );
   }
   if (typeof byDefault === "number") {
@@ -299,7 +385,11 @@ function read(key: keyof Options, text: string, source: string): unknown {
     );
   }
   if (Array.isArray(byDefault)) {
-    return text.split(",").map((item) => readText(item.trim(), source));
+    const items = text.split(",").map((item) => item.trim());
+    if (items.includes("")) {
+      throw new OptionError(`${source} has an extra comma: "${text}"`);
+    }
+    return items.map((item) => readText(item, source));
   }
   return readText(text, source);
 }
@@ -316,6 +406,11 @@ export function isRedis(data: string): boolean {
 
 /** A password may be in it, so the error does not repeat it. */
 function readData(text: string, source: string): string {
+  if (text !== ":memory:" && /^:memory:$/i.test(text)) {
+    throw new OptionError(
+      `${source} must be a file, or :memory: in lower case`,
+    );
+  }
   if (!isRedis(text) && !/^\w+:\/\/.*@/.test(text)) return text;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const isWhole = url?.hostname && /^\/?\d*$/.test(url.pathname) &&
@@ -327,23 +422,46 @@ function readData(text: string, source: string): string {
   );
 }
 
-/** An origin as browsers write it (RFC 6454 section 6.2), or `*`, or `null`. */
+/**
+ * An origin as browsers write it (RFC 6454 section 6.2), or `*`. A text
+ * that could never match one is an error, rather than ignored.
+ */
 function readOrigin(text: string, source: string): string {
-  if (text === "*" || text === "null") return text;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isOrigin = url !== undefined && url.origin !== "null" &&
-    url.href === `${url.origin}/`;
-  if (isOrigin) return url.origin;
+  if (text === "*") return text;
+  const problem = originProblem(text);
+  const origin = canonicalOrigin(text);
+  if (problem === undefined && origin !== undefined) return origin;
   throw new OptionError(
-    `${source} takes origins such as https://example.org, not "${text}"`,
+    `${source} takes origins such as https://example.org, not "${text}"` +
+      (problem === undefined ? "" : `: ${problem}`),
   );
+}
+
+function originProblem(text: string): string | undefined {
+  if (text.includes("*")) {
+    return "patterns are not supported; list each origin, or use * for all";
+  }
+  if (text === "null" || text === "file://") return undefined;
+  if (!text.includes("://")) {
+    return "an origin begins with a scheme, such as https://";
+  }
+  if (/^wss?:/i.test(text)) {
+    return "a page's origin begins with http:// or https://";
+  }
+  const url = URL.parse(text);
+  const hasMore = url !== null &&
+    (url.pathname.length > 1 || `${url.search}${url.hash}${url.username}`);
+  return hasMore
+    ? "an origin is a scheme and a host, with no path after it"
+    : undefined;
 }
 
 /** A code that fits a link and a header. The error does not repeat it. */
 function readInvite(text: string, source: string): string {
-  if (/^[!-~]{6,64}$/.test(text)) return text;
+  if (/^[!-~]{12,64}$/.test(text)) return text;
   throw new OptionError(
-    `${source} takes 6 to 64 characters of ASCII without spaces`,
+    `${source} takes 12 to 64 ASCII characters without spaces: only a long ` +
+      "code cannot be guessed",
   );
 }
 
@@ -375,19 +493,38 @@ function readNetwork(text: string, source: string): string {
 const MAX_ESCAPE = 6;
 
 function checkTogether(options: Options): Options {
-  if (options.maxMessage * MAX_ESCAPE > options.sendLimit) {
+  const { maxMessage, maxFrame, sendLimit, invite, moderator } = options;
+  if (maxMessage * MAX_ESCAPE > sendLimit) {
     throw new OptionError(
-      `--send-limit must be at least ${MAX_ESCAPE} times --max-message`,
+      `--send-limit must be at least ${MAX_ESCAPE} times --max-message: ` +
+        `they are ${sendLimit} and ${maxMessage}`,
     );
+  }
+  if (maxFrame < maxMessage) {
+    throw new OptionError(
+      "--max-frame must be at least --max-message, or the longest messages " +
+        `do not fit into a frame: they are ${maxFrame} and ${maxMessage}`,
+    );
+  }
+  if (invite !== "" && invite === moderator) {
+    throw new OptionError(
+      "--invite and --moderator must differ, or every guest can watch all " +
+        "connections",
+    );
+  }
+  if (options.showModerator && (options.quiet || options.log === "json")) {
+    throw new OptionError(
+      "--show-moderator prints the link in the banner, which --quiet and " +
+        "--log json leave out: remove one of these options",
+    );
+  }
+  if (options.redisCa !== "" && !/^rediss:/i.test(options.data)) {
+    throw new OptionError("--redis-ca can only be used with --data rediss://…");
   }
   if ((options.cert === "") !== (options.key === "")) {
     throw new OptionError("--cert and --key belong together: give both");
   }
-  if (!options.lan) return options;
-  if (options.host !== settings.host.default) {
-    throw new OptionError("--lan and --host exclude each other: give one");
-  }
-  return { ...options, host: "0.0.0.0" };
+  return options.lan ? { ...options, host: "0.0.0.0" } : options;
 }
 
 /** The text of `--help`. */
@@ -405,10 +542,11 @@ export function helpText(): string {
     "Partyline: a chat server for people who learn and teach WebSocket.",
     "",
     "Usage: partyline [options]",
+    "       partyline backup COPY [--data FILE]    copy the history",
     "",
     ...rows.map(([flag, help]) => `  ${flag.padEnd(width)}${help}`),
     "",
-    `Each option is also read from the environment: ${
+    `Each option can also be set in the environment: ${
       envName("maxClients")
     }=50.`,
   ].join("\n");
@@ -418,8 +556,38 @@ function flagName(key: keyof Options): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
+/** Longer names are no slip of the finger, and cost more to compare. */
+const MAX_SLIP_CHARS = 32;
+
+/** The option that was probably meant: at most a third of it is different. */
+function closestFlag(name: string): string | undefined {
+  if (name.length > MAX_SLIP_CHARS) return undefined;
+  const [best] = [...keys.map(flagName), "help", "version"]
+    .map((flag) => ({ flag, slips: editDistance(name, flag) }))
+    .filter(({ flag, slips }) => slips <= Math.ceil(flag.length / 3))
+    .sort((a, b) => a.slips - b.slips);
+  return best?.flag;
+}
+
+/** Characters to insert, delete or replace (Levenshtein). */
+function editDistance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
+  for (const [i, char] of [...from].entries()) {
+    const next = [i + 1];
+    for (const [j, wanted] of [...to].entries()) {
+      next.push(Math.min(
+        (next[j] ?? 0) + 1,
+        (row[j + 1] ?? 0) + 1,
+        (row[j] ?? 0) + (char === wanted ? 0 : 1),
+      ));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}
+
 function envName(key: keyof Options): string {
-  return `PARTYLINE_${flagName(key).replaceAll("-", "_").toUpperCase()}`;
+  return ENV_PREFIX + flagName(key).replaceAll("-", "_").toUpperCase();
 }
 
 function flagType(key: keyof Options): "boolean" | "string" {

@@ -1,14 +1,6 @@
 // Types for the few @std functions in use, because their npm mirror has none.
 // Declares nothing else; goes away when the import map points to jsr:.
 
-declare module "@std/http/etag" {
-  export function eTag(entity: Uint8Array): Promise<string>;
-  export function ifNoneMatch(
-    header: string | null,
-    etag: string | undefined,
-  ): boolean;
-}
-
 declare module "@std/http/negotiation" {
   export function acceptsEncodings(
     request: { headers: Headers },

@@ -1,9 +1,9 @@
 // @ts-check
-// Owns pictures of what something is made of: a bar for each way, in parts, all
-// of one scale. It never measures. Invariant: the bars begin at 0, and the
-// longest is as wide as the figure, so that lengths can be compared.
+// Pictures of what something is made of: a bar for each way, in parts. All bars
+// begin at 0 and have one scale, and the longest is as wide as the figure, so
+// that lengths can be compared.
 
-import { makeSvg } from "../svg.js";
+import { makeSvg } from "../shared/svg.js";
 import { drawing } from "./drawing.js";
 
 /** @import { Content } from "./rows.js" */

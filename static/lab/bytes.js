@@ -1,11 +1,10 @@
 // @ts-check
-// Owns how many bytes things take on the wire that a page cannot see: heads of
-// HTTP messages, the framing of events. It never sends or counts anything
-// itself. Invariant: functions of their arguments only, each
-// after the rule that it names.
+// How many bytes things take on the wire that a page cannot see: heads of HTTP
+// messages and the framing of events, each by the rule that its comment names.
+// Functions of their arguments only.
 
-import { utf8Bytes } from "../framing.js";
-import { SUBPROTOCOL } from "../protocol.js";
+import { utf8Bytes } from "../shared/framing.js";
+import { SUBPROTOCOL } from "../client/protocol.js";
 
 const LINE_END = 2;
 

@@ -1,8 +1,8 @@
 // @ts-check
-// Owns the frame of the lab's drawings. It never knows what they show.
-// Invariant: none is read by a voice; what it shows is also said in words.
+// The frame of the lab's drawings. A screen reader passes over it, because the
+// page says in words what a drawing shows.
 
-import { makeSvg } from "../svg.js";
+import { makeSvg } from "../shared/svg.js";
 
 /**
  * A drawing of so many pixels.

@@ -1,8 +1,7 @@
 // @ts-check
-// Owns how many bytes the heads of this browser's requests take: it asks the
-// server's mirror once for each kind of request, and derives the handshake.
-// It never guesses what it can ask. Invariant: no count has the path in it,
-// for that is another one each time.
+// How many bytes the heads of this browser's requests take: the server's mirror
+// says so, asked once for each kind of request, and the handshake is derived. No
+// count includes the path, which differs from request to request.
 
 import { handshakeBytes, responseHeadBytes } from "./bytes.js";
 

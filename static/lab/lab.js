@@ -1,31 +1,32 @@
 // @ts-check
-// Owns the lab's page: what is set, the run, what is shown of it. It never
-// measures by itself. Invariant: one run at a time; what it opened is closed
-// when it ends, however it ends.
+// The lab's page: what is set, the run, and what is shown of it. There is one
+// run at a time, and every connection that it opened is closed when it ends,
+// however it ends.
 
-import { basePath, socketUrl } from "../address.js";
-import { byId } from "../dom.js";
-import { Invitation } from "../invitation.js";
-import { askWhy } from "../refusal.js";
-import { tabMemory } from "../storage.js";
+import { basePath, socketUrl } from "../shared/address.js";
+import { byId } from "../shared/dom.js";
+import { Invitation } from "../shared/invitation.js";
+import { askWhy } from "../client/http_error.js";
+import { sharedMemory, tabMemory } from "../shared/storage.js";
 import { barChart } from "./bar_chart.js";
 import { measureHeads } from "./heads.js";
 import { latencyChart } from "./latency_chart.js";
 import { Load } from "./load.js";
+import { joinWitness } from "./member.js";
 import { Rows } from "./rows.js";
+import { Runs } from "./runs.js";
 import { formatBytes, grouped } from "./statistics.js";
+import { summarize } from "./summary.js";
 import { requestsOf, showTable } from "./table.js";
-import { sleep } from "./time.js";
 import { WAYS } from "./ways.js";
 import { planGaps, work } from "./work.js";
 
-/** @import { Result } from "./work.js" */
-
-// So that the talkers are in the room, and talk, when the first way begins.
-const LOAD_SETTLES_MS = 1_000;
+/** @import { Settings } from "./runs.js" */
+/** @import { Plan, Result } from "./work.js" */
 
 const room = `lab-${Math.random().toString(36).slice(2, 10)}`;
-const invitation = new Invitation(tabMemory(basePath(document.baseURI)));
+const memory = tabMemory(basePath(document.baseURI));
+const invitation = new Invitation(memory);
 invitation.takeFromAddress();
 
 const form = byId("settings", HTMLFormElement);
@@ -40,7 +41,18 @@ const stop = byId("stop", HTMLButtonElement);
 const progress = byId("progress", HTMLProgressElement);
 const status = byId("status", HTMLElement);
 const note = byId("note", HTMLElement);
+const summary = byId("summary", HTMLElement);
 const tableBody = byId("results", HTMLTableSectionElement);
+const presets = [
+  .../** @type {NodeListOf<HTMLButtonElement>} */ (
+    form.querySelectorAll("button.preset")
+  ),
+];
+const runs = new Runs(
+  byId("runs", HTMLElement),
+  byId("earlier", HTMLTableSectionElement),
+  sharedMemory(basePath(document.baseURI)),
+);
 
 const figures = [
   new Rows(byId("latency", HTMLElement), latencyChart),
@@ -67,7 +79,7 @@ const figures = [
       ],
       (cost) =>
         `${grouped(requestsOf(cost))} requests` +
-        `, ${grouped(cost.polls - cost.fullPolls)} of them for nothing; ` +
+        `, ${grouped(cost.polls - cost.fullPolls)} of them brought nothing; ` +
         `${grouped(cost.pushes)} pushed`,
     ),
   ),
@@ -92,23 +104,35 @@ function setRunning(isRunning) {
   run.disabled = isRunning;
   stop.disabled = !isRunning;
   progress.hidden = !isRunning;
-  for (const field of [count, pace, lag, talkers]) field.disabled = isRunning;
+  for (const field of [count, pace, lag, talkers, ...presets]) {
+    field.disabled = isRunning;
+  }
 }
 
 /**
- * Whether the server lets us in; says why if it does not.
+ * Whether the server admits this page; says why if it does not.
  *
  * @param {string} url
  * @param {AbortSignal} signal
  */
 async function isLetIn(url, signal) {
-  const refusal = await askWhy(url, signal);
-  // It would take a WebSocket here: there is nothing else to hear.
-  if (refusal?.kind === "blocked") return true;
-  status.textContent = refusal?.why ?? "The server does not answer.";
-  codeField.hidden = refusal?.kind !== "uninvited";
-  if (refusal?.kind === "uninvited") code.focus();
+  const error = await askWhy(url, signal);
+  // The server would accept a WebSocket; only the way to it is blocked.
+  if (error?.kind === "blocked") return true;
+  status.textContent = error?.why ?? "The server does not answer.";
+  codeField.hidden = error?.kind !== "uninvited";
+  if (error?.kind === "uninvited") code.focus();
   return false;
+}
+
+/** @returns {Settings} */
+function readSettings() {
+  return {
+    count: Number(count.value),
+    pace: Number(pace.value),
+    lagMs: Number(lag.value),
+    talkers: Number(talkers.value),
+  };
 }
 
 /** @param {AbortSignal} signal */
@@ -116,39 +140,74 @@ async function measure(signal) {
   const url = socketUrl(document.baseURI, room, invitation.code);
   status.textContent = "Asking the server…";
   note.textContent = "";
+  summary.replaceChildren();
   if (!await isLetIn(url, signal)) return;
   codeField.hidden = true;
-  /** @type {Result[]} */
-  const results = [];
-  show(results);
+  show([]);
+  const settings = readSettings();
+  const { lagMs } = settings;
   const heads = await measureHeads(document.baseURI, url, signal);
-  const gaps = planGaps(
-    Number(count.value),
-    Number(pace.value),
-    Math.random,
-  );
-  const plan = { url, heads, gaps, lagMs: Number(lag.value), signal };
+  const gaps = planGaps(settings.count, settings.pace, Math.random);
   const load = new Load();
-  load.start(Number(talkers.value), url);
+  const witness = await joinWitness(url, heads, lagMs, signal);
+  /** @type {Result[]} */
+  let results = [];
   try {
-    if (talkers.value !== "0") await sleep(LOAD_SETTLES_MS, signal);
-    for (const [i, way] of WAYS.entries()) {
-      status.textContent = `Measuring ${way.name} (${
-        i + 1
-      } of ${WAYS.length})…`;
-      const result = await work(way, plan, (soFar) => {
-        progress.value = (i + soFar.latencies.length / gaps.length) /
-          WAYS.length;
-        show([...results, soFar]);
-      });
-      results.push(result);
-      show(results);
-      if (signal.aborted) break;
+    const others = await load.join(settings.talkers, url, signal);
+    if (others < settings.talkers) {
+      note.textContent = `${others} of the ${settings.talkers} others could ` +
+        "get into the room.";
     }
+    const plan = { url, heads, gaps, lagMs, load, witness, signal };
+    results = await measureAll(plan);
   } finally {
-    load.stop();
+    load.leave();
+    witness?.leave();
   }
   status.textContent = signal.aborted ? "Stopped." : "Done.";
+  if (!signal.aborted) conclude(settings, results);
+}
+
+/**
+ * @param {Plan} plan
+ * @returns {Promise<Result[]>} of the ways until the run was stopped
+ */
+async function measureAll(plan) {
+  /** @type {Result[]} */
+  const results = [];
+  for (const [i, way] of WAYS.entries()) {
+    const which = `${i + 1} of ${WAYS.length}`;
+    status.textContent = `Measuring ${way.name} (${which})…`;
+    const result = await work(way, plan, (soFar) => {
+      const part = soFar.latencies.length / plan.gaps.length;
+      progress.value = (i + part) / WAYS.length;
+      show([...results, soFar]);
+    });
+    results.push(result);
+    show(results);
+    if (plan.signal.aborted) break;
+  }
+  return results;
+}
+
+/**
+ * @param {Settings} settings
+ * @param {Result[]} results
+ */
+function conclude(settings, results) {
+  summary.replaceChildren(
+    ...summarize(results).map((sentence) => {
+      const item = document.createElement("li");
+      item.textContent = sentence;
+      return item;
+    }),
+  );
+  runs.add(settings, results);
+  // The lesson's chapter on real time judges these, also in another tab.
+  sharedMemory(basePath(document.baseURI)).labRun = results.filter((
+    { latencies },
+  ) => latencies.length > 0)
+    .map(({ way, latencies }) => ({ way: way.name, latenciesMs: latencies }));
 }
 
 form.addEventListener("submit", async (event) => {
@@ -169,6 +228,20 @@ form.addEventListener("submit", async (event) => {
   setRunning(false);
 });
 
+for (const preset of presets) {
+  preset.addEventListener("click", () => {
+    const { dataset } = preset;
+    count.value = dataset["count"] ?? "";
+    pace.value = dataset["pace"] ?? "";
+    lag.value = dataset["lag"] ?? "";
+    talkers.value = dataset["talkers"] ?? "";
+    showSettings();
+    form.requestSubmit();
+  });
+}
+byId("forget", HTMLButtonElement).addEventListener("click", () => {
+  runs.clear();
+});
 stop.addEventListener("click", () => running?.abort());
 form.addEventListener("input", showSettings);
 document.addEventListener("visibilitychange", () => {

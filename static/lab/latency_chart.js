@@ -1,36 +1,53 @@
 // @ts-check
-// Owns the picture of the latencies: a dot for each message on an axis that all
-// ways share, and lines at the median and the 99th percentile. It never
-// measures. Invariant: the axis is logarithmic and holds every dot.
+// The picture of the latencies: for each way a ring for each message at the
+// moment when a WebSocket listener had it, and below it a dot for when the
+// receiver had it, on one logarithmic axis that all ways share, with lines at
+// the median and at the slowest.
 
-import { decades, formatMs, grouped, percentile } from "./statistics.js";
-import { makeSvg } from "../svg.js";
+import {
+  decades,
+  formatAdded,
+  formatMs,
+  grouped,
+  percentile,
+} from "./statistics.js";
+import { makeSvg } from "../shared/svg.js";
 import { drawing } from "./drawing.js";
 
 /** @import { Content } from "./rows.js" */
 /** @import { Result } from "./work.js" */
 
-const HEIGHT = 44;
+// A lane for the rings above one for the dots.
+const LANE_HEIGHT = 34;
+const HEIGHT = 2 * LANE_HEIGHT;
 const MARGIN = 14;
 const RADIUS = 4;
 
 /** @type {Content} */
 export const latencyChart = {
-  words: ({ latencies }) =>
+  words: ({ latencies, sendings, receivings }) =>
     `median ${formatMs(percentile(latencies, 50))}, ` +
-    `p99 ${formatMs(percentile(latencies, 99))}`,
+    `slowest ${formatMs(percentile(latencies, 100))}` +
+    (sendings.length === 0
+      ? ""
+      : ` · sending ${formatMs(percentile(sendings, 50))}, ` +
+        `receiving ${formatAdded(percentile(receivings, 50))}`),
 
-  draw({ latencies }, all, width) {
+  draw({ latencies, sendings }, all, width) {
     const x = scale(all, width);
     const grid = ticks(all).map((ms) => line(x(ms), 0, HEIGHT, "grid"));
-    const dots = latencies.map((ms, i) =>
-      makeSvg("circle", { class: "dot", r: RADIUS, cx: x(ms), cy: heightOf(i) })
-    );
     const marks = latencies.length === 0 ? [] : [
-      line(x(percentile(latencies, 50)), 2, HEIGHT - 2, "median"),
-      line(x(percentile(latencies, 99)), 2, HEIGHT - 2, "tail"),
+      line(x(percentile(latencies, 50)), LANE_HEIGHT, HEIGHT - 2, "median"),
+      line(x(percentile(latencies, 100)), LANE_HEIGHT, HEIGHT - 2, "tail"),
     ];
-    return drawing(width, HEIGHT, [...grid, ...dots, ...marks]);
+    return drawing(width, HEIGHT, [
+      ...grid,
+      ...sendings.map((ms, i) => circle(x(ms), heightOf(i), "ring")),
+      ...latencies.map((ms, i) =>
+        circle(x(ms), heightOf(i) + LANE_HEIGHT, "dot")
+      ),
+      ...marks,
+    ]);
   },
 
   axis(all, width) {
@@ -43,7 +60,7 @@ export const latencyChart = {
 };
 
 /**
- * Where a latency is, in pixels from the left.
+ * Where a time is, in pixels from the left.
  *
  * @param {Result[]} all
  * @param {number} width
@@ -54,25 +71,45 @@ function scale(all, width) {
   const high = more.at(-1) ?? 1;
   const from = low ?? 0;
   const perDecade = (width - 2 * MARGIN) / (high - from);
-  return (ms) => MARGIN + (Math.log10(ms) - from) * perDecade;
+  return (ms) => MARGIN + (Math.log10(atLeast(ms)) - from) * perDecade;
 }
 
 /** @param {Result[]} all */
 function ticks(all) {
-  // A browser's clock is coarse: what takes less than it shows is not 0.
-  const latencies = all.flatMap(({ latencies }) => latencies);
-  return decades(latencies.map((ms) => Math.max(ms, 0.1)));
+  const times = all.flatMap(({ latencies, sendings }) => [
+    ...latencies,
+    ...sendings,
+  ]);
+  return decades(times.map(atLeast));
 }
 
 /**
- * Dots of the same latency lie beside each other, in an order that looks like
+ * A browser's clock is coarse: what takes less than it shows is not 0.
+ *
+ * @param {number} ms
+ */
+function atLeast(ms) {
+  return Math.max(ms, 0.1);
+}
+
+/**
+ * Marks of the same latency lie beside each other, in an order that looks like
  * none.
  *
  * @param {number} i
  */
 function heightOf(i) {
   const steps = 7;
-  return HEIGHT / 2 + ((i * 3) % steps - (steps - 1) / 2) * 4.5;
+  return LANE_HEIGHT / 2 + ((i * 3) % steps - (steps - 1) / 2) * 3.5;
+}
+
+/**
+ * @param {number} cx
+ * @param {number} cy
+ * @param {string} className
+ */
+function circle(cx, cy, className) {
+  return makeSvg("circle", { class: className, r: RADIUS, cx, cy });
 }
 
 /**

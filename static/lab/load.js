@@ -1,62 +1,133 @@
 // @ts-check
-// Owns the members who talk only to make the room busy. It never measures.
-// Invariant: each says at most two messages a second, and less where the
-// server's limit on a connection is lower.
+// The members who talk only to make the room busy. They stay in the room for a
+// whole run. For each way they say the same number of messages at the same
+// moments, so that each way has the same work, and no talker says more than
+// two messages a second or half of what the server allows one connection.
 
-import { SUBPROTOCOL } from "../protocol.js";
+import { SUBPROTOCOL } from "../client/protocol.js";
+import { within } from "./time.js";
 
-/** What each says in a second, at most. */
+/** What each talker says in a second, at most. */
 export const TALK_PER_SECOND = 2;
+
+const JOINS_WITHIN_MS = 10_000;
+
+/**
+ * `phase`: 0 to 1, so that they do not all talk at the same moment.
+ *
+ * @typedef {object} Talker
+ * @property {WebSocket} socket
+ * @property {number} everyMs
+ * @property {number} phase
+ * @property {ReturnType<typeof setTimeout>} [timer]
+ */
 
 export class Load {
   /** @type {Set<WebSocket>} */
   #sockets = new Set();
-  /** @type {Map<WebSocket, ReturnType<typeof setTimeout>>} */
-  #timers = new Map();
+  /** @type {Talker[]} */
+  #talkers = [];
 
   /**
+   * Resolves when each of them is in the room or could not get in.
+   *
    * @param {number} count
    * @param {string} url
+   * @param {AbortSignal} signal
+   * @returns {Promise<number>} how many are in
    */
-  start(count, url) {
-    for (let i = 0; i < count; i++) this.#add(url);
+  async join(count, url, signal) {
+    const joining = Array.from({ length: count }, () => this.#add(url));
+    const words = "The others did not get into the room within 10 seconds.";
+    await within(Promise.all(joining), JOINS_WITHIN_MS, words, signal);
+    return this.#talkers.length;
   }
 
-  stop() {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+  /**
+   * Lets them talk, from now on for `spanMs`.
+   *
+   * @param {string} name that the ids of these messages begin with
+   * @param {number} spanMs
+   * @returns {number} how many messages there will be
+   */
+  talk(name, spanMs) {
+    this.rest();
+    let total = 0;
+    for (const [i, talker] of this.#talkers.entries()) {
+      const count = countOf(talker, spanMs);
+      if (count > 0) say(talker, `${name}-other-${i}`, count);
+      total += count;
+    }
+    return total;
+  }
+
+  /** What they have not said yet is not said any more. */
+  rest() {
+    for (const { timer } of this.#talkers) clearTimeout(timer);
+  }
+
+  leave() {
+    this.rest();
     for (const socket of this.#sockets) socket.close();
-    this.#timers.clear();
     this.#sockets.clear();
+    this.#talkers = [];
   }
 
-  /** @param {string} url */
+  /**
+   * @param {string} url
+   * @returns {Promise<void>}
+   */
   #add(url) {
     const socket = new WebSocket(url, SUBPROTOCOL);
     this.#sockets.add(socket);
-    let said = 0;
     socket.addEventListener("open", () => {
       socket.send('{"type":"hello","history":0}');
     });
-    // The first frame is the welcome; what comes after it is not for us.
-    socket.addEventListener("message", ({ data }) => {
-      if (!this.#sockets.has(socket)) return;
-      const { rate } = JSON.parse(data)[0].limits;
-      const everyMs = talkEveryMs(rate);
-      const talk = () => {
-        const id = String(said++);
-        const message = `Talk in the background, ${id}`;
-        socket.send(JSON.stringify({ type: "message", id, message }));
-        this.#timers.set(socket, setTimeout(talk, everyMs));
-      };
-      // Not all at the same moment.
-      const timer = setTimeout(talk, Math.random() * everyMs);
-      this.#timers.set(socket, timer);
-    }, { once: true });
+    return new Promise((resolve) => {
+      socket.addEventListener("close", () => resolve());
+      // The first frame is the welcome; what comes after it is not read.
+      socket.addEventListener("message", ({ data }) => {
+        resolve();
+        if (!this.#sockets.has(socket)) return;
+        const everyMs = talkEveryMs(JSON.parse(data)[0].limits.rate);
+        this.#talkers.push({ socket, everyMs, phase: Math.random() });
+      }, { once: true });
+    });
   }
 }
 
 /**
- * @param {number} rate that the server allows; 0: no limit
+ * @param {Talker} talker
+ * @param {number} spanMs
+ */
+function countOf({ everyMs, phase }, spanMs) {
+  return Math.max(0, Math.ceil(spanMs / everyMs - phase));
+}
+
+/**
+ * @param {Talker} talker
+ * @param {string} name
+ * @param {number} count
+ */
+function say(talker, name, count) {
+  const { socket, everyMs, phase } = talker;
+  const beganMs = performance.now();
+  let said = 0;
+  const wait = () => {
+    const atMs = beganMs + (phase + said) * everyMs;
+    talker.timer = setTimeout(next, atMs - performance.now());
+  };
+  const next = () => {
+    const id = `${name}-${said++}`;
+    const message = `Talk in the background, ${said}`;
+    socket.send(JSON.stringify({ type: "message", id, message }));
+    if (said < count) wait();
+  };
+  wait();
+}
+
+/**
+ * @param {number} rate messages a second that the server allows; 0: no limit
  */
 export function talkEveryMs(rate) {
   const perSecond = rate === 0

@@ -1,14 +1,15 @@
 // @ts-check
-// Owns one member of the lab's room, on a line of any way. It never measures
-// time. Invariant: what it hears and says is delayed by the same lag, in the
-// order in which it came.
+// One member of the lab's room, connected by any of the ways. What it sends and
+// what it receives is delayed by the same lag, in the order in which it came.
 
-import { LOST } from "../protocol.js";
+import { LOST } from "../client/protocol.js";
+import { Meter } from "./meter.js";
 import { within } from "./time.js";
+import { WEBSOCKET } from "./ways.js";
 
-/** @import { Meter } from "./meter.js" */
+/** @import { Heads } from "./heads.js" */
 /** @import { Way } from "./ways.js" */
-/** @import { Socket } from "../connection.js" */
+/** @import { Socket } from "../client/connection.js" */
 
 const WELCOME_WITHIN_MS = 10_000;
 
@@ -40,12 +41,13 @@ export class Member {
   }
 
   /**
-   * Resolves when the room has it. Rejects if it does not come so far.
+   * Resolves when it is in the room. Rejects if that does not work.
    *
    * @param {AbortSignal} signal
    */
   join(signal) {
-    const words = "The line opened, but nothing came through it.";
+    const words =
+      "The connection opened, but no welcome came within 10 seconds.";
     return within(this.#welcome.promise, WELCOME_WITHIN_MS, words, signal);
   }
 
@@ -81,7 +83,9 @@ export class Member {
     socket.addEventListener("close", ({ code }) => {
       const wasClosed = code >= 1_000 && code !== LOST;
       this.#failed(
-        wasClosed ? `The server closed it (${code}).` : `${name} was cut off.`,
+        wasClosed
+          ? `The server closed the connection (${code}).`
+          : `${name} was cut off.`,
       );
     });
   }
@@ -101,6 +105,27 @@ export class Member {
     if (this.#hasLeft) return;
     this.#welcome.reject(new Error(why));
     this.onProblem(why);
+  }
+}
+
+/**
+ * A member that only listens, by WebSocket, and whose cost is not counted. Null
+ * where that does not work: then the ways are measured without it.
+ *
+ * @param {string} url
+ * @param {Heads} heads
+ * @param {number} lagMs
+ * @param {AbortSignal} signal
+ * @returns {Promise<Member | null>}
+ */
+export async function joinWitness(url, heads, lagMs, signal) {
+  const witness = new Member(WEBSOCKET, url, new Meter(heads), lagMs);
+  try {
+    await witness.join(signal);
+    return witness;
+  } catch {
+    witness.leave();
+    return null;
   }
 }
 

@@ -1,10 +1,9 @@
 // @ts-check
-// Owns what one way of talking costs: requests, and bytes of two kinds, headers
-// and framing against content. It never opens a line. Invariant: all that goes
-// through here is counted once, when it is known; what a page cannot see comes
-// from heads.js, which says how it knows.
+// Counts what one way of talking costs: requests, and bytes of two kinds, headers
+// and framing against content. Everything is counted once, when it is known;
+// heads.js says how large the heads are that a page cannot see.
 
-import { frameHeaderBytes, utf8Bytes } from "../framing.js";
+import { frameHeaderBytes, utf8Bytes } from "../shared/framing.js";
 import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
 
 /** @import { Heads } from "./heads.js" */
@@ -12,7 +11,8 @@ import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
 /**
  * `opens`: requests that open a socket or a stream. `posts`: requests that say
  * something. `polls`: requests for news; `fullPolls`: those that brought some.
- * `pushes`: what the server sent without being asked. Bytes of both ways.
+ * `pushes`: what the server sent without being asked. Bytes of both ways;
+ * `openingBytes` are those of `framingBytes` that opened a socket or a stream.
  *
  * @typedef {object} Cost
  * @property {number} opens
@@ -21,6 +21,7 @@ import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
  * @property {number} fullPolls
  * @property {number} pushes
  * @property {number} framingBytes
+ * @property {number} openingBytes
  * @property {number} contentBytes
  */
 
@@ -41,6 +42,7 @@ export class Meter {
     fullPolls: 0,
     pushes: 0,
     framingBytes: 0,
+    openingBytes: 0,
     contentBytes: 0,
   };
 
@@ -57,7 +59,7 @@ export class Meter {
   /** A WebSocket was opened. */
   socketOpened() {
     const { up, down } = this.#heads.handshake;
-    this.#add({ opens: 1, framingBytes: up + down });
+    this.#opened(up + down);
   }
 
   /** @param {string} text of a frame from here */
@@ -78,8 +80,7 @@ export class Meter {
    */
   streamOpened(url) {
     const { up, down } = this.#heads.stream;
-    const framingBytes = up + pathBytes(url) + down + FIRST_EVENT_LINE_BYTES;
-    this.#add({ opens: 1, framingBytes });
+    this.#opened(up + pathBytes(url) + down + FIRST_EVENT_LINE_BYTES);
   }
 
   /**
@@ -141,6 +142,11 @@ export class Meter {
       this.#onAnswered = resolve;
       if (this.#unanswered === 0) resolve();
     });
+  }
+
+  /** @param {number} bytes */
+  #opened(bytes) {
+    this.#add({ opens: 1, framingBytes: bytes, openingBytes: bytes });
   }
 
   /**

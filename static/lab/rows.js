@@ -1,7 +1,6 @@
 // @ts-check
-// Owns a figure's rows, one for each way, with a line of words above each
-// drawing. It never knows what is drawn. Invariant: a drawing is as wide as
-// the figure, also after that has changed.
+// The rows of a figure, one for each way, with a line of words above each
+// drawing. When the figure's width changes, the drawings are made again.
 
 import { WAYS } from "./ways.js";
 

@@ -1,6 +1,6 @@
 // @ts-check
-// Owns the numbers made of numbers: percentiles, the axis, how they are
-// written. It never draws. Invariant: functions of their arguments only.
+// Percentiles, the decades of an axis, and how numbers are written. Functions of
+// their arguments only.
 
 /**
  * The nearest-rank percentile: the smallest value that at least `p` percent
@@ -32,6 +32,16 @@ export function decades(values) {
 export function formatMs(ms) {
   if (Number.isNaN(ms)) return "–";
   return ms < 10 ? `${ms.toFixed(1)} ms` : `${grouped(Math.round(ms))} ms`;
+}
+
+/**
+ * A difference. What is less than a browser's clock shows is said to be nothing.
+ *
+ * @param {number} ms
+ */
+export function formatAdded(ms) {
+  if (Math.abs(ms) < 0.1) return "+0 ms";
+  return ms < 0 ? `−${formatMs(-ms)}` : `+${formatMs(ms)}`;
 }
 
 /** @param {number} bytes */

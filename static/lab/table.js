@@ -1,9 +1,14 @@
 // @ts-check
-// Owns the table of results: the same numbers as in the figures, for a screen
-// reader and for paper. It never measures. Invariant: a row for each way, in
-// the order in which they are measured.
+// The table of results: the same numbers as in the figures, for a screen reader
+// and for paper. It has a row for each way, in the order of measuring.
 
-import { formatBytes, formatMs, grouped, percentile } from "./statistics.js";
+import {
+  formatAdded,
+  formatBytes,
+  formatMs,
+  grouped,
+  percentile,
+} from "./statistics.js";
 import { WAYS } from "./ways.js";
 
 /** @import { Result } from "./work.js" */
@@ -23,7 +28,7 @@ export function showTable(body, results) {
     head.scope = "row";
     head.textContent = way.name;
     const result = results.find((result) => result.way === way);
-    const cells = result === undefined ? Array(8).fill("–") : cellsOf(result);
+    const cells = result === undefined ? Array(11).fill("–") : cellsOf(result);
     row.dataset["way"] = way.id;
     row.append(head, ...cells.map(createCell));
     return row;
@@ -31,18 +36,19 @@ export function showTable(body, results) {
 }
 
 /** @param {Result} result */
-function cellsOf({ latencies, cost }) {
-  const { framingBytes, contentBytes } = cost;
-  const count = latencies.length;
+function cellsOf({ latencies, sendings, receivings, heard, cost }) {
   return [
-    grouped(count),
+    grouped(latencies.length),
     formatMs(percentile(latencies, 50)),
-    formatMs(percentile(latencies, 99)),
+    formatMs(percentile(latencies, 100)),
+    formatMs(percentile(sendings, 50)),
+    receivings.length === 0 ? "–" : formatAdded(percentile(receivings, 50)),
+    grouped(heard),
     grouped(requestsOf(cost)),
     grouped(cost.polls - cost.fullPolls),
     grouped(cost.pushes),
-    formatBytes(framingBytes),
-    formatBytes(contentBytes),
+    formatBytes(cost.framingBytes),
+    formatBytes(cost.contentBytes),
   ];
 }
 

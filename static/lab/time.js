@@ -1,6 +1,6 @@
 // @ts-check
-// Owns waiting. It never decides for how long. Invariant: a wait that is given
-// up leaves no timer behind.
+// Waiting, for a time or for a promise. A wait that is given up leaves no timer
+// behind.
 
 /**
  * Resolves after `ms`, at once if that is 0; rejects when `signal` aborts.

@@ -1,26 +1,26 @@
 // @ts-check
-// Owns the four ways that are compared: what opens a line of each, and where
-// it is delayed and counted. It never says or hears anything. Invariant: the
-// lines are the page's own; what is put between changes nothing but time.
+// The four ways that are compared: how a connection of each is opened, and where
+// its messages are delayed and counted. The connections are those of the chat
+// page; what is put between them and the lab changes nothing but time.
 
 import {
   createEventSocket,
   createPollSocket,
   HttpSocket,
-} from "../http_socket.js";
-import { openLongPoll } from "../long_poll.js";
-import { SUBPROTOCOL } from "../protocol.js";
+} from "../client/http_socket.js";
+import { openLongPoll } from "../client/long_poll.js";
+import { SUBPROTOCOL } from "../client/protocol.js";
 import { sleep } from "./time.js";
 
 /** @import { Meter } from "./meter.js" */
-/** @import { Socket } from "../connection.js" */
+/** @import { Socket } from "../client/connection.js" */
 
-/** From an answer to the next request, where one polls by the clock. */
+/** From an answer to the next request of plain polling. */
 export const PLAIN_PAUSE_MS = 1_000;
 
 /**
- * `sendLagged`, `hearLagged`: whether who holds the line has to delay what goes
- * and what comes; else the line does it by itself, request by request.
+ * `sendLagged`, `hearLagged`: whether the member has to delay what it sends and
+ * what it receives; if not, the connection does that, request by request.
  *
  * @typedef {object} Way
  * @property {"websocket" | "sse" | "long" | "plain"} id
@@ -30,15 +30,18 @@ export const PLAIN_PAUSE_MS = 1_000;
  * @property {(url: string, meter: Meter, lagMs: number) => Socket} open
  */
 
+/** @type {Way} */
+export const WEBSOCKET = {
+  id: "websocket",
+  name: "WebSocket",
+  sendLagged: true,
+  hearLagged: true,
+  open: (url, meter) => openWebSocket(url, meter),
+};
+
 /** @type {Way[]} */
 export const WAYS = [
-  {
-    id: "websocket",
-    name: "WebSocket",
-    sendLagged: true,
-    hearLagged: true,
-    open: (url, meter) => openWebSocket(url, meter),
-  },
+  WEBSOCKET,
   {
     id: "sse",
     name: "SSE + POST",
@@ -113,16 +116,16 @@ function openStream(url, meter, lagMs) {
 }
 
 /**
- * A fetch whose way takes `lagMs` in each direction.
+ * A fetch that takes `lagMs` longer in each direction.
  *
  * @param {Meter} meter
  * @param {number} lagMs
  * @returns {typeof fetch}
  */
 function meteredFetch(meter, lagMs) {
-  return async (input, init = {}) => {
-    meter.asked(String(input), init);
+  return async (input, /** @type {RequestInit} */ init = {}) => {
     await sleep(lagMs, init.signal);
+    meter.asked(String(input), init);
     const response = await fetch(input, init);
     const body = await response.text();
     meter.answered(init, response, body);

@@ -1,14 +1,16 @@
 // @ts-check
-// Owns the work that each way is given: a sender says messages, a receiver
-// waits for them. It never draws. Invariant: each way gets the same messages
+// The work that each way is given: a sender sends messages, others may talk, and
+// sender and receiver have to receive all of it. Each way gets the same messages
 // at the same moments, whether or not those before have arrived; so a way that
-// falls behind cannot hide it.
+// falls behind cannot hide it, and none does more than another.
 
 import { Member } from "./member.js";
 import { Meter } from "./meter.js";
+import { Tally } from "./tally.js";
 import { sleep, within } from "./time.js";
 
 /** @import { Heads } from "./heads.js" */
+/** @import { Load } from "./load.js" */
 /** @import { Cost } from "./meter.js" */
 /** @import { Way } from "./ways.js" */
 
@@ -16,23 +18,33 @@ const SHORTEST_GAP_MS = 150;
 const ARRIVES_WITHIN_MS = 20_000;
 
 /**
- * `gaps`: the pauses between messages, as multiples of the shortest.
+ * `gaps`: the pauses between messages, as multiples of the shortest. `witness`:
+ * a member that listens by WebSocket, so that sending and receiving can be told
+ * apart; null where WebSocket is blocked.
  *
  * @typedef {object} Plan
  * @property {string} url of the WebSocket
  * @property {Heads} heads
  * @property {number[]} gaps
  * @property {number} lagMs in each direction
+ * @property {Load} load
+ * @property {Member | null} witness
  * @property {AbortSignal} signal
  */
 
 /**
- * `latencies` in ms, in the order of arrival. `problem`: why there are fewer
- * than there should be, or null.
+ * All times in ms. `latencies`: from sent to received, in the order of arrival.
+ * `sendings`: of each message, how long until the witness had it; `receivings`:
+ * how much later than the witness the receiver had it, which can be negative.
+ * `heard`: how many messages sender and receiver have received, both together.
+ * `problem`: why there are fewer than there should be, or null.
  *
  * @typedef {object} Result
  * @property {Way} way
  * @property {number[]} latencies
+ * @property {number[]} sendings
+ * @property {number[]} receivings
+ * @property {number} heard
  * @property {Cost} cost
  * @property {string | null} problem
  */
@@ -69,8 +81,7 @@ export function shortestGapMs(rate) {
  */
 export async function work(way, plan, onProgress) {
   const meter = new Meter(plan.heads);
-  /** @type {Result} */
-  const result = { way, latencies: [], cost: meter.cost, problem: null };
+  const result = newResult(way, meter.cost);
   const { url, lagMs, signal } = plan;
   const receiver = new Member(way, url, meter, lagMs);
   const sender = new Member(way, url, meter, lagMs);
@@ -79,60 +90,68 @@ export async function work(way, plan, onProgress) {
       receiver.join(signal),
       sender.join(signal),
     ]);
-    await exchange(sender, receiver, rate, plan, (latencyMs) => {
-      result.latencies.push(latencyMs);
+    await exchange(sender, receiver, shortestGapMs(rate), plan, result, () => {
       onProgress(result);
     });
-    const words = "A request was not answered in 20 s.";
+    const words = "A request was not answered within 20 seconds.";
     await within(meter.settle(), ARRIVES_WITHIN_MS, words, signal);
   } catch (error) {
     result.problem = signal.aborted ? "Stopped." : wordsOf(error);
   }
   meter.stop();
+  plan.load.rest();
   receiver.leave();
   sender.leave();
   return result;
 }
 
 /**
+ * @param {Way} way
+ * @param {Cost} cost
+ * @returns {Result}
+ */
+function newResult(way, cost) {
+  return {
+    way,
+    latencies: [],
+    sendings: [],
+    receivings: [],
+    heard: 0,
+    cost,
+    problem: null,
+  };
+}
+
+/**
  * @param {Member} sender
  * @param {Member} receiver
- * @param {number} rate
+ * @param {number} gapMs the shortest pause
  * @param {Plan} plan
- * @param {(latencyMs: number) => void} onArrival
+ * @param {Result} result
+ * @param {() => void} onArrival
  */
-async function exchange(sender, receiver, rate, plan, onArrival) {
-  const { gaps, signal } = plan;
-  const gapMs = shortestGapMs(rate);
-  /** @type {Map<string, number>} when each was said */
-  const saidAtMs = new Map();
-  let arrived = 0;
-  const allArrived = Promise.withResolvers();
-  allArrived.promise.catch(() => {});
-  receiver.onMessage = (id) => {
-    const atMs = saidAtMs.get(id);
-    if (atMs === undefined) return;
-    saidAtMs.delete(id);
-    onArrival(performance.now() - atMs);
-    arrived++;
-    if (arrived === gaps.length) allArrived.resolve(undefined);
-  };
-  for (const member of [sender, receiver]) {
-    member.onProblem = (why) => allArrived.reject(new Error(why));
-  }
+async function exchange(sender, receiver, gapMs, plan, result, onArrival) {
+  const { gaps, load, witness, signal } = plan;
+  const spanMs = gaps.reduce((sum, gap) => sum + gap, 0) * gapMs;
   const name = Math.random().toString(36).slice(2, 8);
+  const expected = gaps.length + load.talk(name, spanMs);
+  const tally = new Tally(result, name, expected);
+  receiver.onMessage = (id) => {
+    if (tally.received(id)) onArrival();
+  };
+  sender.onMessage = (id) => tally.cameBack(id);
+  if (witness !== null) witness.onMessage = (id) => tally.overheard(id);
+  for (const member of [sender, receiver]) {
+    member.onProblem = (why) => tally.fail(why);
+  }
   for (const [i, gap] of gaps.entries()) {
     await sleep(gap * gapMs, signal);
     const id = `${name}-${i}`;
-    saidAtMs.set(id, performance.now());
+    tally.sent(id);
     sender.say(id, `Hello from the lab, ${i + 1}`);
   }
-  await within(
-    allArrived.promise,
-    ARRIVES_WITHIN_MS,
-    "The rest did not arrive in 20 s.",
-    signal,
-  );
+  const words = "Not all messages arrived within 20 seconds.";
+  await within(tally.all, ARRIVES_WITHIN_MS, words, signal);
 }
 
 /** @param {unknown} error */

@@ -1,9 +1,9 @@
 // @ts-check
-// Owns the drawing of durations as bars against a deadline. It never measures.
-// Invariant: a bar is drawn as late if and only if it passes the deadline.
+// Draws durations as bars against a deadline. A bar that passes the deadline is drawn
+// as late.
 
-import { formatMs } from "./experiment.js";
-import { makeSvg } from "../svg.js";
+import { formatMs } from "../lab/statistics.js";
+import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 
 const ROW_EM = 1.5;

@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the points that are not sent yet: they leave together, with the next
-// picture. It never draws. Invariant: no point is lost, each batch begins where
-// the last one ended, and there are less frames than the server's rate allows.
+// Collects the points of a stroke, and sends them together once for each picture of the
+// screen, so that there are fewer frames than the server's rate allows. No point is
+// lost: each batch begins where the last one ended.
 
 import { MAX_POINTS } from "./stroke.js";
 

@@ -1,9 +1,8 @@
 // @ts-check
-// Owns one WebSocket of an experiment, so that what comes can be waited for.
-// It has an identity of its own and keeps it nowhere. Invariant: a wait ends,
-// with an event or with a sentence that says why there is none.
+// One WebSocket of an experiment, whose events can be waited for. Each wait ends:
+// with the event, or with an error whose message tells a person why none came.
 
-import { askWhy } from "../refusal.js";
+import { askWhy } from "../client/http_error.js";
 
 /**
  * An event of either dialect, as it came.
@@ -13,20 +12,32 @@ import { askWhy } from "../refusal.js";
  *   performance.now(); `bytes` of the whole frame
  * @typedef {{ isIt: (event: Event) => boolean, resolve: (heard: Heard) => void,
  *   reject: (error: Error) => void }} Wait
+ * @typedef {string | Uint8Array<ArrayBuffer>} Sent
  */
 
 const DEADLINE_MS = 10_000;
 const ASK_DEADLINE_MS = 5_000;
 const MAX_HEARD = 1_000;
 
-/** The server wants an invitation code, or another one. */
-export class Uninvited extends Error {}
+/** A connection was closed or refused; `code` is a close code or a status of HTTP. */
+export class ConnectionEnd extends Error {
+  /**
+   * @param {string} message
+   * @param {number} code
+   */
+  constructor(message, code) {
+    super(message);
+    this.code = code;
+  }
+}
 
 export class Caller {
   /** @type {Heard[]} the newest of all that came */
   heard = [];
   /** @type {Promise<CloseEvent>} */
   closed;
+  /** Is told of all that was sent. @type {(data: Sent) => void} */
+  onSent = () => {};
   /** @type {Set<Wait>} */
   #waits = new Set();
   /** @type {Set<(heard: Heard) => void>} */
@@ -40,7 +51,8 @@ export class Caller {
       socket.addEventListener("close", (event) => {
         resolve(event);
         const { code, reason } = event;
-        this.#fail(new Error(`The connection was closed: ${code} ${reason}`));
+        const words = `The connection was closed: ${code} ${reason}`;
+        this.#fail(new ConnectionEnd(words, code));
       });
     });
   }
@@ -76,9 +88,10 @@ export class Caller {
     this.#listeners.add(listener);
   }
 
-  /** @param {string} text */
-  send(text) {
-    this.socket.send(text);
+  /** @param {Sent} data */
+  send(data) {
+    this.socket.send(data);
+    this.onSent(data);
   }
 
   /** @param {Event} event a request of the full dialect */
@@ -167,9 +180,7 @@ export async function withCallers(experiment) {
  * @param {string} url
  */
 async function explain(url) {
-  const refusal = await askWhy(url, AbortSignal.timeout(ASK_DEADLINE_MS));
-  if (refusal === null) return new Error("The server does not answer.");
-  return refusal.kind === "uninvited"
-    ? new Uninvited(refusal.why)
-    : new Error(refusal.why);
+  const error = await askWhy(url, AbortSignal.timeout(ASK_DEADLINE_MS));
+  if (error === null) return new Error("The server does not answer.");
+  return new ConnectionEnd(error.why, error.status);
 }

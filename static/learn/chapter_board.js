@@ -1,9 +1,8 @@
 // @ts-check
-// Owns the chapter "Binary": the drawing board on its connection, and the
-// bytes of the last frame beside what they would cost as text. Invariant: what
-// is shown as bytes is what was sent or came.
+// The chapter "Binary": connects the drawing board, and shows the bytes of the last
+// frame beside what the same stroke would take as text.
 
-import { byId } from "../dom.js";
+import { byId } from "../shared/dom.js";
 import { Batch } from "./batch.js";
 import { Caller } from "./caller.js";
 import { hex } from "./digest.js";
@@ -72,11 +71,17 @@ export function setUpBoard(place, onUninvited, room) {
     opened.addEventListener("close", ({ code, reason }) => {
       socket = null;
       hold(false);
-      experiment.tell(`The server closed the board: ${code} ${reason}`);
+      experiment.tell({
+        sentence: `The server closed the board: ${code} ${reason}.`,
+        code,
+      });
     });
     hold(true);
-    return `You have a pen. All who have one in the room “${room}” ` +
-      "see what you draw.";
+    return `You have a pen. Everybody with a pen in the room “${room}” ` +
+      "sees what you draw.";
+  });
+  canvas.addEventListener("click", () => {
+    if (socket === null) experiment.tell("Press “Take a pen” first.");
   });
   experiment.onPress("clear", () => easel.clear());
 
@@ -138,7 +143,7 @@ function createDisplay(experiment) {
       name,
       cost.content,
       cost.onWire,
-      `${(cost.onWire / binary.onWire).toFixed(1)} ×`,
+      `${(cost.onWire / binary.onWire).toFixed(1)}\u00a0×`,
     ];
     fill(costTable, [
       row("binary frame", binary),

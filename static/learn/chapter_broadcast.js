@@ -1,11 +1,13 @@
 // @ts-check
-// Owns the experiment of the chapter "Broadcasting": many connections in one
-// room, one says something, all arrivals are drawn. Invariant: nothing is said
-// before all are in the room, and no connection is left behind.
+// The experiments of the chapter "Broadcasting": one connection says something
+// and everyone in the room gets it; one connection ends and the others are told.
+// All connections are closed when an experiment is over.
 
-import { SUBPROTOCOL } from "../protocol.js";
+import { SUBPROTOCOL } from "../client/protocol.js";
 import { withCallers } from "./caller.js";
-import { Experiment, formatMs } from "./experiment.js";
+import { Experiment } from "./experiment.js";
+import { formatMs } from "../lab/statistics.js";
+import { fill } from "./table.js";
 import { showTimeLine } from "./time_line.js";
 
 /** @import { Caller } from "./caller.js" */
@@ -16,6 +18,15 @@ import { showTimeLine } from "./time_line.js";
  * @param {(why: string) => void} onUninvited
  */
 export function setUpBroadcast(place, onUninvited) {
+  setUpSpeaking(place, onUninvited);
+  setUpLeaving(place, onUninvited);
+}
+
+/**
+ * @param {Place} place
+ * @param {(why: string) => void} onUninvited
+ */
+function setUpSpeaking(place, onUninvited) {
   const experiment = new Experiment("broadcast-try", onUninvited);
   const count = experiment.part("count", HTMLSelectElement);
   const figure = experiment.part("figure", HTMLElement);
@@ -56,6 +67,44 @@ async function broadcast(speaker, listeners, figure) {
     { name: `received, ${atMs.length} times`, atMs, kind: "in" },
   ]);
   return `1 message in, ${atMs.length} out, all with seq ${[...seqs]}. ` +
-    `The first came after ${formatMs(Math.min(...atMs))}, ` +
+    `The first arrived after ${formatMs(Math.min(...atMs))}, ` +
     `the last after ${formatMs(Math.max(...atMs))}.`;
+}
+
+/**
+ * @param {Place} place
+ * @param {(why: string) => void} onUninvited
+ */
+function setUpLeaving(place, onUninvited) {
+  const experiment = new Experiment("leave-try", onUninvited);
+  const table = experiment.part("table", HTMLTableElement);
+  /** @param {(caller: Caller) => void} leave */
+  const watch = (leave) =>
+    withCallers(async (open) => {
+      const url = place.socket(place.freshRoom());
+      const staying = await open(url);
+      const leaving = await open(url);
+      leaving.send("Hello!");
+      const { event } = await staying.untilSaid("Hello!");
+      const name = event["sender"];
+      const leftMs = performance.now();
+      leave(leaving);
+      const notice = await staying.until(({ type, sender }) =>
+        type === "leave" && sender === name
+      );
+      const { code } = await leaving.closed;
+      fill(
+        table,
+        staying.heard.map((
+          { event: { type, sender, message } },
+        ) => [type, sender, message]),
+      );
+      return `${name} left with close code ${code}. The room was told after ` +
+        `${formatMs(notice.atMs - leftMs)}.`;
+    });
+  experiment.on("close", () => watch((caller) => caller.close()));
+  experiment.on(
+    "break",
+    () => watch((caller) => caller.socket.send(new Uint8Array(1))),
+  );
 }

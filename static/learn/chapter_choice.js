@@ -1,7 +1,7 @@
 // @ts-check
-// Owns the experiment of the chapter "Which one to take": the same messages by
-// WebSocket and by Server-Sent Events. Invariant: both are in one room, and
-// when it is over neither is connected.
+// The experiment of the chapter "Which way to choose": the same messages arrive by
+// WebSocket and by Server-Sent Events. Both connections are in one room, and both are
+// closed at the end.
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
@@ -11,9 +11,9 @@ import { fill } from "./table.js";
 /** @import { Place } from "./place.js" */
 
 const WORDS = [
-  "one, by the socket",
+  "one, by WebSocket",
   "two, by POST",
-  "three, by the socket",
+  "three, by WebSocket",
   "four, by POST",
 ];
 const DEADLINE_MS = 10_000;
@@ -46,8 +46,8 @@ export function setUpChoice(place, onUninvited) {
           table,
           WORDS.map((words) => compare(words, caller, streamed.seqs)),
         );
-        return `All ${WORDS.length} came by both, with the same numbers: ` +
-          "the room does not know by which way a member hears it.";
+        return `All ${WORDS.length} arrived both ways, with the same numbers: ` +
+          "the room is the same for every kind of connection.";
       } finally {
         stream.close();
       }
@@ -114,7 +114,7 @@ function once(stream, name) {
  */
 function within(promise) {
   const late = new Promise((_, reject) => {
-    const why = "The event stream brought nothing within 10 seconds.";
+    const why = "No event arrived on the stream within 10 seconds.";
     setTimeout(() => reject(new Error(why)), DEADLINE_MS);
   });
   return Promise.race([promise, late]);

@@ -1,73 +1,114 @@
 // @ts-check
-// Owns the chapter "Writing a client": it shows the two small clients as the
-// server hands them out, and waits for the student's own to call. Invariant:
-// what it hears goes into the page as text.
+// The end of the chapter "Writing your own": shows a client in the language that the
+// student picks, with the address of a room in which this page then waits for it.
+// What that client says goes into the page as text.
 
 import { Caller } from "./caller.js";
 import { Experiment } from "./experiment.js";
 
 /** @import { Place } from "./place.js" */
+/** @import { Memory } from "../shared/storage.js" */
 
 const MAX_LINES = 20;
+const GREETING = "The page is listening.";
+const ROOM_KEY = "own-client-room";
+const DEFAULT_ADDRESS = "ws://localhost:8000/ws";
 
 /**
  * @param {Place} place
  * @param {(why: string) => void} onUninvited
  * @param {string} base the page's base address
+ * @param {Memory} memory of this tab: a client that was saved calls the same room
  */
-export function setUpCode(place, onUninvited, base) {
+export function setUpCode(place, onUninvited, base, memory) {
   const experiment = new Experiment("own-client", onUninvited);
-  const commands = experiment.part("commands", HTMLElement);
-  const list = experiment.part("list", HTMLElement);
-  for (const name of ["client.js", "client.py"]) {
-    showFile(experiment, name, base);
-  }
+  const language = experiment.part("language", HTMLSelectElement);
+  const room = memory.get(ROOM_KEY) ?? place.freshRoom();
+  memory.set(ROOM_KEY, room);
+  const show = () =>
+    showClient(
+      experiment,
+      new URL(`examples/${language.value}`, base),
+      place.socket(room),
+    );
+  language.addEventListener("change", show);
+  show();
   /** @type {Caller | null} */
   let waiting = null;
   experiment.on("run", async () => {
     waiting?.close();
-    const room = place.freshRoom();
-    const url = place.socket(room);
-    const caller = await Caller.open(url);
-    waiting = caller;
-    commands.hidden = false;
-    commands.textContent = `deno run --allow-net client.js '${url}'\n` +
-      `node client.js '${url}'\n` +
-      `python3 client.py '${url}'`;
-    caller.send("The page is here and listens.");
-    const { event } = await caller.untilSaid("The page is here and listens.");
-    list.replaceChildren();
-    /** @type {Set<string>} */
-    const greeted = new Set();
-    caller.listen(({ event: heard }) => {
-      if (heard["sender"] === event["sender"]) return;
-      const item = document.createElement("li");
-      item.textContent = `${heard["sender"]}: ${heard["message"]}`;
-      list.append(item);
-      if (list.childElementCount > MAX_LINES) list.firstElementChild?.remove();
-      if (heard["type"] !== "message" || greeted.has(heard["sender"])) return;
-      greeted.add(heard["sender"]);
-      caller.send(`Hello, ${heard["sender"]}!`);
-      experiment.tell(`${heard["sender"]} has called.`);
-    });
-    return `Waiting in the room ${room}. Start your client with one of the ` +
-      "lines below and say something.";
+    waiting = await Caller.open(place.socket(room));
+    await greetClients(waiting, experiment);
+    await show(); // The invitation may have come since.
+    return `Waiting in the room ${room}. Start your client and say something.`;
+  });
+}
+
+/**
+ * Lists what others say in the room, and greets each of them once.
+ *
+ * @param {Caller} caller
+ * @param {Experiment} experiment
+ */
+async function greetClients(caller, experiment) {
+  const list = experiment.part("list", HTMLElement);
+  caller.send(GREETING);
+  const { event: own } = await caller.untilSaid(GREETING);
+  list.replaceChildren();
+  /** @type {Set<string>} */
+  const greeted = new Set();
+  caller.listen(({ event: { type, sender, message } }) => {
+    if (sender === own["sender"]) return;
+    const item = document.createElement("li");
+    item.textContent = `${sender}: ${message}`;
+    list.append(item);
+    if (list.childElementCount > MAX_LINES) list.firstElementChild?.remove();
+    if (type !== "message" || greeted.has(sender)) return;
+    greeted.add(sender);
+    caller.send(`Hello, ${sender}!`);
+    experiment.tell(`${sender} is connected.`);
   });
 }
 
 /**
  * @param {Experiment} experiment
- * @param {string} name
- * @param {string} base
+ * @param {URL} file
+ * @param {string} address of the room
  */
-async function showFile(experiment, name, base) {
-  const part = experiment.part(name.replace(".", "-"), HTMLElement);
+async function showClient(experiment, file, address) {
+  const language = experiment.part("language", HTMLSelectElement);
+  const link = experiment.part("file", HTMLAnchorElement);
+  const text = await read(file);
+  const name = file.pathname.split("/").at(-1) ?? "";
+  // Another language may have been picked meanwhile.
+  if (text === null || name !== language.value) return;
+  const code = text.replaceAll(DEFAULT_ADDRESS, address);
+  experiment.part("code", HTMLElement).textContent = code.trimEnd();
+  experiment.part("commands", HTMLElement).textContent = commandsIn(text);
+  link.textContent = name;
+  link.download = name;
+  URL.revokeObjectURL(link.href);
+  link.href = URL.createObjectURL(new Blob([code]));
+  experiment.part("shown", HTMLElement).hidden = false;
+}
+
+/** @param {URL} file */
+async function read(file) {
   try {
-    const response = await fetch(new URL(name, base));
-    if (!response.ok) return;
-    part.textContent = (await response.text()).trimEnd();
-    part.hidden = false;
+    const response = await fetch(file);
+    return response.ok ? await response.text() : null;
   } catch {
-    // The link above it says where the file is.
+    return null; // The link to the examples stays.
   }
+}
+
+/**
+ * What to type to run a client: the indented lines of the comment at its top.
+ *
+ * @param {string} code
+ */
+function commandsIn(code) {
+  const [header = ""] = code.split(/\n(?!#|\/\/)/);
+  return [...header.matchAll(/^(?:#|\/\/)(?: {3}|\t)(.+)$/gm)]
+    .map(([, command = ""]) => command.replace(" [ADDRESS]", "")).join("\n");
 }

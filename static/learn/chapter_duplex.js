@@ -1,7 +1,9 @@
 // @ts-check
-// Owns the experiment of the chapter "Full duplex": two talk at once, and what
-// passes the connection of one of them is drawn on a time line. Invariant:
-// nobody waits for an answer before sending.
+// The experiment of the chapter "Full duplex". Two connections talk in one room,
+// each in a rhythm of its own, and what passes over the first is drawn. The
+// rhythms have nothing to do with each other, so that no message looks like the
+// answer to another. For the same reason the page's own messages, which the
+// server sends back, are not drawn.
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
@@ -10,8 +12,11 @@ import { showTimeLine } from "./time_line.js";
 /** @import { Caller } from "./caller.js" */
 /** @import { Place } from "./place.js" */
 
-const COUNT = 8;
-const PAUSE_MS = 30;
+const SPAN_MS = 1_500;
+// The other side says three at once, and then nothing for a while.
+const BURST = 3;
+const BURST_EVERY_MS = 450;
+const WITHIN_BURST_MS = 25;
 
 /**
  * @param {Place} place
@@ -19,13 +24,14 @@ const PAUSE_MS = 30;
  */
 export function setUpDuplex(place, onUninvited) {
   const experiment = new Experiment("duplex-try", onUninvited);
+  const rhythm = experiment.part("rhythm", HTMLSelectElement);
   const figure = experiment.part("figure", HTMLElement);
   experiment.on("run", () =>
     withCallers(async (open) => {
       const url = place.socket(place.freshRoom());
       const one = await open(url);
       const other = await open(url);
-      // Whoever hears their own words is in the room.
+      // A client that gets its own message back is in the room.
       for (
         const [caller, word] of /** @type {const} */ ([
           [one, "ready"],
@@ -35,46 +41,108 @@ export function setUpDuplex(place, onUninvited) {
         caller.send(word);
         await caller.untilSaid(word);
       }
-      return await talk(one, other, figure);
+      return await talk(one, other, Number(rhythm.value), figure);
     }));
 }
 
 /**
- * @param {Caller} one whose connection is looked at
+ * @param {Caller} one whose connection is drawn
  * @param {Caller} other
+ * @param {number} everyMs the rhythm of the first; 0: it sends nothing
  * @param {HTMLElement} figure
  */
-async function talk(one, other, figure) {
+async function talk(one, other, everyMs, figure) {
   const beganMs = performance.now();
-  /** @type {number[]} */
-  const sentMs = [];
-  for (let i = 1; i <= COUNT; i++) {
-    other.send(`from the other side ${i}`);
-    one.send(`from this side ${i}`);
-    sentMs.push(performance.now() - beganMs);
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-  }
-  await Promise.all([
-    one.untilSaid(`from this side ${COUNT}`),
-    one.untilSaid(`from the other side ${COUNT}`),
+  const [sentMs, last] = await Promise.all([
+    send(one, regular(everyMs), "from this side"),
+    send(other, bursts(), "from the other side")
+      .then(({ length }) => one.untilSaid(`from the other side ${length}`)),
   ]);
-  const cameMs = (/** @type {string} */ from) =>
-    one.heard
-      .filter(({ event }) => String(event["message"]).startsWith(from))
-      .map(({ atMs }) => atMs - beganMs);
-  const [echoes, others] = [
-    cameMs("from this side"),
-    cameMs("from the other side"),
-  ];
+  const cameMs = one.heard
+    .filter(({ event }) =>
+      String(event["message"]).startsWith("from the other")
+    )
+    .map(({ atMs }) => atMs - beganMs);
+  const atMs = sentMs.map((ms) => ms - beganMs);
   showTimeLine(
     figure,
-    `${COUNT} messages sent and ${2 * COUNT} received, mixed in time`,
+    `${atMs.length} messages sent and ${cameMs.length} received, ` +
+      `until ${Math.round(last.atMs - beganMs)} ms`,
     [
-      { name: "sent", atMs: sentMs, kind: "out" },
-      { name: "received: one’s own, back", atMs: echoes, kind: "in" },
-      { name: "received: from the other", atMs: others, kind: "in" },
+      { name: "page → server", atMs, kind: "out" },
+      { name: "server → page", atMs: cameMs, kind: "in" },
     ],
   );
-  return `${sentMs.length} messages went out and ${echoes.length} + ` +
-    `${others.length} came in on one connection; nobody asked for them.`;
+  return describe(atMs, cameMs);
+}
+
+/**
+ * @param {Caller} caller
+ * @param {number[]} timesMs from now
+ * @param {string} text
+ * @returns {Promise<number[]>} when each was sent
+ */
+async function send(caller, timesMs, text) {
+  const beganMs = performance.now();
+  const sentMs = [];
+  for (const [i, timeMs] of timesMs.entries()) {
+    const pauseMs = beganMs + timeMs - performance.now();
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    sentMs.push(performance.now());
+    caller.send(`${text} ${i + 1}`);
+  }
+  return sentMs;
+}
+
+/** @param {number} everyMs */
+function regular(everyMs) {
+  const count = everyMs === 0 ? 0 : Math.floor(SPAN_MS / everyMs);
+  return Array.from({ length: count }, (_, i) => i * everyMs);
+}
+
+function bursts() {
+  const count = Math.floor(SPAN_MS / BURST_EVERY_MS) * BURST;
+  return Array.from(
+    { length: count },
+    (_, i) =>
+      Math.floor(i / BURST) * BURST_EVERY_MS + BURST_EVERY_MS / 2 +
+      i % BURST * WITHIN_BURST_MS,
+  );
+}
+
+/**
+ * @param {number[]} sentMs
+ * @param {number[]} cameMs
+ */
+function describe(sentMs, cameMs) {
+  const counts = `${sentMs.length} messages went out and ${cameMs.length} ` +
+    "from the other side came in, on one connection. ";
+  if (sentMs.length === 0) {
+    return counts + "The page had asked for none of them.";
+  }
+  return counts +
+    `Up to ${longestRun(cameMs, sentMs)} of those came in a row without one ` +
+    `going out, and up to ${longestRun(sentMs, cameMs)} went out without one ` +
+    "of those coming in. With requests and responses both numbers would be 1.";
+}
+
+/**
+ * How many of these moments follow each other without one of the others
+ * between, at most.
+ *
+ * @param {number[]} moments in order
+ * @param {number[]} others
+ */
+function longestRun(moments, others) {
+  let longest = 0;
+  let length = 0;
+  let previous = -Infinity;
+  for (const moment of moments) {
+    const from = previous;
+    const isCut = others.some((other) => other > from && other < moment);
+    length = isCut ? 1 : length + 1;
+    longest = Math.max(longest, length);
+    previous = moment;
+  }
+  return longest;
 }

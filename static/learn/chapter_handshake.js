@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the experiments of the chapter "The handshake": asking without and with
-// an upgrade, and the arithmetic of the key. Invariant: it claims to know no
-// key of the browser, which shows none to a script.
+// The experiments of the chapter "The handshake": a request with and without an
+// upgrade, and the computation of Sec-WebSocket-Accept from a key.
 
 import { Caller } from "./caller.js";
 import { acceptOf, GUID, hex, isKey, newKey, sha1 } from "./digest.js";
-import { Experiment, formatMs } from "./experiment.js";
+import { Experiment } from "./experiment.js";
+import { formatMs } from "../lab/statistics.js";
 import { fill } from "./table.js";
 
 /** @import { Place } from "./place.js" */
@@ -38,11 +38,11 @@ function setUpUpgrade(place, onUninvited) {
       "",
       (await response.text()).trim(),
     ];
-    answer.hidden = false;
+    experiment.part("plain", HTMLElement).hidden = false;
     answer.textContent = lines.join("\n");
     return status === 426
-      ? "The server answered 426: what is here needs an upgrade."
-      : `The server answered ${status}, and why.`;
+      ? "The server answered 426: this address needs an upgrade."
+      : `The server answered ${status}, with the reason.`;
   });
   experiment.on("open", async () => {
     const beganMs = performance.now();
@@ -51,6 +51,7 @@ function setUpUpgrade(place, onUninvited) {
     const { readyState } = caller.socket;
     caller.close();
     await caller.closed;
+    experiment.part("switched", HTMLElement).hidden = false;
     return `It opened after ${formatMs(tookMs)}: the server answered 101. ` +
       `readyState was ${readyState} (OPEN); the page has closed it again.`;
   });
@@ -64,18 +65,19 @@ function setUpKey(place, onUninvited) {
   const experiment = new Experiment("accept", onUninvited);
   const key = experiment.part("key", HTMLInputElement);
   const table = experiment.part("table", HTMLTableElement);
+  const terminal = experiment.part("terminal", HTMLElement);
   const command = experiment.part("command", HTMLElement);
 
   function compute() {
     const typed = key.value.trim();
-    command.textContent = curlCommand(place, typed);
+    table.hidden = terminal.hidden = !isKey(typed);
     if (!isKey(typed)) {
-      table.hidden = true;
       experiment.tell("A key is 16 bytes in base64: 22 characters and ==.");
       return;
     }
+    command.textContent = curlCommand(place, typed);
     fill(table, [
-      ["Key and the fixed text", typed + GUID],
+      ["Key and fixed text", typed + GUID],
       ["SHA-1, 20 bytes", hex(sha1(new TextEncoder().encode(typed + GUID)))],
       ["In base64: Sec-WebSocket-Accept", acceptOf(typed)],
     ]);
@@ -98,6 +100,6 @@ function curlCommand(place, key) {
   return "curl -i -N --http1.1 --max-time 2 \\\n" +
     "  -H 'Connection: Upgrade' -H 'Upgrade: websocket' \\\n" +
     "  -H 'Sec-WebSocket-Version: 13' \\\n" +
-    `  -H 'Sec-WebSocket-Key: ${key.replaceAll("'", "")}' \\\n` +
+    `  -H 'Sec-WebSocket-Key: ${key}' \\\n` +
     `  '${place.http("ws", "learn-curl")}'`;
 }

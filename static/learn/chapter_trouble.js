@@ -1,17 +1,26 @@
 // @ts-check
-// Owns the experiments of the chapter "What goes wrong": a lost connection, a
-// full send buffer, markup in a message. Invariant: nobody but this page is
-// troubled, and what somebody wrote goes into the page as text.
+// The experiments of the chapter "What goes wrong": a lost connection, a full send
+// buffer, markup in a message. They use rooms of their own, so nobody else is disturbed.
 
-import { byId } from "../dom.js";
-import { SUBPROTOCOL } from "../protocol.js";
-import { withCallers } from "./caller.js";
+import { byId } from "../shared/dom.js";
+import { SUBPROTOCOL } from "../client/protocol.js";
+import { Caller, withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { utf8Bytes } from "../framing.js";
+import { formatMs, grouped } from "../lab/statistics.js";
+import { effectsOf } from "./markup.js";
+import { parse } from "./markup_parser.js";
 import { fill } from "./table.js";
 
-/** @import { Caller } from "./caller.js" */
 /** @import { Place } from "./place.js" */
+/** @import { Tag } from "./markup.js" */
+
+const DRAW_SUBPROTOCOL = "partyline.draw.v1";
+// What the drawing board may send at once, and less.
+const FRAMES = 100;
+const FRAME_BYTES = 4_096;
+const FRAMES_A_ROW = 25;
+const MAX_ROWS = 10;
+const EMPTY_WITHIN_MS = 10_000;
 
 /**
  * @param {Place} place
@@ -61,11 +70,11 @@ function setUpRecovery(place, onUninvited) {
         ...listMessages(before, () => "live"),
         ...listMessages(
           after,
-          (seq) => seq > welcomeBack["seq"] ? "live" : "caught up on",
+          (seq) => seq > welcomeBack["seq"] ? "live" : "recovered",
         ),
       ]);
-      return `recovered: ${welcomeBack["recovered"]}. The page told the ` +
-        `server that it had everything up to ${seq}, and got the rest.`;
+      return `The client said that it had everything up to ${seq}, and got ` +
+        `the rest: its welcome has recovered: ${welcomeBack["recovered"]}.`;
     }));
 }
 
@@ -92,24 +101,69 @@ function listMessages(caller, how) {
 }
 
 /**
+ * Frames of the drawing board: the server takes as many at once, reads none and
+ * passes them on to nobody, as the room is empty.
+ *
  * @param {Place} place
  * @param {(why: string) => void} onUninvited
  */
 function setUpBuffer(place, onUninvited) {
   const experiment = new Experiment("buffer", onUninvited);
-  experiment.on("run", () =>
-    withCallers(async (open) => {
-      const caller = await open(place.socket(place.freshRoom()));
-      const texts = [1, 2, 3, 4, 5].map((i) => `${i} `.repeat(250));
-      for (const text of texts) caller.send(text);
-      // Read at once: while a script runs, nothing is counted as sent.
-      const waiting = caller.socket.bufferedAmount;
-      const sum = texts.reduce((sum, text) => sum + utf8Bytes(text), 0);
-      await Promise.all(texts.map((text) => caller.untilSaid(text)));
-      const left = caller.socket.bufferedAmount;
-      return `${sum} bytes were given to send(), which returned at once; ` +
-        `${waiting} bytes waited then, and ${left} now.`;
-    }));
+  const table = experiment.part("table", HTMLTableElement);
+  experiment.on("run", async () => {
+    const url = place.socket(place.freshRoom());
+    const socket = await Caller.openSocket(url, DRAW_SUBPROTOCOL);
+    try {
+      const { rows, tookMs } = fillBuffer(socket);
+      const sum = grouped(socket.bufferedAmount);
+      const emptyMs = await watchBuffer(socket, rows);
+      fill(table, rows);
+      return `send() took ${sum} bytes in ${formatMs(tookMs)} and never ` +
+        `waited. ${formatMs(emptyMs)} later the buffer was empty.`;
+    } finally {
+      socket.close(1000);
+    }
+  });
+}
+
+/**
+ * Sends at once: while a script runs, nothing is counted as sent.
+ *
+ * @param {WebSocket} socket
+ */
+function fillBuffer(socket) {
+  const beganMs = performance.now();
+  const rows = [];
+  for (let i = 1; i <= FRAMES; i++) {
+    socket.send(new Uint8Array(FRAME_BYTES));
+    if (i % FRAMES_A_ROW !== 0) continue;
+    rows.push([`after ${i} frames`, grouped(socket.bufferedAmount)]);
+  }
+  return { rows, tookMs: performance.now() - beganMs };
+}
+
+/**
+ * Adds each new amount until nothing waits.
+ *
+ * @param {WebSocket} socket
+ * @param {string[][]} rows
+ * @returns {Promise<number>} how long that took, in ms
+ */
+async function watchBuffer(socket, rows) {
+  const beganMs = performance.now();
+  let before = socket.bufferedAmount;
+  for (;;) {
+    await new Promise((resolve) => setTimeout(resolve));
+    const amount = socket.bufferedAmount;
+    const passedMs = performance.now() - beganMs;
+    const isOver = amount === 0 || passedMs > EMPTY_WITHIN_MS;
+    if (isOver || amount !== before && rows.length < MAX_ROWS) {
+      rows.push([`${formatMs(passedMs)} later`, grouped(amount)]);
+    }
+    if (amount === 0) return passedMs;
+    if (isOver) throw new Error("The network did not take the frames.");
+    before = amount;
+  }
 }
 
 /**
@@ -118,17 +172,51 @@ function setUpBuffer(place, onUninvited) {
  */
 function setUpMarkup(place, onUninvited) {
   const experiment = new Experiment("markup", onUninvited);
+  const sample = experiment.part("sample", HTMLSelectElement);
   const text = experiment.part("text", HTMLInputElement);
+  const ways = experiment.part("ways", HTMLElement);
   const shown = experiment.part("shown", HTMLElement);
+  const list = experiment.part("list", HTMLElement);
+  const useSample = () => text.value = sample.value;
+  sample.addEventListener("change", useSample);
+  text.addEventListener("input", () => sample.value = "");
+  useSample();
   experiment.on("run", () =>
     withCallers(async (open) => {
       const caller = await open(place.socket(place.freshRoom()));
       caller.send(text.value);
       const { event } = await caller.untilSaid(text.value);
-      shown.hidden = false;
-      shown.textContent = `${event["sender"]}: ${event["message"]}`;
+      const drawn = parse(event["message"]);
+      ways.hidden = false;
+      shown.textContent = event["message"];
+      draw(list, drawn);
       const count = shown.childElementCount;
-      return `The message came back unchanged and stands below as text; ` +
-        `it made ${count} elements.`;
+      return `The message came back unchanged. textContent made ${count} ` +
+        `elements of it; innerHTML would make ${drawn.tags.length}.`;
     }));
+}
+
+/**
+ * @param {HTMLElement} list
+ * @param {{ tags: Tag[], shown: string }} drawn
+ */
+function draw(list, { tags, shown }) {
+  list.replaceChildren(...tags.map((tag) => {
+    const item = document.createElement("li");
+    const name = document.createElement("code");
+    name.textContent = `<${tag.name}>`;
+    item.append(name, ...effectsOf(tag).map(createEffect));
+    return item;
+  }));
+  const words = document.createElement("li");
+  words.textContent = shown === "" ? "No text is shown." : `Text: “${shown}”`;
+  list.append(words);
+}
+
+/** @param {string} sentence */
+function createEffect(sentence) {
+  const effect = document.createElement("p");
+  effect.textContent = sentence;
+  if (/ runs /.test(sentence)) effect.className = "problem";
+  return effect;
 }

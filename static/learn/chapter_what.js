@@ -1,13 +1,18 @@
 // @ts-check
-// Owns the experiment of the chapter "What it is": one message there and back,
-// and what its frames take. Invariant: it leaves no connection behind.
+// The experiments of the chapter "What it is": one message to the server and
+// back, and the bytes that its text takes.
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { frameHeaderBytes, utf8Bytes } from "../framing.js";
+import { frameHeaderBytes, utf8Bytes } from "../shared/framing.js";
 import { fill } from "./table.js";
+import { addUp, hex, unitsOf } from "./utf8.js";
 
 /** @import { Place } from "./place.js" */
+/** @import { Unit } from "./utf8.js" */
+
+/** More characters than this are counted, but not drawn. */
+const MAX_DRAWN = 60;
 
 /**
  * @param {Place} place
@@ -28,7 +33,43 @@ export function setUpWhat(place, onUninvited) {
         ["to the page", bytes, frameHeaderBytes(bytes, false)],
       ]);
       const count = [...text.value].length;
-      return `${count} characters went out and came back, with the name ` +
-        `${event.sender} that the server gave to this connection.`;
+      return `${count} characters went out and came back. The server calls ` +
+        `this connection ${event.sender}.`;
     }));
+  setUpBytes(experiment, text);
+}
+
+/**
+ * Draws the bytes of what is in the field, also while it is being typed.
+ *
+ * @param {Experiment} experiment
+ * @param {HTMLInputElement} text
+ */
+function setUpBytes(experiment, text) {
+  const sum = experiment.part("sum", HTMLElement);
+  const list = experiment.part("units", HTMLElement);
+  const show = () => {
+    const units = unitsOf(text.value);
+    sum.textContent = addUp(units) +
+      (units.length > MAX_DRAWN
+        ? ` The first ${MAX_DRAWN} characters are drawn.`
+        : "");
+    list.replaceChildren(...units.slice(0, MAX_DRAWN).map(createItem));
+  };
+  text.addEventListener("input", show);
+  show();
+}
+
+/** @param {Unit} unit */
+function createItem({ character, codePoint, bytes }) {
+  const item = document.createElement("li");
+  const shown = document.createElement("b");
+  const number = document.createElement("span");
+  const inHex = document.createElement("code");
+  item.className = `bytes-${bytes.length}`;
+  shown.textContent = character === " " ? "space" : character;
+  number.textContent = `U+${hex(codePoint, 4)}`;
+  inHex.textContent = bytes.map((byte) => hex(byte, 2)).join(" ");
+  item.append(shown, number, inHex);
+  return item;
 }

@@ -1,8 +1,7 @@
 // @ts-check
-// Owns the arithmetic of the opening handshake: SHA-1 and what a server makes
-// of a key (RFC 6455 section 4.2.2). Written out because browsers have
-// crypto.subtle only on https and localhost. It is never used for anything
-// secret. Invariant: functions of their arguments only.
+// Computes Sec-WebSocket-Accept from a key, with a SHA-1 of its own (RFC 6455 section
+// 4.2.2): browsers have crypto.subtle only on https and localhost. SHA-1 is no longer
+// safe for secrets, and is not used for any here.
 
 /** What every server appends to a key before the digest. */
 export const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -25,7 +24,7 @@ export function isKey(key) {
   return /^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key);
 }
 
-/** A key as a browser makes one: 16 bytes by chance. */
+/** A key as a browser makes one: 16 random bytes. */
 export function newKey() {
   return base64(crypto.getRandomValues(new Uint8Array(16)));
 }

@@ -1,9 +1,8 @@
 // @ts-check
-// Owns what the drawing board looks like: a canvas with all strokes that were
-// seen, and the point where the keyboard's pen is. It never connects.
-// Invariant: it keeps the newest strokes only, and paints them anew when size
-// or colours change.
+// Draws the board: a canvas with the newest strokes, and the place of the keyboard's
+// pen. It draws them again when the size or the colours change.
 
+import { mediaQuery } from "../shared/dom.js";
 import { COLOURS, MAX_COORDINATE } from "./stroke.js";
 
 /** @import { Point, Stroke } from "./stroke.js" */
@@ -26,7 +25,7 @@ export class Easel {
     this.#canvas = canvas;
     this.#pen = pen;
     new ResizeObserver(() => this.#paintAll()).observe(canvas);
-    matchMedia("(prefers-color-scheme: dark)")
+    mediaQuery("(prefers-color-scheme: dark)")
       .addEventListener("change", () => this.#paintAll());
   }
 

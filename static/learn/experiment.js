@@ -1,10 +1,17 @@
 // @ts-check
-// Owns what all experiments of the lesson have in common: a button that starts
-// one, and the line that tells what came of it. It never connects. Invariant:
-// one run at a time; whatever goes wrong in it ends as a sentence.
+// What all experiments of the lesson have in common: a button starts one, and a line
+// tells its outcome. There is one run at a time, and whatever goes wrong in it
+// becomes a sentence. A close code, or a status of HTTP, leads to its explanation.
 
-import { byId } from "../dom.js";
-import { Uninvited } from "./caller.js";
+import { byId } from "../shared/dom.js";
+import { explainer } from "../x-ray/explainer.js";
+import { ConnectionEnd } from "./caller.js";
+
+/**
+ * What came of a run: a sentence or two, and the code with which a connection ended.
+ *
+ * @typedef {string | { sentence: string, code: number }} Outcome
+ */
 
 export class Experiment {
   #outcome;
@@ -36,7 +43,7 @@ export class Experiment {
    * What a button starts.
    *
    * @param {string} name of the button
-   * @param {() => Promise<string>} run returns the outcome, a sentence or two
+   * @param {() => Promise<Outcome>} run
    */
   on(name, run) {
     this.onPress(name, (button) => this.#run(button, run));
@@ -52,18 +59,26 @@ export class Experiment {
   onPress(name, act) {
     const button = this.part(name, HTMLButtonElement);
     button.addEventListener("click", () => act(button));
+    // Enter in its form presses the button.
+    button.form?.addEventListener("submit", (event) => event.preventDefault());
     button.disabled = false;
   }
 
-  /** @param {string} sentence */
-  tell(sentence) {
+  /** @param {Outcome} outcome */
+  tell(outcome) {
     this.#outcome.classList.remove("problem");
-    this.#outcome.textContent = sentence;
+    if (typeof outcome === "string") {
+      this.#outcome.textContent = outcome;
+      return;
+    }
+    const { sentence, code } = outcome;
+    const words = `${code < 1000 ? "HTTP" : "Code"} ${code} explained`;
+    this.#outcome.replaceChildren(`${sentence} `, explainer(words, code));
   }
 
   /**
    * @param {HTMLButtonElement} button
-   * @param {() => Promise<string>} run
+   * @param {() => Promise<Outcome>} run
    */
   async #run(button, run) {
     if (this.#isRunning) return;
@@ -84,17 +99,10 @@ export class Experiment {
   /** @param {unknown} error */
   #complain(error) {
     const why = error instanceof Error ? error.message : String(error);
-    this.tell(`This did not work. ${why}`);
+    const sentence = `This did not work. ${why}`;
+    const code = error instanceof ConnectionEnd ? error.code : null;
+    this.tell(code === null ? sentence : { sentence, code });
     this.#outcome.classList.add("problem");
-    if (error instanceof Uninvited) this.#onUninvited(why);
+    if (code === 401) this.#onUninvited(why);
   }
-}
-
-/**
- * A time for people.
- *
- * @param {number} ms
- */
-export function formatMs(ms) {
-  return `${ms < 100 ? ms.toFixed(1) : Math.round(ms)} ms`;
 }

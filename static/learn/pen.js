@@ -1,7 +1,6 @@
 // @ts-check
-// Owns how a pen is moved over the board: by a pointer, or by the keyboard. It
-// never draws and never sends. Invariant: between a down and an up there are
-// only moves, whatever the hand or the keys do.
+// Moves the pen over the board, by pointer or by keyboard. Between "down" and "up" there
+// are only moves, whatever the hand or the keys do.
 
 import { MAX_COORDINATE } from "./stroke.js";
 

@@ -1,8 +1,8 @@
 // @ts-check
-// Owns the lesson's pictures: each is as wide as its place, with type as large
-// as the page's. It never knows what is drawn. Invariant: colours come from classes, as in all of the page.
+// Makes the lesson's figures: each is as wide as its place, with type as large as the
+// page's. Colours come from classes, so that they follow the colour scheme.
 
-import { makeSvg } from "../svg.js";
+import { makeSvg } from "../shared/svg.js";
 
 /**
  * Puts a picture into its place. Lengths are in em, so that what is drawn

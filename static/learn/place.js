@@ -1,9 +1,8 @@
 // @ts-check
-// Owns the addresses that the lesson's experiments talk to, and the rooms they
-// have for themselves. It never connects. Invariant: a room made here is one
-// that the server accepts and that nobody else is in.
+// The addresses that the experiments connect to, and fresh rooms for them, in which
+// nobody else is.
 
-import { socketUrl } from "../address.js";
+import { socketUrl } from "../shared/address.js";
 
 export class Place {
   #base;

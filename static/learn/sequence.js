@@ -1,10 +1,9 @@
 // @ts-check
-// Owns a sequence diagram of one connection: two lifelines, an arrow for each
-// thing that went from one to the other, and the same as a list of sentences.
-// It never connects. Invariant: picture and list say the same, in one order.
+// Draws the sequence diagram of one connection: two lifelines, and an arrow for each
+// thing that went from one to the other. A list says the same in words.
 
-import { formatMs } from "./experiment.js";
-import { makeSvg } from "../svg.js";
+import { formatMs } from "../lab/statistics.js";
+import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 
 /**

@@ -1,16 +1,26 @@
 // @ts-check
-// Owns the bytes of a stroke on the drawing board (dialect partyline.draw.v1)
-// and what the same stroke costs as text. It never draws. Invariant: whatever
-// bytes come, decode returns a stroke or null and does not throw.
+// Encodes and decodes strokes of the drawing board (subprotocol partyline.draw.v1), and
+// computes what the same stroke takes as text. Whatever bytes arrive, decode returns a
+// stroke or null and does not throw.
 
 import { base64 } from "./digest.js";
-import { frameHeaderBytes, utf8Bytes } from "../framing.js";
+import { frameHeaderBytes, utf8Bytes } from "../shared/framing.js";
 
 /** @typedef {[x: number, y: number]} Point each from 0 to 65535 */
 /** @typedef {{ colour: number, points: Point[] }} Stroke */
 
 export const KIND_STROKE = 1;
-export const COLOURS = 8;
+export const COLOUR_NAMES = [
+  "brick",
+  "ochre",
+  "moss",
+  "teal",
+  "blue",
+  "indigo",
+  "plum",
+  "rose",
+];
+export const COLOURS = COLOUR_NAMES.length;
 export const MAX_COORDINATE = 65_535;
 
 /** As many as fit a frame of 4 KiB. */
@@ -62,7 +72,10 @@ export function explain(bytes) {
   if (stroke === null) return [{ bytes, meaning: "not a stroke" }];
   return [
     { bytes: bytes.subarray(0, 1), meaning: "kind: a stroke" },
-    { bytes: bytes.subarray(1, 2), meaning: `colour ${stroke.colour}` },
+    {
+      bytes: bytes.subarray(1, 2),
+      meaning: `colour ${stroke.colour}: ${COLOUR_NAMES[stroke.colour]}`,
+    },
     ...stroke.points.map(([x, y], i) => ({
       bytes: bytes.subarray(
         HEAD_BYTES + i * POINT_BYTES,

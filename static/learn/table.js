@@ -1,6 +1,5 @@
 // @ts-check
-// Owns the rows that experiments fill tables with. It never makes a table.
-// Invariant: what goes in is text, never markup.
+// Fills the tables of the experiments with rows of text.
 
 /**
  * Fills the body of a table, which is in the page with its heads. The first

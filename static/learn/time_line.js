@@ -1,9 +1,8 @@
 // @ts-check
-// Owns the drawing of moments on lanes over one axis of time. It never
-// measures. Invariant: what is drawn is what it was given, at one scale.
+// Draws moments on lanes along one axis of time.
 
-import { formatMs } from "./experiment.js";
-import { makeSvg } from "../svg.js";
+import { formatMs } from "../lab/statistics.js";
+import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 
 /**

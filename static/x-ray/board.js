@@ -1,15 +1,19 @@
 // @ts-check
-// Owns the projector's lines, one for each connection, in the order of room
-// and arrival. It never asks for anything: hear() tells it. Invariant: the page
-// changes once per step, however much happens, and only where something did.
+// The cards of the projector, one for each connection, ordered by room and then by
+// arrival. `hear` takes the events of the server; the page changes once per step,
+// however many events come, and only the cards that have something new.
 
+import { mediaQuery } from "../shared/dom.js";
 import { summarize } from "./glimpse.js";
 import { make } from "./make.js";
 import { Trace } from "./trace.js";
-import { formatBytes } from "./units.js";
+import { counted, formatBytes, wayOf } from "./units.js";
+
+/** @import { ClosedLine, ClosedList } from "./closed_list.js" */
 
 /**
- * As chat/xray.ts tells it; bytes and frames since somebody watches.
+ * A connection as chat/x_ray/x_ray.ts describes it. Bytes and frames are counted
+ * from when somebody began to watch.
  *
  * @typedef {object} Line
  * @property {number} id
@@ -20,45 +24,53 @@ import { formatBytes } from "./units.js";
  * @property {{ frames: number, bytes: number }} in
  * @property {{ frames: number, bytes: number }} out
  * @property {number} waiting
+ * @property {{ code: number, reason: string } | null} closing the server closed
+ *   it, and waits for the client's close frame
  * @property {{ direction: "in" | "out", bytes: number, glimpse: string }
  *   | null} last
  */
 
 const STEP_MS = 250;
-/** For who wants little to move. */
+/** For a person who wants little to move. */
 const CALM_STEP_MS = 2_000;
 
-/** Up to so many connections there is space for all, or for most of a line. */
-const FEW = 12;
+/** Up to so many cards there is space for a large one, or for all of its text. */
+const FEW = 8;
 const SOME = 40;
 
-/** @type {Record<string, string>} */
-const TRANSPORTS = { sse: "SSE", poll: "long poll" };
+/** The dialect of connections that have no name of their own. */
+const DRAWING = "partyline.draw.v1";
 
 export class Board {
   #list;
   #summary;
+  #closed;
   #onPick;
   /** @type {Map<number, Row>} */
   #rows = new Map();
   #count = 0;
   #isDue = false;
-  #calm = matchMedia("(prefers-reduced-motion: reduce)");
+  #calm = mediaQuery("(prefers-reduced-motion: reduce)");
   #isRunning = false;
 
   /**
-   * @param {{ list: HTMLElement, summary: HTMLElement }} parts
+   * @param {{ list: HTMLElement, summary: HTMLElement, closed: ClosedList }} parts
    * @param {(line: Line) => void} onPick
    */
-  constructor({ list, summary }, onPick) {
+  constructor({ list, summary, closed }, onPick) {
     this.#list = list;
     this.#summary = summary;
+    this.#closed = closed;
     this.#onPick = onPick;
   }
 
-  /** @param {{ count: number, gone: number[], lines: Line[] }} news */
-  hear({ count, gone, lines }) {
+  /**
+   * @param {{ count: number, gone: number[], lines: Line[],
+   *   closed?: ClosedLine[] }} news `closed`: all of them, if there is a change
+   */
+  hear({ count, gone, lines, closed }) {
     this.#count = count;
+    if (closed !== undefined) this.#closed.show(closed);
     for (const id of gone) {
       this.#rows.get(id)?.element.remove();
       this.#rows.delete(id);
@@ -68,8 +80,9 @@ export class Board {
     this.#start();
   }
 
-  /** The stream begins anew, and will tell all again. */
+  /** The stream begins anew, and will describe all connections again. */
   clear() {
+    this.#closed.show([]);
     this.#rows.clear();
     this.#list.replaceChildren();
   }
@@ -89,7 +102,7 @@ export class Board {
     this.#list.insertBefore(row.element, next?.element ?? null);
   }
 
-  /** From the first news on, a picture at each step. */
+  /** From the first event on, a picture at each step. */
   #start() {
     if (this.#isRunning) return;
     this.#isRunning = true;
@@ -108,20 +121,25 @@ export class Board {
     let inBytes = 0;
     let outBytes = 0;
     const rooms = new Set();
+    let closing = 0;
+    const closed = this.#closed.count;
     for (const row of this.#rows.values()) {
       const { into, out } = row.step();
       inBytes += into;
       outBytes += out;
-      rooms.add(row.line.room);
+      if (row.line.closing !== null) closing++;
+      else rooms.add(row.line.room);
     }
     const perSecond = 1_000 / this.#stepMs;
     const rate = (/** @type {number} */ bytes) =>
       `${formatBytes(Math.round(bytes * perSecond))}/s`;
     setText(
       this.#summary,
-      `${counted(this.#count, "connection")} in ${
+      `${counted(this.#count - closing, "connection")} in ${
         counted(rooms.size, "room")
       } · ${rate(inBytes)} to the server · ${rate(outBytes)} to the clients` +
+        (closing > 0 ? ` · ${closing} closing` : "") +
+        (closed > 0 ? ` · ${closed} just closed` : "") +
         (this.#rows.size < this.#count ? ` · ${this.#rows.size} shown` : ""),
     );
     if (!this.#isDue) return;
@@ -132,18 +150,21 @@ export class Board {
       : size <= SOME
       ? "some"
       : "many";
+    this.#list.dataset["rooms"] = rooms.size === 1 ? "one" : "several";
   }
 }
 
 class Row {
   #name = make("bdi", { className: "who" });
   #room = make("span", { className: "room" });
-  #dialect = make("span", { className: "dialect" });
+  #way = make("span", { className: "transport" });
   #bytes = make("span", { className: "bytes" });
   #waiting = make("span", { className: "waiting" });
   #last = make("span", { className: "last" });
+  #end = make("span", { className: "end" });
   #trace = new Trace();
-  #told;
+  /** The bytes that were there at the last step. */
+  #before;
   /** @type {Line | null} the one that is in the page */
   #shown = null;
   element;
@@ -154,7 +175,7 @@ class Row {
    */
   constructor(line, onPick) {
     this.line = line;
-    this.#told = { in: line.in.bytes, out: line.out.bytes };
+    this.#before = { in: line.in.bytes, out: line.out.bytes };
     const button = make(
       "button",
       { type: "button" },
@@ -162,13 +183,18 @@ class Row {
       " ",
       this.#room,
       " ",
-      this.#dialect,
+      this.#way,
       this.#trace.element,
-      this.#bytes,
-      " ",
-      this.#waiting,
-      " ",
-      this.#last,
+      make(
+        "span",
+        { className: "traffic" },
+        this.#bytes,
+        " ",
+        this.#waiting,
+        " ",
+        this.#last,
+        this.#end,
+      ),
     );
     button.addEventListener("click", onPick);
     this.element = make("li", {}, button);
@@ -177,9 +203,9 @@ class Row {
   /** Shows the line as it is now. Returns the bytes since the last step. */
   step() {
     const { line } = this;
-    const into = line.in.bytes - this.#told.in;
-    const out = line.out.bytes - this.#told.out;
-    this.#told = { in: line.in.bytes, out: line.out.bytes };
+    const into = line.in.bytes - this.#before.in;
+    const out = line.out.bytes - this.#before.out;
+    this.#before = { in: line.in.bytes, out: line.out.bytes };
     this.#trace.step(out, into);
     if (line !== this.#shown) this.#show(line);
     return { into, out };
@@ -188,28 +214,48 @@ class Row {
   /** @param {Line} line */
   #show(line) {
     this.#shown = line;
-    setText(this.#name, line.name || "no name yet");
+    setText(this.#name, nameOf(line));
     setText(this.#room, line.room);
-    const over = TRANSPORTS[line.transport];
-    setText(this.#dialect, over === undefined ? line.dialect : `by ${over}`);
+    setText(this.#way, wayOf(line));
     setText(
       this.#bytes,
       `↑ ${formatBytes(line.in.bytes)} ↓ ${formatBytes(line.out.bytes)}`,
     );
-    const isWaiting = line.waiting > 0;
+    const isPoll = line.transport === "poll";
+    // Between two polls something waits for every client.
+    this.#waiting.className = isPoll ? "queued" : "waiting";
+    const until = isPoll ? "for the next poll" : "to be sent";
     setText(
       this.#waiting,
-      isWaiting ? `${formatBytes(line.waiting)} wait` : "",
+      line.waiting > 0 ? `${formatBytes(line.waiting)} wait ${until}` : "",
     );
-    const { last } = line;
+    const { last, closing } = line;
     const arrow = last?.direction === "in" ? "↑" : "↓";
     setText(
       this.#last,
-      last === null
+      last === null || closing !== null
         ? ""
         : `${arrow} ${formatBytes(last.bytes)} ${summarize(last.glimpse)}`,
     );
+    setText(
+      this.#end,
+      closing === null
+        ? ""
+        : `Closed with ${closing.code}, waiting for the client`,
+    );
+    this.element.classList.toggle("closing", closing !== null);
   }
+}
+
+/**
+ * A pen of the drawing board has no name, so it gets the connection's number.
+ *
+ * @param {Pick<Line, "id" | "name" | "dialect">} line
+ */
+export function nameOf({ id, name, dialect }) {
+  if (name !== "") return name;
+  const kind = dialect === DRAWING ? "drawing board" : "no name yet";
+  return `${kind}, connection ${id}`;
 }
 
 /**
@@ -218,14 +264,6 @@ class Row {
  */
 function comesBefore(a, b) {
   return a.room === b.room ? a.id < b.id : a.room < b.room;
-}
-
-/**
- * @param {number} count
- * @param {string} what
- */
-function counted(count, what) {
-  return `${count.toLocaleString("en")} ${count === 1 ? what : `${what}s`}`;
 }
 
 /**

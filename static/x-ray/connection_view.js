@@ -1,69 +1,90 @@
 // @ts-check
-// Owns the X-ray of one connection: its handshake, its frames, the drawing of
-// one of them, the sums. It never asks for anything: hear() tells it.
-// Invariant: what is shown as derived is marked so, and what the server cannot
-// see is said.
+// The X-ray of one connection: its handshake, its frames, the drawing of one of
+// them, and the sums. `hear` takes the events of the server. The view marks what
+// is derived, and says what the server cannot see.
 
-import { CLOSE_CODES, closeMeaning } from "./close_codes.js";
-import { drawFields } from "./drawing.js";
+import { LOST } from "../client/protocol.js";
+import { codeWords, ENDINGS } from "./closing.js";
+import { explainer } from "./explainer.js";
+import { columnsFor, drawFields } from "./drawing.js";
 import { fieldsOf, fromHex } from "./fields.js";
 import { FrameList } from "./frame_list.js";
 import { showHandshake } from "./handshake.js";
+import { dumpHex } from "./hex.js";
 import { make } from "./make.js";
-import { countBytes } from "./units.js";
+import { countBytes, counted, wayOf } from "./units.js";
 
-/** @import { Frame } from "./frame_list.js" */
+/** @import { Frame, Note } from "./frame_list.js" */
+/** @import { End } from "./closing.js" */
 /** @import { Opened } from "./handshake.js" */
 
-/** @type {Record<string, string>} */
-const WHO = {
-  client: "The client closed",
-  server: "The server closed",
-  nobody: "The connection was lost",
-};
+const FRAME_HEADING = "The frame selected";
 
 export class ConnectionView {
   #handshake = make("div", {}, "Not known yet.");
+  #heading = make("h3", {}, FRAME_HEADING);
   #frame = make("div", { className: "selected" }, "No frame yet.");
+  #way = make("p", { className: "way small" });
   #sums = make("p", { className: "sums" });
   #unseen = make("p", {});
   #list;
-  #textBytes = 0;
-  #wireBytes = 0;
-  #frames = 0;
-  #waiting = 0;
+  /** Of frames; `wire` with their headers. */
+  #frames = { count: 0, bytes: 0, wire: 0 };
+  /** Of what came and went by HTTP. */
+  #messages = { count: 0, bytes: 0 };
+  #isByHttp = false;
   #sumsArePlanned = false;
+  /** The connection of which a close frame was shown last. */
+  #closeShown = 0;
+  /** @type {Frame | Note | null} what is selected */
+  #selected = null;
+  #columns = columnsFor(0);
   element;
 
   constructor() {
-    const list = make("ol", { className: "frames" });
-    list.setAttribute("aria-label", "Frames, the newest first");
+    const list = make("div", {
+      className: "frames",
+      role: "listbox",
+      ariaLabel: "Frames, the newest first",
+    });
     const hold = make("button", {
       type: "button",
       className: "quiet-button",
-    }, "Hold");
+    }, "Pause");
     const dropped = make("span", { className: "small" });
     this.#list = new FrameList(
       { list, hold, dropped },
-      (frame) => this.#show(frame),
+      (item) => this.#select(item),
     );
     this.element = make(
       "div",
       { className: "connection-view" },
+      this.#way,
       this.#sums,
       make(
         "section",
         {},
-        make("h3", {}, "Frames"),
-        make("div", { className: "hold" }, hold, dropped),
+        make(
+          "div",
+          { className: "hold" },
+          make("h3", {}, "Frames"),
+          hold,
+          dropped,
+        ),
         list,
       ),
-      make("section", {}, make("h3", {}, "The frame selected"), this.#frame),
+      make("section", {}, this.#heading, this.#frame),
       fold("Handshake", this.#handshake, true),
-      fold("What cannot be seen", this.#unseen),
-      fold("Close codes", listCloseCodes()),
+      fold("What the server cannot see", this.#unseen),
+      make("p", {}, explainer("All close codes explained")),
     );
     this.#tellSums();
+    new ResizeObserver(() => this.#fit()).observe(this.#frame);
+  }
+
+  /** The arrow keys go through the frames. */
+  focus() {
+    this.#list.focus();
   }
 
   /**
@@ -77,7 +98,7 @@ export class ConnectionView {
       case "frame":
         return this.#heard(data);
       case "closing":
-        return this.#note(data.at, `Closing: ${explain(data)}`);
+        return this.#note(data, `Closing: ${codeWords(data)}.`, data.code);
       case "closed":
         return this.#closed(data);
       case "dropped":
@@ -87,48 +108,58 @@ export class ConnectionView {
 
   /** @param {Opened} opened */
   #opened(opened) {
-    const { at, connection, isNew, idleTimeoutSeconds } = opened;
+    const { connection, isNew, idleTimeoutSeconds } = opened;
+    this.#isByHttp = opened.transport !== "websocket";
+    this.#way.textContent = wayOf(opened);
+    this.#tellSums();
     this.#handshake.replaceChildren(showHandshake(opened));
     this.#unseen.replaceChildren(
-      `Deno’s WebSocket shows messages, not frames. So masking keys, fragments, ` +
-        `reserved bits, pings and pongs are not seen here. While a client is ` +
-        `silent, Deno sends it a ping after ${
-          idleTimeoutSeconds / 2
-        } seconds ` +
-        `and closes when nothing has come after ${idleTimeoutSeconds}. TCP, IP ` +
-        `and TLS add bytes of their own, which are not counted here.`,
+      `Deno’s WebSocket shows messages, not frames. So this view has no masking ` +
+        `keys, fragments, reserved bits, pings or pongs. When a client has been ` +
+        `silent for ${idleTimeoutSeconds / 2} seconds, Deno sends it a ping. ` +
+        `After ${idleTimeoutSeconds} seconds without an answer Deno closes the ` +
+        `connection. TCP, IP and TLS add bytes of their own, which are not ` +
+        `counted here.`,
     );
-    const what = isNew
+    const words = isNew
       ? `Connection ${connection} opened.`
-      : `Connection ${connection} was open before; seen from here on.`;
-    this.#note(at, what);
+      : `Connection ${connection} was open before the X-ray began to watch.`;
+    this.#note(opened, words);
   }
 
   /** @param {Frame} frame */
   #heard(frame) {
-    this.#frames++;
-    this.#textBytes += frame.length;
-    this.#wireBytes += frame.derived?.bytes ?? frame.length;
+    const sum = frame.derived === undefined ? this.#messages : this.#frames;
+    sum.count++;
+    sum.bytes += frame.length;
+    this.#frames.wire += frame.derived?.bytes ?? 0;
+    if (frame.kind === "close") this.#closeShown = frame.connection;
     this.#list.add(frame);
-    this.#waiting = frame.waiting;
     this.#tellSums();
   }
 
-  /** @param {any} end */
-  #closed({ at, by, code, reason, isClean, fault }) {
-    const words = [`${WHO[by]}.`];
-    if (code > 0) words.push(explain({ code, reason }));
+  /**
+   * @param {End & { at: number, connection: number, isClean: boolean }} end
+   */
+  #closed(end) {
+    const { by, code, reason, isClean, fault } = end;
+    const words = [`${ENDINGS[by]}.`];
+    if (code > 0) words.push(`${codeWords({ code, reason })}.`);
     if (!isClean && by !== "nobody") words.push("No close frame came back.");
     if (fault !== "") words.push(`The server says: ${fault}.`);
-    this.#note(at, words.join(" "));
+    this.#note(end, words.join(" "), code || LOST);
   }
 
   /**
-   * @param {number} at
+   * @param {{ at: number, connection: number }} event
    * @param {string} words
+   * @param {number} [code] that a page explains
    */
-  #note(at, words) {
-    this.#list.add({ at, words });
+  #note({ at, connection }, words, code) {
+    if (code === undefined) return this.#list.add({ at, words });
+    // The close frame leads to the same page, and there is more to see in it.
+    const isFollowed = this.#closeShown !== connection;
+    this.#list.add({ at, words, code, isFollowed });
   }
 
   #tellSums() {
@@ -136,71 +167,120 @@ export class ConnectionView {
     this.#sumsArePlanned = true;
     requestAnimationFrame(() => {
       this.#sumsArePlanned = false;
-      this.#sums.textContent =
-        `${this.#frames.toLocaleString("en")} sent or received: ` +
-        `${countBytes(this.#textBytes)} of payload, ` +
-        `${countBytes(this.#wireBytes)} on the wire. After the last one, ` +
-        `${countBytes(this.#waiting)} in the send buffer.`;
+      this.#sums.textContent = this.#sumWords().join(" ");
     });
   }
 
-  /** @param {Frame} frame */
-  #show(frame) {
-    const {
-      derived,
-      direction,
-      length,
-      text,
-      hex = "",
-      isCut,
-      close,
-      waiting,
-    } = frame;
+  /** A page may have gone from one transport to another. */
+  #sumWords() {
+    const { count, bytes, wire } = this.#frames;
+    const words = [];
+    if (count > 0 || !this.#isByHttp) {
+      words.push(
+        `${counted(count, "frame")}: ${countBytes(bytes)} of payload, ` +
+          `${countBytes(wire)} on the wire.`,
+      );
+    }
+    const messages = this.#messages;
+    if (messages.count > 0 || this.#isByHttp) {
+      words.push(
+        `${counted(messages.count, "message")}: ` +
+          `${
+            countBytes(messages.bytes)
+          } of content, without the headers of HTTP.`,
+      );
+    }
+    return words;
+  }
+
+  /** @param {Frame | Note} item */
+  #select(item) {
+    this.#selected = item;
+    this.#heading.textContent = "kind" in item
+      ? FRAME_HEADING
+      : "The row selected";
+    this.#frame.replaceChildren(
+      ..."kind" in item ? this.#showFrame(item) : showNote(item),
+    );
+  }
+
+  /** Draws the frame anew when its rows have to be longer or shorter. */
+  #fit() {
+    const columns = columnsFor(this.#frame.clientWidth);
+    if (columns === this.#columns) return;
+    this.#columns = columns;
+    if (this.#selected !== null) this.#select(this.#selected);
+  }
+
+  /**
+   * @param {Frame} frame
+   * @returns {HTMLElement[]}
+   */
+  #showFrame({ derived, direction, length, text, hex, isCut, close }) {
     const way = direction === "in" ? "client to server" : "server to client";
-    /** @type {HTMLElement[]} */
-    const parts = [
+    const payload = hex ? fromHex(hex) : new TextEncoder().encode(text);
+    return [
       make(
         "p",
         {},
         derived === undefined
-          ? `From ${way}, by HTTP: ${countBytes(length)}, no frame.`
+          ? `From ${way}: ${countBytes(length)} by HTTP, so there is no frame.`
           : `From ${way}: ${countBytes(length)} of payload, ` +
-            `${countBytes(derived.bytes)} on the wire. Then ` +
-            `${countBytes(waiting)} in the send buffer.`,
+            `${countBytes(derived.bytes)} on the wire.`,
       ),
-    ];
-    if (derived !== undefined) {
-      const payload = hex === ""
-        ? new TextEncoder().encode(text)
-        : fromHex(hex);
-      parts.push(
-        drawFields(fieldsOf(derived, length, payload)),
+      ...derived === undefined ? [] : [
+        drawFields(fieldsOf(derived, length, payload), this.#columns),
         make(
           "p",
           { className: "small" },
           make("span", { className: "derived" }, "Derived:"),
           " the header follows from the kind, the length and the direction, " +
-            "if the message came in one frame.",
+            "if the message is one frame.",
         ),
-      );
-    }
-    if (close !== undefined) parts.push(make("p", {}, explain(close)));
-    parts.push(make("h4", {}, "Payload"));
-    parts.push(
-      make(
-        "pre",
-        { tabIndex: 0 },
-        (text || hex || "(empty)") + (isCut ? " …" : ""),
-      ),
-    );
-    this.#frame.replaceChildren(...parts);
+      ],
+      ...close === undefined ? [] : [
+        make(
+          "p",
+          {},
+          `${codeWords(close)}. `,
+          explainer(`${close.code} explained`, close.code),
+        ),
+      ],
+      make("h4", {}, "Payload"),
+      ...showPayload(text, payload, isCut),
+    ];
   }
 }
 
-/** @param {{ code: number, reason: string }} close */
-function explain({ code, reason }) {
-  const quoted = reason === "" ? "" : ` “${reason}”`;
-  return `Code ${code}${quoted}: ${closeMeaning(code)}`;
+/**
+ * The payload as text, if it is text, and as bytes.
+ *
+ * @param {string} text
+ * @param {Uint8Array} bytes
+ * @param {boolean} isCut
+ */
+function showPayload(text, bytes, isCut) {
+  if (bytes.length === 0) return [make("p", { className: "small" }, "Empty.")];
+  const more = isCut ? " …" : "";
+  const dump = make(
+    "pre",
+    { className: "hex", tabIndex: 0 },
+    dumpHex(bytes) + (isCut ? "\n…" : ""),
+  );
+  dump.setAttribute("aria-label", "The payload in hexadecimal");
+  return text === "" ? [dump] : [
+    make("pre", { className: "text", tabIndex: 0 }, text + more),
+    make("h4", {}, "The same in hexadecimal, as UTF-8"),
+    dump,
+  ];
+}
+
+/** @param {Note} note */
+function showNote({ words, code }) {
+  const link = code === undefined
+    ? []
+    : [" ", explainer(`${code} explained`, code)];
+  return [make("p", {}, words, ...link)];
 }
 
 /**
@@ -213,16 +293,5 @@ function fold(title, content, open = false) {
     { open },
     make("summary", {}, make("h3", {}, title)),
     content,
-  );
-}
-
-function listCloseCodes() {
-  return make(
-    "dl",
-    { className: "codes" },
-    ...[...CLOSE_CODES].flatMap(([code, meaning]) => [
-      make("dt", {}, make("code", {}, String(code))),
-      make("dd", {}, meaning),
-    ]),
   );
 }

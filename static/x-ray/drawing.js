@@ -1,22 +1,41 @@
 // @ts-check
-// Owns the drawing of a frame, bit by bit in rows of 32 as in RFC 6455 section
-// 5.2, and its list of fields. It never decides what a field says.
-// Invariant: what the drawing shows the list says in words.
+// Draws a frame bit by bit, in rows of 32 bits as in RFC 6455 section 5.2, or of
+// 16 where there is little space. The list of fields below the drawing says in
+// words what the drawing shows; fields.js decides what that is.
 
-import { makeSvg } from "../svg.js";
+import { makeSvg } from "../shared/svg.js";
 import { make } from "./make.js";
 
 /** @import { Field } from "./fields.js" */
 
-const COLUMNS = 32;
+/** A unit of the drawing is at least a pixel: so its text keeps its size. */
+const WIDE_COLUMNS = 32;
+const NARROW_COLUMNS = 16;
 const CELL = 20;
-const ROW = 72;
+const ROW = 80;
 const RULER = 22;
-/** Narrower than this a name is written downwards. */
+/** The name of a narrower field is written downwards. */
 const WIDE_CELLS = 4;
 
-/** @param {Field[]} fields */
-export function drawFields(fields) {
+/**
+ * How many bits a row can have in this width.
+ *
+ * @param {number} width in pixels
+ */
+export function columnsFor(width) {
+  return width < widthOf(WIDE_COLUMNS) ? NARROW_COLUMNS : WIDE_COLUMNS;
+}
+
+/** @param {number} columns */
+function widthOf(columns) {
+  return columns * CELL + 2;
+}
+
+/**
+ * @param {Field[]} fields
+ * @param {number} columns bits in a row
+ */
+export function drawFields(fields, columns) {
   return make(
     "div",
     { className: "drawing" },
@@ -28,7 +47,7 @@ export function drawFields(fields) {
         role: "region",
         ariaLabel: "The frame, bit by bit",
       },
-      drawBits(fields),
+      drawBits(fields, columns),
     ),
     make("dl", { className: "fields" }, ...fields.flatMap(describe)),
   );
@@ -45,20 +64,25 @@ function describe({ name, bits, length, value, meaning }) {
   ];
 }
 
-/** @param {Field[]} fields */
-function drawBits(fields) {
-  const segments = cut(fields);
+/**
+ * @param {Field[]} fields
+ * @param {number} columns
+ */
+function drawBits(fields, columns) {
+  const segments = cut(fields, columns);
   const rows = (segments.at(-1)?.row ?? 0) + 1;
-  const width = COLUMNS * CELL;
-  const height = RULER + rows * ROW;
+  const width = widthOf(columns);
+  const height = RULER + rows * ROW + 1;
   return makeSvg(
     "svg",
     {
-      viewBox: `-1 0 ${width + 2} ${height + 1}`,
+      viewBox: `-1 0 ${width} ${height}`,
+      width,
+      height,
       role: "img",
-      "aria-label": "The fields below, drawn in rows of 32 bits",
+      "aria-label": `The fields below, drawn in rows of ${columns} bits`,
     },
-    ...drawRuler(),
+    ...drawRuler(columns),
     ...segments.flatMap(drawSegment),
   );
 }
@@ -77,18 +101,19 @@ function drawBits(fields) {
  * Cuts fields where a row ends.
  *
  * @param {Field[]} fields
+ * @param {number} columns
  */
-function cut(fields) {
+function cut(fields, columns) {
   /** @type {Segment[]} */
   const segments = [];
   let position = 0;
   for (const field of fields) {
     for (let done = 0; done < field.length;) {
-      const column = position % COLUMNS;
-      const length = Math.min(field.length - done, COLUMNS - column);
+      const column = position % columns;
+      const length = Math.min(field.length - done, columns - column);
       segments.push({
         field,
-        row: Math.floor(position / COLUMNS),
+        row: Math.floor(position / columns),
         column,
         length,
         bits: field.bits?.slice(done, done + length) ?? null,
@@ -101,8 +126,9 @@ function cut(fields) {
   return segments;
 }
 
-function drawRuler() {
-  return Array.from({ length: COLUMNS }, (_, column) =>
+/** @param {number} columns */
+function drawRuler(columns) {
+  return Array.from({ length: columns }, (_, column) =>
     makeSvg("text", {
       class: "ruler",
       x: (column + 0.5) * CELL,
@@ -147,6 +173,6 @@ function drawName(name, x, y, length) {
     return [makeSvg("text", { class: "name", x: middle, y: y + 28 }, name)];
   }
   return [...name].map((letter, i) =>
-    makeSvg("text", { class: "letter", x: middle, y: y + 13 + i * 11 }, letter)
+    makeSvg("text", { class: "letter", x: middle, y: y + 15 + i * 13 }, letter)
   );
 }

@@ -1,13 +1,12 @@
 // @ts-check
-// Owns the fields of a frame as RFC 6455 section 5.2 names them: their bits
-// and what they say. It never draws. Invariant: bits that are not known are
-// null, never guessed; the lengths of the fields add up to what travels.
+// The fields of a frame as RFC 6455 section 5.2 names them: their bits and their
+// meaning. Bits that are not known are null, never guessed.
 
 /** How much of the payload is drawn. */
 const DRAWN_PAYLOAD_BYTES = 8;
 
 /**
- * What follows from the payload and its direction; see chat/tap.ts.
+ * What follows from the payload and its direction; see chat/x_ray/recorder.ts.
  *
  * @typedef {object} Derived
  * @property {number} opcode
@@ -48,9 +47,13 @@ export function fieldsOf(derived, length, payload) {
   const opcode = parseInt(bits.slice(4, 8), 2);
   /** @type {Field[]} */
   const fields = [
-    field("FIN", bits.slice(0, 1), "the message ends with this frame"),
+    field("FIN", bits.slice(0, 1), "this frame ends the message"),
     ...[1, 2, 3].map((i) =>
-      field(`RSV${i}`, bits.slice(i, i + 1), "no extension was agreed on")
+      field(
+        `RSV${i}`,
+        bits.slice(i, i + 1),
+        "client and server agreed on no extension",
+      )
     ),
     {
       ...field("opcode", bits.slice(4, 8), OPCODES[opcode] ?? "reserved"),
@@ -60,8 +63,8 @@ export function fieldsOf(derived, length, payload) {
       "MASK",
       bits.slice(8, 9),
       derived.isMasked
-        ? "masked, as everything from a client"
-        : "not masked, as everything from a server",
+        ? "masked, like every frame from a client"
+        : "not masked, like every frame from a server",
     ),
     {
       ...field("Payload len", bits.slice(9, 16), lengthMeaning(code)),
@@ -84,8 +87,8 @@ export function fieldsOf(derived, length, payload) {
       length: 32,
       bits: null,
       value: "unknown",
-      meaning: "chosen by the client anew for each frame; " +
-        "the server’s API does not tell it",
+      meaning: "a new one for each frame, chosen by the client; " +
+        "the server’s API does not show it",
     });
   }
   if (length > 0) fields.push(payloadField(derived, length, payload));
@@ -107,8 +110,8 @@ function payloadField({ isMasked }, length, payload) {
     bits: isMasked ? null : toBits(payload.subarray(0, drawn)),
     value: `${length} ${length === 1 ? "byte" : "bytes"}`,
     meaning: isMasked
-      ? "on the way each byte is XORed with one of the masking key" + rest
-      : `as it is${rest}`,
+      ? "each byte travels XORed with one byte of the masking key" + rest
+      : `travels as it is${rest}`,
   };
 }
 

@@ -1,11 +1,11 @@
 // @ts-check
-// Owns the list of what happened on a connection, the newest first, and which
-// frame is selected. It never draws a frame. Invariant: at most MAX_ROWS rows,
-// and changes once per picture; while it is held it stays as it is.
+// The list of what happened on a connection, the newest first, and which row is
+// selected. It is one stop for the Tab key; the arrow keys go from row to row. The
+// list changes at most once per picture, and not at all while it is paused.
 
-import { closeMeaning } from "./close_codes.js";
+import { startOf } from "./glimpse.js";
 import { make } from "./make.js";
-import { countBytes, formatTime } from "./units.js";
+import { countBytes, counted, formatTime } from "./units.js";
 
 /** @import { Derived } from "./fields.js" */
 
@@ -13,7 +13,7 @@ const MAX_ROWS = 200;
 const PREVIEW_CHARS = 120;
 
 /**
- * A frame as chat/tap.ts tells it; over HTTP there is no `derived`.
+ * A frame as chat/x_ray/recorder.ts tells it; over HTTP there is no `derived`.
  *
  * @typedef {object} Frame
  * @property {number} at in milliseconds since 1970
@@ -25,20 +25,21 @@ const PREVIEW_CHARS = 120;
  * @property {string} [hex] the beginning of another one
  * @property {boolean} isCut
  * @property {{ code: number, reason: string }} [close]
- * @property {number} waiting
  * @property {Derived} [derived]
  */
 
 /**
- * What is not a frame.
+ * An event that is not a frame; `code` has a page that explains it. Like a frame
+ * it is selected when it comes if `isFollowed`.
  *
- * @typedef {{ at: number, words: string }} Note
+ * @typedef {{ at: number, words: string, code?: number, isFollowed?: boolean }}
+ *   Note
  */
 
 /**
  * @typedef {object} Parts
- * @property {HTMLElement} list
- * @property {HTMLButtonElement} hold
+ * @property {HTMLElement} list a listbox
+ * @property {HTMLButtonElement} hold pauses the list
  * @property {HTMLElement} dropped
  */
 
@@ -51,17 +52,30 @@ export class FrameList {
   #droppedBefore = 0;
   #isHeld = false;
   #pictureIsPlanned = false;
-  /** @type {HTMLElement | null} */
+  /** @type {WeakMap<Element, Frame | Note>} */
+  #items = new WeakMap();
+  /** @type {HTMLElement | null} the row that is selected */
   #selected = null;
 
   /**
    * @param {Parts} parts
-   * @param {(frame: Frame) => void} onSelect
+   * @param {(item: Frame | Note) => void} onSelect
    */
   constructor(parts, onSelect) {
     this.#parts = parts;
     this.#onSelect = onSelect;
-    parts.hold.addEventListener("click", () => this.#setHeld(!this.#isHeld));
+    const { hold, list } = parts;
+    hold.addEventListener("click", () => this.#setHeld(!this.#isHeld));
+    list.addEventListener("click", ({ target }) => {
+      if (target instanceof Element) this.#pick(target.closest(".row"));
+    });
+    list.addEventListener("keydown", (event) => this.#onKey(event));
+    list.tabIndex = -1;
+  }
+
+  /** The next arrow key goes to the row that is selected, also if none is yet. */
+  focus() {
+    this.#parts.list.focus();
   }
 
   /** @param {Frame | Note} item */
@@ -83,7 +97,7 @@ export class FrameList {
   /** @param {boolean} isHeld */
   #setHeld(isHeld) {
     this.#isHeld = isHeld;
-    this.#parts.hold.textContent = isHeld ? "Go on" : "Hold";
+    this.#parts.hold.textContent = isHeld ? "Continue" : "Pause";
     this.#plan();
   }
 
@@ -100,83 +114,118 @@ export class FrameList {
     const { list, dropped } = this.#parts;
     if (!this.#isHeld && this.#coming.length > 0) {
       const items = this.#coming.splice(0).reverse();
-      list.prepend(...items.map((item) => this.#createRow(item)));
-      while (list.childElementCount > MAX_ROWS) {
-        list.lastElementChild?.remove();
-        this.#droppedHere++;
-      }
-      const newest = items.find((item) => "kind" in item);
-      if (newest !== undefined) this.#follow(newest);
+      const rows = items.map((item) => this.#createRow(item));
+      list.prepend(...rows);
+      const newest = items.findIndex((item) =>
+        "kind" in item || item.isFollowed
+      );
+      this.#select(rows[newest] ?? this.#selected ?? rows[0] ?? null);
+      while (list.childElementCount > MAX_ROWS) this.#removeOldest();
     }
     dropped.textContent = this.#droppedWords();
+  }
+
+  #removeOldest() {
+    const oldest = this.#parts.list.lastElementChild;
+    if (oldest === document.activeElement) this.#selected?.focus();
+    oldest?.remove();
+    this.#droppedHere++;
   }
 
   #droppedWords() {
     const sum = this.#droppedHere + this.#droppedBefore;
     const waiting = this.#coming.length;
     if (this.#isHeld) {
-      return waiting === 0 ? "Held." : `Held. ${waiting} more wait.`;
+      return waiting === 0 ? "Paused." : `Paused: ${waiting} newer to come.`;
     }
     if (sum === 0) return "";
-    const late = this.#droppedBefore > 0
-      ? `, ${this.#droppedBefore} of them before they came here`
+    const late = this.#droppedHere === 0
+      ? " by the server"
+      : this.#droppedBefore > 0
+      ? `, ${this.#droppedBefore} of them by the server`
       : "";
-    return `${sum} older ones were dropped${late}.`;
+    return `${counted(sum, "older row")} ${
+      sum === 1 ? "was" : "were"
+    } dropped${late}.`;
   }
 
-  /** @param {Frame} frame the newest */
-  #follow(frame) {
-    const button = this.#parts.list.querySelector("button");
-    if (button !== null) this.#select(button, frame);
+  /** @param {KeyboardEvent} event */
+  #onKey(event) {
+    const { list } = this.#parts;
+    const { activeElement: current } = document;
+    const isOutside = current === list;
+    const row = {
+      ArrowDown: isOutside ? this.#selected : current?.nextElementSibling,
+      ArrowUp: isOutside ? this.#selected : current?.previousElementSibling,
+      Home: list.firstElementChild,
+      End: list.lastElementChild,
+      Enter: isOutside ? this.#selected : current,
+      " ": isOutside ? this.#selected : current,
+    }[event.key];
+    if (row === undefined) return;
+    event.preventDefault();
+    this.#pick(row);
   }
 
-  /**
-   * @param {HTMLElement} button
-   * @param {Frame} frame
-   */
-  #select(button, frame) {
-    this.#selected?.setAttribute("aria-pressed", "false");
-    button.setAttribute("aria-pressed", "true");
-    this.#selected = button;
-    this.#onSelect(frame);
+  /** @param {Element | null} row that a person chose */
+  #pick(row) {
+    if (!(row instanceof HTMLElement)) return;
+    this.#setHeld(true);
+    this.#select(row);
+    row.focus();
+  }
+
+  /** @param {HTMLElement | null} row */
+  #select(row) {
+    const item = row && this.#items.get(row);
+    if (!row || !item || row === this.#selected) return;
+    this.#selected?.setAttribute("aria-selected", "false");
+    if (this.#selected !== null) this.#selected.tabIndex = -1;
+    row.setAttribute("aria-selected", "true");
+    row.tabIndex = 0;
+    this.#selected = row;
+    this.#onSelect(item);
   }
 
   /** @param {Frame | Note} item */
   #createRow(item) {
     const time = make("time", {}, formatTime(item.at));
-    if ("words" in item) {
-      return make("li", { className: "note" }, time, item.words);
-    }
-    const button = make(
-      "button",
-      { type: "button", className: `frame ${item.direction}` },
-      time,
-      " ",
-      make(
-        "span",
-        { className: "way" },
-        item.direction === "in" ? "to server" : "to client",
-      ),
-      " ",
-      make("span", { className: "kind" }, item.kind),
-      " ",
-      make("span", { className: "amount" }, countBytes(item.length)),
-      " ",
-      make("span", { className: "start" }, preview(item)),
-    );
-    button.setAttribute("aria-pressed", "false");
-    button.addEventListener("click", () => {
-      this.#setHeld(true);
-      this.#select(button, item);
-    });
-    return make("li", {}, button);
+    const row = "words" in item
+      ? make("div", { className: "row event" }, time, " ", item.words)
+      : createFrameRow(item, time);
+    row.setAttribute("role", "option");
+    row.setAttribute("aria-selected", "false");
+    row.tabIndex = -1;
+    this.#items.set(row, item);
+    return row;
   }
+}
+
+/**
+ * @param {Frame} frame
+ * @param {HTMLElement} time
+ */
+function createFrameRow(frame, time) {
+  const way = frame.direction === "in" ? "to server" : "to client";
+  return make(
+    "div",
+    { className: `row frame ${frame.direction}` },
+    time,
+    " ",
+    make("span", { className: "way" }, way),
+    " ",
+    make("span", { className: "kind" }, frame.kind),
+    " ",
+    make("span", { className: "amount" }, countBytes(frame.length)),
+    " ",
+    make("span", { className: "start" }, preview(frame)),
+  );
 }
 
 /** @param {Frame} frame */
 function preview({ close, text, hex = "" }) {
   if (close !== undefined) {
-    return `${close.code} ${close.reason || closeMeaning(close.code)}`;
+    return `${close.code} ${close.reason}`;
   }
-  return (text || hex).slice(0, PREVIEW_CHARS);
+  return startOf(text || hex, PREVIEW_CHARS);
 }

@@ -1,11 +1,10 @@
 // @ts-check
-// Owns the few words about a frame that fit into a line of the projector. It
-// never touches the page. Invariant: what is not understood is shown as it is;
-// nothing is added but the kind of event.
+// The few words about a frame that fit on a card of the projector. A text that is
+// no event of the full dialect is shown as it is.
 
-const MAX_CHARS = 80;
+const MAX_CHARS = 64;
 
-/** Of an event of the full dialect, what a person would look for. */
+/** The parts that a person looks for in an event of the full dialect. */
 const MESSAGE = /"message":("(?:[^"\\]|\\.)*"?)/;
 const TYPE = /^\[?\{"type":"(\w+)"/;
 
@@ -14,10 +13,26 @@ const TYPE = /^\[?\{"type":"(\w+)"/;
  */
 export function summarize(text) {
   const [, type] = TYPE.exec(text) ?? [];
-  if (type === undefined) return text.slice(0, MAX_CHARS);
+  if (type === undefined) return shorten(text);
   const [, message] = MESSAGE.exec(text) ?? [];
   const said = message === undefined ? "" : ` ${unquote(message)}`;
-  return `${type}${said}`.slice(0, MAX_CHARS);
+  return shorten(`${type}${said}`);
+}
+
+/** @param {string} text */
+function shorten(text) {
+  return text.length <= MAX_CHARS ? text : `${startOf(text, MAX_CHARS)}…`;
+}
+
+/**
+ * The first characters of a text, and no half of one.
+ *
+ * @param {string} text
+ * @param {number} maxUnits in UTF-16 units
+ */
+export function startOf(text, maxUnits) {
+  const isPair = (text.codePointAt(maxUnits - 1) ?? 0) > 0xffff;
+  return text.slice(0, isPair ? maxUnits - 1 : maxUnits);
 }
 
 /**

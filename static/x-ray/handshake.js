@@ -1,13 +1,12 @@
 // @ts-check
-// Owns how the opening of a connection is shown: the request, how the accept
-// value is computed from its key, the answer. It never asks for anything.
-// Invariant: what the server does not know is said to be unknown.
+// Shows how a connection was opened: the request, how the accept value is
+// computed from its key, and the answer. It says what the server does not know.
 
 import { make } from "./make.js";
 
 /**
- * As chat/tap.ts tells it. `head`, `answer`: lines, the first of them being
- * the method and the target, or the status.
+ * As chat/x_ray/recorder.ts tells it. `head` and `answer` are lines: the first is
+ * the method and the target, or the status; the others are fields.
  *
  * @typedef {object} Opened
  * @property {number} connection
@@ -27,6 +26,12 @@ import { make } from "./make.js";
 
 const RFC = "https://www.rfc-editor.org/rfc/rfc6455";
 
+/**
+ * Of every handshake by the field Upgrade, which HTTP/2 does not have: there a
+ * WebSocket begins with CONNECT (RFC 8441), which Deno does not take.
+ */
+const VERSION = "HTTP/1.1";
+
 /** @param {Opened} opened */
 export function showHandshake(opened) {
   const [request = "", ...fields] = opened.head.split("\n");
@@ -34,7 +39,11 @@ export function showHandshake(opened) {
     "div",
     { className: "handshake" },
     make("h4", {}, "The client asks"),
-    showHead(`${request} HTTP/`, fields, "sec-websocket-key"),
+    showHead(
+      opened.accept === null ? request : `${request} ${VERSION}`,
+      fields,
+      "sec-websocket-key",
+    ),
     make("p", { className: "small" }, asSeen(opened)),
     ...opened.accept === null ? [withoutHandshake(opened)] : [
       make("h4", {}, "The server computes"),
@@ -46,24 +55,27 @@ export function showHandshake(opened) {
 }
 
 /** @param {Opened} opened */
-function asSeen({ leftOut }) {
+function asSeen({ accept, leftOut }) {
+  const version = accept === null
+    ? ""
+    : ` A handshake with the field Upgrade is ${VERSION}: HTTP/2 has no such ` +
+      "field.";
   const rest = leftOut > 0 ? ` ${leftOut} more fields were not kept.` : "";
-  return "As the server’s API tells it: names in small letters and in order, " +
-    "without the HTTP version. What lets somebody in is hidden." + rest;
+  return "Deno gives the server the field names in small letters and sorted, " +
+    `and not the version of HTTP.${version} Codes and keys that let somebody in ` +
+    `are hidden.${rest}`;
 }
 
 /**
- * @param {string} start the first line, up to the version
+ * @param {string} start the first line
  * @param {string[]} fields
  * @param {string} marked the field that the accept value is about
- * @param {string} end of the first line
  */
-function showHead(start, fields, marked, end = "") {
-  const unknown = make("span", { className: "unknown" }, "version unknown");
+function showHead(start, fields, marked) {
   return make(
     "pre",
     { tabIndex: 0 },
-    make("b", {}, start, unknown, end),
+    make("b", {}, start),
     ...fields.flatMap((line) => [
       "\n",
       line.startsWith(`${marked}: `) ? make("mark", {}, line) : line,
@@ -79,25 +91,25 @@ function showAccept({ key, guid, sha1, accept }) {
     "ol",
     { className: "steps" },
     step("The client’s key:", key),
-    step("with the RFC’s GUID behind it:", key + guid),
-    step("of that the SHA-1, in hexadecimal:", sha1),
-    step("and these 20 bytes in Base64:", accept),
+    step("The key with the RFC’s GUID after it:", key + guid),
+    step("The SHA-1 of that text, in hexadecimal:", sha1),
+    step("These 20 bytes in Base64:", accept),
   );
 }
 
 /** @param {string} answer */
 function showAnswer(answer) {
   const [status = "", ...fields] = answer.split("\n");
-  const words = status === "101" ? " 101 Switching Protocols" : ` ${status}`;
+  const words = status === "101" ? "101 Switching Protocols" : status;
   return make(
     "div",
     {},
-    showHead("HTTP/", fields, "sec-websocket-accept", words),
+    showHead(`${VERSION} ${words}`, fields, "sec-websocket-accept"),
     make(
       "p",
       { className: "small" },
-      "Deno adds a Date. From here on there is no HTTP any more: " +
-        "what follows are frames (",
+      "Deno adds the field Date. HTTP ends here: from now on both sides send " +
+        "frames (",
       make("a", { href: `${RFC}#section-4.2.2` }, "RFC 6455 section 4.2.2"),
       ").",
     ),
@@ -110,9 +122,11 @@ function withoutHandshake({ transport }) {
     "p",
     {},
     transport === "sse"
-      ? "No handshake and no frames: the answer to this request stays open, " +
-        "and its body is a stream of events. What goes up is a POST each."
-      : "No handshake and no frames: each answer brings what is new, " +
-        "and then the client asks again. What goes up is a POST each.",
+      ? "There is no handshake and there are no frames: the answer to this " +
+        "request stays open, and its body is a stream of events. The client " +
+        "sends each message with a POST."
+      : "There is no handshake and there are no frames: each answer brings the " +
+        "new events, and then the client asks again. The client sends each " +
+        "message with a POST.",
   );
 }

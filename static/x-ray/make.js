@@ -1,6 +1,6 @@
 // @ts-check
-// Owns how the X-ray's modules make elements. It never finds any in the page.
-// Invariant: text is set as text, never read as markup.
+// Makes an element with its properties and children. Text becomes text, never
+// markup.
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag

@@ -1,9 +1,11 @@
 // @ts-check
-// Owns the X-ray of our own connection while its panel is open. It never opens
-// or closes the panel. Invariant: after the returned function was called,
-// nothing runs and nothing is asked any more.
+// The X-ray of our own connection while its panel is open. After the returned
+// function was called, nothing runs, and no request is sent any more.
 
+import { basePath } from "../shared/address.js";
+import { tabMemory } from "../shared/storage.js";
 import { ConnectionView } from "./connection_view.js";
+import { LastFrames } from "./last_frames.js";
 import { make } from "./make.js";
 import { Stream } from "./stream.js";
 
@@ -16,6 +18,7 @@ import { Stream } from "./stream.js";
  */
 export function watchOwn(body, getKey) {
   const view = new ConnectionView();
+  const lastFrames = new LastFrames(tabMemory(basePath(document.baseURI)));
   const status = make("p", { className: "small", role: "status" });
   const stream = new Stream(() => {
     const key = getKey();
@@ -26,9 +29,15 @@ export function watchOwn(body, getKey) {
         ? ""
         : state.name === "refused"
         ? state.why
+        : state.name === "paused"
+        ? "Paused: other windows of this browser use its connections. Click " +
+          "into this one to go on here."
         : "Connecting to the X-ray…";
     },
-    onEvent: (name, data) => view.hear(name, data),
+    onEvent: (name, data) => {
+      view.hear(name, data);
+      lastFrames.hear(name, data);
+    },
   });
   body.replaceChildren(status, view.element);
   stream.open();

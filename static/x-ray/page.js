@@ -1,12 +1,15 @@
 // @ts-check
-// Owns the projector's page: the moderator's code, the board of all
-// connections, the view of one. It never shows anything that the server did
-// not tell. Invariant: the code does not stay in the visible address.
+// The projector's page: it takes the moderator's code, shows the board of all
+// connections, and opens the view of one. The code does not stay in the address,
+// where people in front of the projector could read it. An invitation that comes
+// with it is for the other pages, in this tab.
 
-import { basePath } from "../address.js";
-import { byId } from "../dom.js";
-import { tabMemory } from "../storage.js";
-import { Board } from "./board.js";
+import { basePath } from "../shared/address.js";
+import { byId } from "../shared/dom.js";
+import { hideFragment, Invitation } from "../shared/invitation.js";
+import { tabMemory } from "../shared/storage.js";
+import { Board, nameOf } from "./board.js";
+import { ClosedList } from "./closed_list.js";
 import { ConnectionView } from "./connection_view.js";
 import { Stream } from "./stream.js";
 
@@ -24,12 +27,16 @@ const status = byId("stream-status", HTMLElement);
 const dialog = byId("connection", HTMLDialogElement);
 
 let code = takeFromAddress() || memory.get(KEY) || "";
-/** @type {Stream | null} of the one connection that is shown */
+/** @type {Stream | null} of the connection that is shown */
 let one = null;
 
 const board = new Board({
   list: byId("lines", HTMLElement),
   summary: byId("summary", HTMLElement),
+  closed: new ClosedList({
+    section: byId("closed", HTMLElement),
+    list: byId("closed-lines", HTMLElement),
+  }, showOne),
 }, showOne);
 const all = new Stream(() => ({ moderator: code }), {
   onState,
@@ -40,7 +47,8 @@ const all = new Stream(() => ({ moderator: code }), {
 function takeFromAddress() {
   const parameters = new URLSearchParams(location.hash.slice(1));
   const found = parameters.get(KEY) ?? "";
-  if (found !== "") history.replaceState(history.state, "", location.pathname);
+  new Invitation(memory).takeFromAddress();
+  if (found !== "") hideFragment();
   return found;
 }
 
@@ -80,7 +88,7 @@ function ask(why) {
 /** @param {Line} line */
 function showOne(line) {
   byId("connection-name", HTMLElement).textContent = `${
-    line.name || "no name yet"
+    nameOf(line)
   } in ${line.room}`;
   const view = new ConnectionView();
   const words = byId("connection-status", HTMLElement);
@@ -91,7 +99,7 @@ function showOne(line) {
       onEvent: (name, data) => view.hear(name, data),
       onState: (state) => {
         words.textContent = state.name === "refused" ? state.why : "";
-        // Its stream stays open when it is closed; a 404 is for good.
+        // The stream of a closed connection stays open; a 404 does not change.
         if (state.name === "refused" && state.status === 404) stream.close();
       },
     },
@@ -100,13 +108,14 @@ function showOne(line) {
   byId("connection-body", HTMLElement).replaceChildren(view.element);
   stream.open();
   dialog.showModal();
+  view.focus();
 }
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   const typed = input.value.trim();
   if (typed === "") return;
-  // Some will paste the whole link.
+  // Some people paste the whole link.
   const fragment = new URLSearchParams(typed.slice(typed.indexOf("#") + 1));
   code = fragment.get(KEY) ?? typed;
   note.textContent = "";

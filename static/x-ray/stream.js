@@ -1,17 +1,27 @@
 // @ts-check
-// Owns the line to /x-ray/events: reads the stream of Server-Sent Events, and
-// opens it again when it is lost. It never knows what the events mean.
-// Invariant: at most one request or one timer at a time; after close() nothing
-// is heard and nothing is asked.
+// The connection to /x-ray/events: it reads the stream of Server-Sent Events, and
+// opens it again when it is lost, or was given up while the tab was hidden. The
+// caller knows the meaning of the events. There is at most one request or one timer
+// at a time; after close() no event is passed on and no request is sent.
+
+import { streams } from "../shared/streams.js";
 
 // The first time at once: the panel is there before our line is up again.
 const SOON_MS = 200;
 const RETRY_MS = 2_000;
+// A stream begins at once, unless something on the way collects it.
+const HELD_AFTER_MS = 8_000;
+const HELD =
+  "Something between this page and the server holds streams back, and " +
+  "the X-ray needs one. Reach the server without it, or close and open the " +
+  "X-ray to try again.";
 
 /**
  * `refused`: the server does not show this; `why` is its sentence.
  *
- * @typedef {{ name: "connecting" | "open" | "lost" }
+ * `paused`: others have the connections of this browser; see streams.js.
+ *
+ * @typedef {{ name: "connecting" | "open" | "lost" | "paused" }
  *   | { name: "refused", status: number, why: string }} StreamState
  */
 
@@ -40,28 +50,58 @@ export class Stream {
   }
 
   open() {
-    this.close();
-    const asking = new AbortController();
-    this.#asking = asking;
-    this.#handlers.onState({ name: "connecting" });
-    this.#read(asking).catch(() => {
-      if (asking === this.#asking) this.#retry({ name: "lost" });
-    });
+    streams.add(this);
+    if (!streams.areGivenUp) this.takeBack();
   }
 
   close() {
+    streams.remove(this);
+    this.#stop();
+  }
+
+  /** As a `Holder` of the tab's streams. */
+  giveUp() {
+    this.#stop();
+    this.#handlers.onState({ name: "paused" });
+  }
+
+  #stop() {
     clearTimeout(this.#timer);
     this.#asking?.abort();
     this.#asking = null;
   }
 
+  takeBack() {
+    this.#stop();
+    const asking = new AbortController();
+    this.#asking = asking;
+    this.#handlers.onState({ name: "connecting" });
+    this.#timer = setTimeout(() => this.#held(), HELD_AFTER_MS);
+    this.#read(asking).catch(() => {
+      if (asking === this.#asking) this.#retry({ name: "lost" });
+    });
+  }
+
+  /** Nothing came: the request would keep one of few connections in vain. */
+  #held() {
+    this.close();
+    this.#handlers.onState({ name: "refused", status: 0, why: HELD });
+  }
+
   /** @param {StreamState} state */
   #retry(state) {
-    this.close();
+    this.#stop();
     const delayMs = this.#isFresh ? SOON_MS : RETRY_MS;
     this.#isFresh = false;
-    this.#timer = setTimeout(() => this.open(), delayMs);
+    this.#timer = setTimeout(() => this.takeBack(), delayMs);
     this.#handlers.onState(state);
+  }
+
+  #begun() {
+    if (this.#isFresh) return;
+    this.#isFresh = true;
+    clearTimeout(this.#timer);
+    this.#handlers.onState({ name: "open" });
   }
 
   /** @param {AbortController} asking */
@@ -78,12 +118,11 @@ export class Stream {
       const { status } = response;
       return this.#retry({ name: "refused", status, why });
     }
-    this.#isFresh = true;
-    this.#handlers.onState({ name: "open" });
     const reader = response.body.pipeThrough(new TextDecoderStream())
       .getReader();
     const parser = new EventParser();
     for (let next; !(next = await reader.read()).done;) {
+      if (asking === this.#asking) this.#begun();
       for (const { name, data } of parser.read(next.value)) {
         if (asking !== this.#asking) return;
         this.#handlers.onEvent(name, data);

@@ -1,21 +1,20 @@
 // @ts-check
-// Owns the trace of one connection's traffic: bytes to the client above the
-// line, bytes to the server below. It never reads a clock.
-// Invariant: the newest SAMPLES steps are drawn, and a trace that stays flat
-// changes nothing in the page.
+// The trace of one connection's traffic: bytes to the client above the line, bytes
+// to the server below, for the newest SAMPLES steps. While there is no traffic, the
+// page does not change.
 
-import { makeSvg } from "../svg.js";
+import { makeSvg } from "../shared/svg.js";
 
 const SAMPLES = 40;
 const HALF = 12;
-/** Bytes in one step that fill the half; drawn by logarithm. */
+/** Bytes in one step that fill the half, on a logarithmic scale. */
 const FULL_BYTES = 100_000;
 
 export class Trace {
   /** @type {{ out: number, in: number }[]} */
   #steps = [];
-  #above = makeSvg("path", { class: "out", d: "" });
-  #below = makeSvg("path", { class: "in", d: "" });
+  #above = makeSvg("path", { class: "above", d: "" });
+  #below = makeSvg("path", { class: "below", d: "" });
   element = makeSvg(
     "svg",
     {

@@ -1,12 +1,16 @@
 // @ts-check
-// Owns how numbers and times are written. It never touches the page.
-// Invariant: functions of their arguments only; a number comes with its unit.
+// How numbers, times and the ways of connections are written. Every number comes
+// with its unit.
 
 const STEPS = ["kB", "MB", "GB", "TB"];
 
-/** @param {number} bytes */
+/**
+ * For example "1.5 kB", with a space at which no line breaks.
+ *
+ * @param {number} bytes
+ */
 export function formatBytes(bytes) {
-  if (bytes < 1_000) return `${bytes} B`;
+  if (bytes < 1_000) return `${bytes}\u00a0B`;
   let amount = bytes;
   let unit = "";
   for (const step of STEPS) {
@@ -14,16 +18,38 @@ export function formatBytes(bytes) {
     amount /= 1_000;
     unit = step;
   }
-  return `${amount.toFixed(amount < 10 ? 1 : 0)} ${unit}`;
+  return `${amount.toFixed(amount < 10 ? 1 : 0)}\u00a0${unit}`;
 }
 
 /**
- * To the byte, for where bytes are counted.
+ * For example "1,500 bytes", where every byte counts.
  *
  * @param {number} bytes
  */
 export function countBytes(bytes) {
   return `${bytes.toLocaleString("en")} ${bytes === 1 ? "byte" : "bytes"}`;
+}
+
+/**
+ * For example "1 frame", "2 frames".
+ *
+ * @param {number} count
+ * @param {string} noun
+ */
+export function counted(count, noun) {
+  return `${count.toLocaleString("en")} ${count === 1 ? noun : `${noun}s`}`;
+}
+
+/** @type {Record<string, string>} */
+const TRANSPORTS = { websocket: "WebSocket", sse: "SSE", poll: "long poll" };
+
+/**
+ * How a client is connected, for example "WebSocket · partyline.v1".
+ *
+ * @param {{ transport: string, dialect: string }} connection
+ */
+export function wayOf({ transport, dialect }) {
+  return `${TRANSPORTS[transport]} · ${dialect}`;
 }
 
 /**

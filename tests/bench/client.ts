@@ -1,10 +1,10 @@
-// Owns one client: its connection, what it says, and where it is in the room's
-// stream. Never parses what others have parsed before: it only compares.
-// Invariant: a client either receives the room's stream to the byte or its
-// `lose` is called; nothing is skipped once the stream has started.
+// One client of the bench: its connection, what it says, and where it is in the
+// room's stream. It compares what it receives with what others have parsed
+// before. A client either receives the stream to the byte, or its `lose` is
+// called.
 import type { Dialect } from "./dialects.ts";
-import { type Stream, textOf } from "./stream.ts";
-import { readFrames, readText, textFrame } from "./wire.ts";
+import { readText, type Stream, textOf } from "./stream.ts";
+import { frame, Opcode, readFrames } from "../support/frames.ts";
 
 const READ_BYTES = 64 * 1024;
 
@@ -75,12 +75,14 @@ export class Client {
     if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
     // Frames may already follow. The head is ASCII: a character is a byte.
     this.#discard(head.indexOf("\r\n\r\n") + 4);
-    if (greeting !== undefined) await this.#write(textFrame(greeting));
+    if (greeting !== undefined) await this.#write(frame(Opcode.text, greeting));
     this.#listen().catch((error) => this.room.lose(this, error));
   }
 
   async say(text: string, id: string): Promise<void> {
-    await this.#write(textFrame(this.room.dialect.wrap(text, id)));
+    await this.#write(
+      frame(Opcode.text, this.room.dialect.wrap(text, id)),
+    );
   }
 
   /** Sends until enough messages are out; each is a write of its own. */
@@ -115,8 +117,8 @@ export class Client {
   /** What comes before the start is this client's own: it is not compared. */
   #awaitStart(): void {
     const bytes = this.#bytes.subarray(0, this.#held);
-    this.#discard(readFrames(bytes, (head, payload) => {
-      const text = readText(head, payload);
+    this.#discard(readFrames(bytes, (opcode, payload) => {
+      const text = readText(opcode, payload);
       for (const { type, message = "" } of this.room.dialect.events(text)) {
         if (type === "error") throw new Error(`refused: ${text}`);
         if (type === this.room.dialect.answer) this.isWelcome = true;

@@ -1,6 +1,6 @@
-// Owns what the servers' protocols differ in: the address, the first words, how
-// a text is said and how events are read. Never knows who says what.
-// Invariant: in each of them, all members of a room are sent the same bytes.
+// Where the servers' protocols differ: the address, the first words, how a text
+// is said and how events are read. In each of them all members of a room are
+// sent the same bytes.
 
 export interface Event {
   type: string;

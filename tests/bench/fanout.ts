@@ -1,7 +1,6 @@
-// Owns the fan-out bench: the shapes and the rounds.
-// Never speaks WebSocket (load.ts does) and starts no process by itself.
-// Invariant: in a round every server meets the same shape, one after the other,
-// so a ratio compares neighbours in time; a run that fails ends the bench.
+// The fan-out bench: its shapes and its rounds. In a round every server meets
+// the same shape, one after the other, so that a ratio compares neighbours in
+// time. A run that fails ends the bench.
 import { parseArgs } from "node:util";
 import type { Figures, Shape } from "./load.ts";
 import { freePort, start, stop, untilListening } from "./processes.ts";

@@ -1,8 +1,8 @@
-// Owns the load: one process that plays every client of one run, over raw TCP,
-// and prints its figures as one line of JSON. Never starts or stops a server.
-// Closed loop: a sender has at most `inFlight` messages out; its own echo pays
-// for its next. Invariant: figures are printed only if every client received
-// the same stream, with each message once and in order; else it exits with 1.
+// The load: one process that plays every client of one run over raw TCP and
+// prints its figures as one line of JSON. It is a closed loop: a sender has at
+// most `inFlight` messages out, and sends the next one when its own echo comes.
+// Figures are printed only if every client received the same stream, with each
+// message once and in order; otherwise it exits with 1.
 import { Client, ROLL, type Room, START } from "./client.ts";
 import { type DialectName, dialects } from "./dialects.ts";
 import { readRedisCounts, type RedisCounts } from "./redis_counts.ts";
@@ -233,7 +233,7 @@ class Load {
 }
 
 /** User and system time that a process has used, all its threads together. */
-function cpuMs(pid: number, ticksPerSecond: number): number | null {
+export function cpuMs(pid: number, ticksPerSecond: number): number | null {
   if (ticksPerSecond === 0) return null;
   const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
   // The name in parentheses may hold spaces. See proc_pid_stat(5).
@@ -242,7 +242,7 @@ function cpuMs(pid: number, ticksPerSecond: number): number | null {
 }
 
 /** 0 where there is no /proc to read. */
-function clockTicksPerSecond(): number {
+export function clockTicksPerSecond(): number {
   if (Deno.build.os !== "linux") return 0;
   const { stdout } = new Deno.Command("getconf", { args: ["CLK_TCK"] })
     .outputSync();

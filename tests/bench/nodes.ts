@@ -1,7 +1,6 @@
-// Owns the bench of several servers on one Redis: the shapes, the set-ups and
-// the rounds. Never speaks WebSocket (load.ts does).
-// Invariant: all that serves, Redis too, is kept to one core, so a node more
-// brings no power: only what is counted in CPU time and ratios mean something.
+// The bench of several servers on one Redis: the shapes, the set-ups and the
+// rounds. All servers and Redis share one core, so one more server brings no
+// power: only CPU time and ratios mean something.
 import { parseArgs } from "node:util";
 import type { Figures, Shape } from "./load.ts";
 import { printShape, type SetUp } from "./nodes_table.ts";

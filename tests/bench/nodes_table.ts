@@ -1,6 +1,6 @@
-// Owns the tables of the bench of several nodes: their columns and ratios.
-// Never measures. Invariant: what is held against one node alone is so within
-// a round, then its median is taken; what is not known is a dash.
+// The tables of the bench of several servers: their columns and ratios. A ratio
+// to one server alone is taken within a round, then its median over the rounds.
+// What is not known is a dash.
 import type { Figures, Shape } from "./load.ts";
 import { cell, median, printRow, sum } from "./table.ts";
 

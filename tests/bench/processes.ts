@@ -1,7 +1,6 @@
-// Owns the processes of the bench: each starts on a core of its own and is gone
-// when the bench is. Never knows what they do.
-// Invariant: none outlives the bench, also not one that is interrupted: a
-// server left behind on its core would spoil every later measurement.
+// The processes of the bench. Each starts on a core of its own and ends with the
+// bench, also when that is interrupted: a server left behind would spoil every
+// later measurement.
 import { note, ROOT, succeeds } from "./servers.ts";
 
 const START_DEADLINE_MS = 20_000;

@@ -1,6 +1,6 @@
-// Owns what a bench asks Redis about itself, over a connection of its own.
-// Never changes anything there. Invariant: what is counted since Redis began
-// only goes up, so the difference of two readings is what was done between.
+// What a bench asks Redis about itself, over a connection of its own. The
+// counters only go up, so the difference of two readings is what was done
+// between them.
 
 export interface RedisCounts {
   /** Scripts that were run. */

@@ -1,6 +1,6 @@
-// Owns what the benches with a load have in common: their flags, one run of the
-// load, how they begin and end. Never knows who is measured.
-// Invariant: a run whose load does not vouch for it ends the bench.
+// What the benches with a load have in common: their flags, one run of the load,
+// how they begin and end. A run whose load does not vouch for its figures ends
+// the bench.
 import type { Figures, Job, Shape } from "./load.ts";
 import { start, stopAllOnSignals } from "./processes.ts";
 import { note } from "./servers.ts";

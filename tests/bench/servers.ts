@@ -1,7 +1,6 @@
-// Owns who is measured: our server in its dialects and the peers, each as one
-// command. Never starts a server and never measures.
-// Invariant: what a command needs is installed, in a cache outside the project;
-// who cannot run on this machine is left out, with a note.
+// The servers that are measured, ours in its dialects and others, each as one
+// command. What a command needs is installed in a cache outside the project. A
+// server that cannot run on this machine is left out, with a note.
 import type { DialectName } from "./dialects.ts";
 
 export interface Server {
@@ -50,8 +49,8 @@ export async function partylineCommand(): Promise<PartylineCommand> {
   return (port, data) => [
     ...[Deno.execPath(), ...args, script],
     ...["--quiet", "--port", String(port), "--data", data],
-    ...["--rate", "0", "--max-clients", "20000"],
-    // The load expects no pings: see readText in wire.ts.
+    ...["--rate", "0", "--room-rate", "0", "--max-clients", "20000"],
+    // The load expects no pings: see readText in stream.ts.
     ...["--idle-timeout", "86400"],
   ];
 }

@@ -1,8 +1,8 @@
-// Owns the reconnect storm: 1,000 clients return at once, each with 100 missed
-// messages, while others chat. Prints how long it took to serve them and what
-// the others' latency was before and during. Never sets a limit on speed.
-// Invariant: figures are printed only if every client got each message once.
-import { SUBPROTOCOL } from "../../chat/protocol.ts";
+// The reconnect storm: 1,000 clients return at once, each with 100 missed
+// messages, while others chat. It prints how long it took to serve them and the
+// others' latency before and during the storm, only if every client got each
+// message once.
+import { SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import { freePort, start, stop, untilListening } from "./processes.ts";
 import { allServers } from "./servers.ts";
 

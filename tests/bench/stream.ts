@@ -1,11 +1,12 @@
-// Owns the one stream of bytes that every client of the room must receive. The
-// client that is furthest ahead extends it, and only then is it parsed; all
-// others are compared with it. Never knows a client or a socket.
-// Invariant: what was accepted is, for each client, the same bytes from the
-// start on, and in them each sender's messages come once and in order.
+// The one stream of bytes that every client of the room must receive. The client
+// that is furthest ahead extends it, and only then is it parsed; all others are
+// compared with it. So every client has the same bytes from the start on, and
+// each sender's messages come once and in order.
 import { Buffer } from "node:buffer";
 import type { Dialect } from "./dialects.ts";
-import { readFrames, readText } from "./wire.ts";
+import { closeCode, Opcode, readFrames } from "../support/frames.ts";
+
+const decoder = new TextDecoder();
 
 const TEXT_BYTES = 64;
 
@@ -117,8 +118,8 @@ export class Stream {
       from - this.#base,
       this.#end - this.#base,
     );
-    this.#parsed += readFrames(bytes, (head, payload, end) => {
-      const text = readText(head, payload);
+    this.#parsed += readFrames(bytes, (opcode, payload, end) => {
+      const text = readText(opcode, payload);
       const events = this.dialect.events(text);
       if (events.length === 0) throw new Error(`unexpected frame: ${text}`);
       for (const { type, message = "" } of events) {
@@ -159,4 +160,18 @@ export class Stream {
         `  ${excerpt(this.#bytes, at + i)}`,
     );
   }
+}
+
+/** The text of a server's frame; throws on any other kind of frame. */
+export function readText(opcode: number, payload: Uint8Array): string {
+  if (opcode === Opcode.text) return decoder.decode(payload);
+  if (opcode === Opcode.close) {
+    const reason = decoder.decode(payload.subarray(2));
+    throw new Error(
+      `closed by the server with ${closeCode(payload)} ${reason}`,
+    );
+  }
+  // Pings would come to each client at another place in the stream, so every
+  // server is told to send none.
+  throw new Error(`unexpected frame with opcode ${opcode}`);
 }

@@ -1,6 +1,6 @@
-// Owns the table that people read: its columns, medians and ratios.
-// Never measures. Invariant: a ratio is taken within a round, then its median
-// over the rounds; what could not be measured is a dash, never a zero.
+// The table that people read: its columns, medians and ratios. A ratio is taken
+// within a round, then its median over the rounds. What could not be measured is
+// a dash, not a zero.
 import type { Figures, Shape } from "./load.ts";
 
 /** Deliveries per second of server CPU; NaN where no CPU time is known. */

@@ -1,6 +1,5 @@
-// Owns chance: numbers that look random and are decided by a seed. Never reads
-// a clock or the system's randomness. Invariant: the same seed and stream give
-// the same numbers, whatever other streams are asked for.
+// Chance: numbers that look random and are decided by a seed. The same seed and
+// stream give the same numbers, whatever other streams are asked for.
 
 /** Spreads every bit of a 32-bit number over all of them (as MurmurHash3). */
 export function scramble(value: number): number {

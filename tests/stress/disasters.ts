@@ -1,12 +1,12 @@
-// Owns what goes wrong with the servers and their log, at times that the dice
-// choose: nodes are killed and stopped, Redis is paused, killed, emptied. Never
-// touches a client. Invariant: at the end all are up again, and clients have
-// had the time to find that out before they are told that it is over.
-import type { Redis } from "../redis.ts";
+// What goes wrong with the servers and their store, at times that the dice
+// choose: servers are killed and stopped; Redis is paused, killed and emptied.
+// At the end all are up again, and clients have had the time to notice that
+// before the run is over.
+import type { Redis } from "../support/redis.ts";
 import { Dice } from "./dice.ts";
 import type { Program } from "./program.ts";
 import type { FailureKind, SharedRedis } from "./shared_redis.ts";
-import { LEASE_SECONDS, type World } from "./world.ts";
+import { LEASE_SECONDS, type StressRun } from "./stress_run.ts";
 
 /** Of all deaths of a server but the first, those by SIGTERM. */
 const STOP_SHARE = 0.2;
@@ -50,31 +50,31 @@ const PEACE_MS = 8_000;
 type Pause = (ms: number) => Promise<boolean>;
 
 /** Lets it happen for so long, then ends the clients' acting. */
-export async function keepBreaking(world: World, seconds: number) {
-  const { seed, nodes, redis } = world;
+export async function keepBreaking(run: StressRun, seconds: number) {
+  const { seed, nodes, redis } = run;
   const endsAtMs = performance.now() + seconds * 1_000;
   const pause = async (ms: number) => {
     const restMs = endsAtMs - performance.now();
-    await world.pause(Math.max(0, Math.min(ms, restMs)));
-    return performance.now() < endsAtMs && !world.isOver;
+    await run.pause(Math.max(0, Math.min(ms, restMs)));
+    return performance.now() < endsAtMs && !run.isOver;
   };
   const all = nodes.map((node, i) =>
-    keepKilling(world, node, new Dice(seed, -i), pause)
+    keepKilling(run, node, new Dice(seed, -i), pause)
   );
   const dice = new Dice(seed, -nodes.length);
-  if (redis !== undefined) all.push(keepFailing(world, redis, dice, pause));
-  await Promise.all(all.map((it) => it.catch((error) => world.fail(error))));
-  if (redis !== undefined) await world.pause(PEACE_MS);
-  world.end();
+  if (redis !== undefined) all.push(keepFailing(run, redis, dice, pause));
+  await Promise.all(all.map((it) => it.catch((error) => run.fail(error))));
+  if (redis !== undefined) await run.pause(PEACE_MS);
+  run.end();
 }
 
 async function keepKilling(
-  world: World,
+  run: StressRun,
   node: Program,
   dice: Dice,
   pause: Pause,
 ): Promise<void> {
-  const isOneOfMany = world.redis !== undefined;
+  const isOneOfMany = run.redis !== undefined;
   for (let i = 0;; i++) {
     const [least, most] = isOneOfMany
       ? NODE_LIFE_MS
@@ -82,16 +82,16 @@ async function keepKilling(
       ? LONG_LIFE_MS
       : SHORT_LIFE_MS;
     if (!await pause(dice.between(least, most))) return;
-    await end(world, node, i === 0 || !dice.chance(STOP_SHARE));
+    await end(run, node, i === 0 || !dice.chance(STOP_SHARE));
     if (isOneOfMany) {
       const [least, most] = DOWNTIMES_MS[dice.choose(DOWNTIMES)];
       await pause(dice.between(least, most));
     }
-    await startAgain(world, node);
+    await startAgain(run, node);
   }
 }
 
-async function end({ tally }: World, node: Program, isKilled: boolean) {
+async function end({ tally }: StressRun, node: Program, isKilled: boolean) {
   if (isKilled) {
     tally.kills++;
     return await node.kill();
@@ -102,20 +102,20 @@ async function end({ tally }: World, node: Program, isKilled: boolean) {
 }
 
 /** Without Redis a node may give up to start; then it is told to again. */
-async function startAgain(world: World, node: Program): Promise<void> {
+async function startAgain(run: StressRun, node: Program): Promise<void> {
   const fromMs = Date.now();
   try {
     await node.start();
   } catch (error) {
-    const hasGivenUp = node.pid === undefined && world.hasLogFailed(fromMs);
-    if (!hasGivenUp || world.fault) throw error;
-    await world.pause(100);
-    await startAgain(world, node);
+    const hasGivenUp = node.pid === undefined && run.hasLogFailed(fromMs);
+    if (!hasGivenUp || run.fault) throw error;
+    await run.pause(100);
+    await startAgain(run, node);
   }
 }
 
 async function keepFailing(
-  world: World,
+  run: StressRun,
   redis: SharedRedis,
   dice: Dice,
   pause: Pause,
@@ -128,12 +128,12 @@ async function keepFailing(
     const [kind = "pause"] = left.splice(dice.below(left.length), 1);
     const [shortest, longest] = AWAY_MS[kind];
     const away = () => pause(dice.between(shortest, longest));
-    await redis.fail(kind, () => fail(world, redis.server, kind, away));
+    await redis.fail(kind, () => fail(run, redis.server, kind, away));
   }
 }
 
 async function fail(
-  { tally }: World,
+  { tally }: StressRun,
   server: Redis,
   kind: FailureKind,
   away: () => Promise<unknown>,

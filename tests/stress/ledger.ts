@@ -1,8 +1,8 @@
-// Owns what all clients together know to be true: the lives of each room's
-// history and what stands at each `seq`. Never asks the server. Invariant:
-// whatever any client is shown is compared with what was shown before, so an
-// entry has one content, and a message one place in a life.
-import type { MessageEvent } from "../../chat/protocol.ts";
+// What all clients together know to be true: the lives of each room's history,
+// and what stands at each `seq`. Whatever a client is shown is compared with
+// what was shown before, so an entry has one content, and a message has one
+// place in a life.
+import type { MessageEvent } from "../../chat/protocol/events.ts";
 import { scramble } from "./dice.ts";
 
 /**

@@ -1,6 +1,5 @@
-// Owns what one client knows of its own name: the one it has, and those it
-// asked for and may have by now. Never sends.
-// Invariant: a client is called as it was, unless it asked for something else.
+// What one client knows of its own name: the name it has, and those it asked for
+// and may have by now. A client keeps its name unless it asked for another one.
 import { foldName } from "./roster.ts";
 
 export class OwnName {

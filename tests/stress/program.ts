@@ -1,9 +1,9 @@
-// Owns the server under stress or soak: the real program, with the permissions
-// of `deno task start`, killed and started again on one port and one file. Never
-// speaks to it. Invariant: `isUp` is false before a signal is sent, and true
-// only from the banner on, so what happens meanwhile is the signal's doing.
+// The server under stress or soak: the real program, with the permissions of
+// `deno task start`, killed and started again on one port and one file. `isUp`
+// is false before a signal is sent and true only from the banner on, so what
+// happens meanwhile is the signal's doing.
 import config from "../../deno.json" with { type: "json" };
-import { soon } from "../harness.ts";
+import { soon } from "../support/harness.ts";
 import type { Dice } from "./dice.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;

@@ -1,13 +1,13 @@
-// Owns who is in a room as one client sees it: what the welcome says, changed
-// by the events after it. Never asks. Invariant: a name stands in it once; two
-// that are the same for a person are told as `twins`.
+// The people in a room as one client sees them: those in the welcome, changed by
+// the events after it. A name stands in it once; two names that are the same for
+// a person are told as `twins`.
 import type {
   JoinEvent,
   LeaveEvent,
   WelcomeEvent,
-} from "../../chat/protocol.ts";
+} from "../../chat/protocol/events.ts";
 
-/** What makes two names the same for a person (DESIGN 7); not the server's. */
+/** What makes two names the same for a person; not the server's. */
 export function foldName(name: string): string {
   return name.normalize("NFKC").toLowerCase();
 }

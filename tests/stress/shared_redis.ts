@@ -1,8 +1,7 @@
-// Owns the Redis that nodes share under stress, and when it was away: what
-// failed meanwhile may be put down to that. Never decides that it goes away.
-// Invariant: a failure counts from before it begins until the nodes have had
-// the time to notice that it is over.
-import type { Redis } from "../redis.ts";
+// The Redis that servers share under stress, and when it was away: what failed
+// meanwhile may be put down to that. A failure counts from before it begins
+// until the servers have had the time to notice its end.
+import type { Redis } from "../support/redis.ts";
 
 /** Nodes may need so long to find out that it is back. */
 const RECOVERY_MS = 5_000;

@@ -1,21 +1,22 @@
-// Owns the speech of a good client of `partyline.v1`: it keeps its key and its
-// position, sends again what was not acknowledged, and believes nothing that it
-// is shown. Never decides what to do next. Invariant: `last` moves by one, so
-// it was shown every message of the room from its first on, once, in order.
+// A client of `partyline.v1` that recovers and believes nothing that it is shown:
+// each event is a fault unless the protocol, what the client asked for, and what
+// all others were shown explain it. So it was shown every message of the room from
+// its first on, once, in order. What it does next is decided in `random_v1_client.ts`.
+import { type Request, SUBPROTOCOL } from "../../chat/protocol/requests.ts";
+import type {
+  ErrorEvent,
+  MessageEvent,
+  WelcomeEvent,
+} from "../../chat/protocol/events.ts";
+import { MAX_WAITING_PAGES } from "../../chat/session/history_pager.ts";
 import {
-  DEFAULT_HISTORY,
-  type ErrorEvent,
-  type Hello,
-  type MessageEvent,
-  type Request,
-  type ServerEvent,
-  SUBPROTOCOL,
-  type WelcomeEvent,
-} from "../../chat/protocol.ts";
-import { Call, Guest, type Start } from "./guest.ts";
-import { StreamLine } from "./http_line.ts";
+  type Order,
+  type OtherEvent,
+  type Owner,
+  RecoveringClient,
+} from "../support/recovering_client.ts";
+import { ClientConnection, type Start, StressClient } from "./stress_client.ts";
 import type { Life, Mark } from "./ledger.ts";
-import { Outbox } from "./outbox.ts";
 import { OwnName } from "./own_name.ts";
 import { Roster } from "./roster.ts";
 
@@ -25,103 +26,103 @@ const MAX_WINDOW = 16;
 /** When to send again what was refused, if it was not told. */
 const RETRY_MS = 1_000;
 
-export class V1Call extends Call {
+export class V1Connection extends ClientConnection {
   /** Which life of the room it is shown, once it is welcome. */
   life: Life | undefined;
-  /** The messages that belong to the welcome come after it, one by one. */
-  isHistoryComing = false;
-  /** Sent again on this connection, and not answered out of line yet. */
-  readonly resent = new Set<number>();
   readonly pages = new Map<number, number>();
   readonly pings = new Set<string>();
   wish: string | undefined;
-  /** How many messages it gets if it has to begin anew. */
-  history = DEFAULT_HISTORY;
 
   get isWelcome(): boolean {
     return this.life !== undefined;
   }
 }
 
-export abstract class V1Client extends Guest<V1Call> {
+export abstract class V1Client extends StressClient<V1Connection>
+  implements Owner {
   protected readonly protocol = SUBPROTOCOL;
   readonly name = new OwnName();
-  readonly outbox = new Outbox();
   readonly roster = new Roster();
-  /** The last message it was shown, in this life of the room. */
-  last = 0;
+  /** Where each of its messages was last shown to be. */
+  readonly places = new Map<number, { life: Life; seq: number }>();
+  protected readonly recovering = new RecoveringClient(this);
+  /** Where it hears: before it says hello on one, that is not `connection` yet. */
+  #heard: V1Connection | undefined;
   #life: Life | undefined;
-  #key: string | undefined;
   #hasBrokenHello = false;
   #names = 0;
   #pings = 0;
   readonly #window = this.dice.between(1, MAX_WINDOW);
 
-  protected newCall(start: Start): V1Call {
-    return new V1Call(start);
+  /** The last message it was shown, in this life of the room. */
+  get last(): number {
+    return this.recovering.seq;
+  }
+
+  protected newConnection(start: Start): V1Connection {
+    return new V1Connection(start);
   }
 
   /** Connects, says hello and waits for the welcome. */
   protected async join(meanwhile = () => {}): Promise<boolean> {
-    const { dice, world } = this;
-    const call = await this.dial();
-    if (call === undefined) return false;
-    this.call = call;
-    this.request(call, this.#hello(call));
+    const { dice, run } = this;
+    const connection = await this.dial();
+    if (connection === undefined) return false;
+    this.connection = connection;
+    this.#sayHello(connection);
     meanwhile();
     if (dice.chance(0.03)) {
       this.#hasBrokenHello = true;
-      this.drop(call);
+      this.drop(connection);
     }
-    await world.until(
-      () => call.isWelcome || !call.isOpen,
+    await run.until(
+      () => connection.isWelcome || !connection.isOpen,
       () => this.about("a welcome"),
     );
-    return call.isWelcome;
+    return connection.isWelcome;
   }
 
-  #hello(call: V1Call): Hello {
-    const { dice } = this;
-    const hello: Hello = { type: "hello" };
-    if (this.#key !== undefined) hello.key = this.#key;
-    else if (dice.chance(0.5)) {
+  #sayHello(connection: V1Connection): void {
+    const { dice, recovering } = this;
+    if (recovering.key === undefined && dice.chance(0.5)) {
       // Not the same again: the server may have heard a broken hello.
-      hello.name = dice.chance(0.8) ? this.newName() : "Everyone";
-      call.wish = hello.name;
-      this.name.ask(hello.name);
+      connection.wish = dice.chance(0.8) ? this.newName() : "Everyone";
+      this.name.ask(connection.wish);
     }
-    if (this.#life === undefined) {
-      hello.history = call.history = dice.below(201);
-    } else hello.since = { epoch: this.#life.epoch, seq: this.last };
-    return hello;
+    const history = this.#life === undefined ? dice.below(201) : 0;
+    const send = (text: string) => {
+      if (connection.isOpen) connection.send(text);
+    };
+    recovering.begin(send, history, connection.wish);
   }
 
   /** Waits until it was shown the room, in that life, up to `seq`. */
   async reach(life: Life, seq: number): Promise<void> {
-    await this.world.until(
+    await this.run.until(
       () => this.#life === life && this.last >= seq,
       () =>
         this.about(
           `shown ${this.last} of ${this.#life?.epoch}, not ${seq} of ` +
-            `${life.epoch}: ${this.call?.describe()}`,
+            `${life.epoch}: ${this.connection?.describe()}`,
         ),
     );
   }
 
   protected get isAtRest(): boolean {
-    return this.outbox.isEmpty && this.name.asked.length === 0;
+    const { unacknowledged, doubted } = this.recovering;
+    return unacknowledged.size + doubted.size + this.name.asked.length === 0;
   }
 
-  protected request(call: V1Call, request: Request): void {
-    call.send(JSON.stringify(request));
+  protected request(connection: V1Connection, request: Request): void {
+    connection.send(JSON.stringify(request));
   }
 
-  protected say(call: V1Call, count: number): void {
-    for (; count > 0 && this.outbox.size < this.#window; count--) {
-      const n = ++this.sent;
-      this.outbox.add(n);
-      this.#sendMessage(call, n);
-      this.world.tally.sent++;
+  protected say(count: number): void {
+    const { recovering, run } = this;
+    const free = this.#window - recovering.unacknowledged.size;
+    for (let i = 0; i < Math.min(count, free); i++) {
+      recovering.say(++this.sent);
+      run.tally.sent++;
     }
   }
 
@@ -129,88 +130,95 @@ export abstract class V1Client extends Guest<V1Call> {
     return { author: this.number, n };
   }
 
-  /** All clients use the same ids: they belong to an identity. */
-  #sendMessage(call: V1Call, n: number): void {
-    const message = this.room.textOf(this.mark(n));
-    this.request(call, { type: "message", id: `${n}`, message });
+  textOf(n: number): string {
+    return this.room.textOf(this.mark(n));
   }
 
-  #sendAgain(call: V1Call, n: number): void {
-    call.resent.add(n);
+  pause(ms: number): Promise<void> {
+    return this.run.pause(ms);
+  }
+
+  sentAgain(n: number): void {
     // A refusal of it, or of one before it, may have been lost on the way.
     this.room.excuse(this.mark(n));
-    this.#sendMessage(call, n);
-    this.world.tally.resent++;
+    this.run.tally.resent++;
   }
 
-  protected askPage(call: V1Call, before: number): void {
-    call.pages.set(before, (call.pages.get(before) ?? 0) + 1);
-    this.request(call, { type: "history", before, count: 200 });
+  acknowledged(): void {
+    this.run.tally.acknowledged++;
   }
 
-  protected ping(call: V1Call): void {
+  protected askPage(connection: V1Connection, before: number): void {
+    connection.pages.set(before, (connection.pages.get(before) ?? 0) + 1);
+    this.request(connection, { type: "history", before, count: 200 });
+  }
+
+  protected ping(connection: V1Connection): void {
     const id = `ping ${++this.#pings}`;
-    call.pings.add(id);
-    this.request(call, { type: "ping", id });
+    connection.pings.add(id);
+    this.request(connection, { type: "ping", id });
   }
 
   /** One that it never asked for. */
   protected newName(): string {
-    return `guest ${this.number}-${++this.#names}`;
+    return `client ${this.number}-${++this.#names}`;
   }
 
-  protected override hasReturned(call: V1Call): boolean {
+  protected override hasReturned(connection: V1Connection): boolean {
     // A hello that was broken off may be read after the next one, and Deno's
     // WebSocket does not hang up at once.
-    return super.hasReturned(call) || call.isDropped || this.#hasBrokenHello;
+    return super.hasReturned(connection) || connection.isDropped ||
+      this.#hasBrokenHello;
   }
 
-  protected hear(call: V1Call, text: string): void {
-    if (call.isSuperseded || call.isDropped) return;
-    const events: ServerEvent[] = JSON.parse(text);
-    if (!Array.isArray(events)) throw this.fault(`it was sent ${text}`);
-    for (const event of events) {
-      if (event.type === "welcome") this.#hearWelcome(call, event, events);
-      else if (call.isWelcome || event.type === "error") {
-        this.#hearEvent(call, event);
-      } else throw this.fault(`sent ${event.type} before welcome`);
+  protected hear(connection: V1Connection, text: string): void {
+    if (connection.isSuperseded || connection.isDropped) return;
+    this.#heard = connection;
+    this.recovering.hear(text);
+  }
+
+  told(event: OtherEvent): void {
+    const connection = this.#heard!;
+    if (!connection.isWelcome && event.type !== "error") {
+      throw this.fault(`sent ${event.type} before welcome`);
     }
-  }
-
-  #hearEvent(call: V1Call, event: Exclude<ServerEvent, WelcomeEvent>): void {
     switch (event.type) {
-      case "message":
-        return this.#hearMessage(call, event);
       case "history":
-        return this.#hearPage(call, event.before, event.messages, event.more);
+        return this.#hearPage(
+          connection,
+          event.before,
+          event.messages,
+          event.more,
+        );
       case "rename":
         this.roster.rename(event.sender, event.name);
         if (this.name.rename(event.sender, event.name)) {
-          this.world.tally.renames++;
+          this.run.tally.renames++;
         }
         return;
       case "join":
       case "leave":
         return this.roster.change(event);
       case "pong":
-        if (call.pings.delete(event.id ?? "")) return;
+        if (connection.pings.delete(event.id ?? "")) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
       case "error":
-        return this.#hearError(call, event);
+        return this.#hearError(connection, event);
     }
   }
 
-  #hearWelcome(call: V1Call, event: WelcomeEvent, frame: ServerEvent[]): void {
+  welcomed(event: WelcomeEvent): void {
+    const connection = this.#heard!;
     const { key, epoch, seq, recovered, sender, room } = event;
-    const { tally } = this.world;
+    const { tally } = this.run;
     const before = this.#life;
     const life = this.room.life(epoch);
     const isSame = life === before;
-    const isRight = !call.isWelcome && room === this.room.name &&
+    const isRight = !connection.isWelcome && room === this.room.name &&
       recovered === (before ? isSame : null) &&
       (isSame ? seq >= this.last : life.number >= (before?.number ?? 0)) &&
       this.room.lives.length <= 1 + tally.emptyings &&
-      (key === (this.#key ??= key) || !isSame);
+      (key === (this.recovering.key ?? key) || !isSame);
     if (!isRight) {
       throw this.fault(
         `at ${this.last} of ${before?.epoch}, after ${tally.emptyings} ` +
@@ -218,84 +226,53 @@ export abstract class V1Client extends Guest<V1Call> {
           `with ${JSON.stringify(event)}`,
       );
     }
-    if (key !== this.#key) this.name.forget();
-    this.#key = key;
-    this.name.welcome(sender, call.wish);
+    if (key !== this.recovering.key) this.name.forget();
+    this.name.welcome(sender, connection.wish);
     const problem = this.roster.begin(event);
     if (problem !== undefined) throw this.fault(problem);
     // Where nodes tell each other, the one who had a name may seem to have it.
     const { twins } = this.roster;
-    if (twins.length > 0 && this.world.redis === undefined) {
+    if (twins.length > 0 && this.run.redis === undefined) {
       throw this.fault(`there are ${twins}`);
     }
+    this.#life = connection.life = life;
     if (isSame) tally.recoveries++;
-    else {
-      if (before !== undefined) tally.beginnings++;
-      this.outbox.trust();
-      // The newest messages come along, so they end with the room's last.
-      call.isHistoryComing = call.line instanceof StreamLine &&
-        call.history * seq > 0;
-      const count = frame.filter(({ type }) => type === "message").length;
-      const isMissing = count === 0 && call.history * seq > 0;
-      if (count > call.history || (isMissing && !call.isHistoryComing)) {
-        throw this.fault(
-          `at ${this.last} of ${before?.epoch} it asked for ${call.history} ` +
-            `and got ${count} with ${JSON.stringify(event)}`,
-        );
-      }
-      this.last = seq - count;
-    }
-    this.#life = call.life = life;
-    for (const n of this.outbox.again()) this.#sendAgain(call, n);
+    else if (before !== undefined) tally.beginnings++;
   }
 
   /** Takes a message that was shown, whoever wrote it. */
-  #see({ life }: V1Call, event: MessageEvent) {
+  #see({ life }: V1Connection, event: MessageEvent) {
     if (life === undefined) throw this.fault("shown a message before welcome");
     const entry = this.room.see(event, life);
     this.checkSent(entry);
     return { ...entry, life };
   }
 
-  #hearMessage(call: V1Call, event: MessageEvent): void {
-    const { author, n, seq, life } = this.#see(call, event);
-    const isOwn = author === this.number;
-    if (isOwn) this.#hearAcknowledgement(n, event, life);
-    if (call.isHistoryComing) {
-      call.isHistoryComing = false;
-      if (seq <= this.last - call.history || seq > this.last) {
-        throw this.fault(
-          `asked for ${call.history} of ${this.last}, got ${seq}`,
-        );
-      }
-      this.last = seq - 1;
-    }
-    if (seq === this.last + 1) {
-      this.last = seq;
-      return;
-    }
-    // Out of line comes only the answer to a message that was sent again.
-    if (!isOwn || !call.resent.delete(n)) {
-      throw this.fault(`shown seq ${seq} after ${this.last}`);
-    }
-    this.world.tally.repeatsAnswered++;
-  }
-
-  #hearAcknowledgement(n: number, event: MessageEvent, life: Life): void {
-    const { seq, id, sender } = event;
+  see(event: MessageEvent): number | undefined {
+    const connection = this.#heard!;
+    const { author, n, seq, life } = this.#see(connection, event);
+    if (author !== this.number) return;
+    const { id, sender } = event;
     if (id !== `${n}` || !this.name.all.has(sender)) {
       throw this.fault(`its message ${n} is shown with ${id} of "${sender}"`);
     }
-    if (this.outbox.show(n, { life, seq })) this.world.tally.acknowledged++;
+    this.places.set(n, { life, seq });
+    return n;
+  }
+
+  ordered({ seq }: MessageEvent, order: Order): void {
+    if (order === "answer") this.run.tally.repeatsAnswered++;
+    if (order !== "wrong") return;
+    throw this.fault(`shown seq ${seq} after ${this.last}`);
   }
 
   #hearPage(
-    call: V1Call,
+    connection: V1Connection,
     before: number,
     messages: MessageEvent[],
     more: boolean,
   ): void {
-    const times = call.pages.get(before) ?? 0;
+    const times = connection.pages.get(before) ?? 0;
     const first = messages[0]?.seq ?? before;
     const isRight = times > 0 && more === first > 1 &&
       first + messages.length === before &&
@@ -305,42 +282,45 @@ export abstract class V1Client extends Guest<V1Call> {
         `history before ${before}: ${first}, ${messages.length}, ${more}`,
       );
     }
-    for (const message of messages) this.#see(call, message);
-    call.pages.set(before, times - 1);
-    this.world.tally.pages++;
+    for (const message of messages) this.#see(connection, message);
+    connection.pages.set(before, times - 1);
+    this.run.tally.pages++;
   }
 
-  #hearError(call: V1Call, event: ErrorEvent): void {
+  #hearError(connection: V1Connection, event: ErrorEvent): void {
     const { code, message, id } = event;
-    const wasStopped = this.wasStopped(call);
+    const wasStopped = this.wasStopped(connection);
     // The close that follows is judged; nobody here waits to come back.
     if (code === "shutting_down" && wasStopped) return;
     const isFailure = code === "log_unavailable" &&
-      (this.hasLogFailed(call) || wasStopped);
-    if (isFailure) return this.#hearFailure(call, event);
+      (this.hasLogFailed(connection) || wasStopped);
+    if (isFailure) return this.#hearFailure(connection, event);
+    // One that stalls asks for so much at once that some of it is refused.
+    const asked = [...connection.pages.values()].reduce((sum, n) => sum + n, 0);
+    if (code === "rate_limited" && id === undefined) {
+      if (asked > MAX_WAITING_PAGES) return void this.run.tally.refusals++;
+    }
     const isAboutName = code.startsWith("name_") ||
       (code === "busy" && id === undefined);
     if (!isAboutName) throw this.fault(`refused with ${code}: ${message}`);
     this.name.refuse(code);
-    this.world.tally.refusedNames++;
+    this.run.tally.refusedNames++;
   }
 
   /** Something could not be done, or it is not known whether it was. */
-  #hearFailure(call: V1Call, { id, retryAfter = RETRY_MS }: ErrorEvent): void {
-    this.world.tally.refusals++;
+  #hearFailure(
+    connection: V1Connection,
+    { id, retryAfter = RETRY_MS }: ErrorEvent,
+  ): void {
+    this.run.tally.refusals++;
     if (id === undefined) {
       // The close after a hello says it all; of a page nothing is missed.
-      if (!call.isWelcome || this.name.asked.length === 0) return;
+      if (!connection.isWelcome || this.name.asked.length === 0) return;
       this.name.doubt();
-      return this.drop(call);
+      return this.drop(connection);
     }
-    if (call.pings.delete(id)) return;
+    if (connection.pings.delete(id)) return;
     this.room.excuse(this.mark(Number(id)));
-    this.#retry(call, Number(id), retryAfter);
-  }
-
-  async #retry(call: V1Call, n: number, afterMs: number): Promise<void> {
-    await this.world.pause(afterMs);
-    if (call.isOpen && this.outbox.isWaiting(n)) this.#sendAgain(call, n);
+    this.recovering.retry(Number(id), retryAfter);
   }
 }

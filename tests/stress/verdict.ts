@@ -1,44 +1,47 @@
-// Owns what must hold when a run has come to rest: the log against what clients
-// were shown, names and rooms against who is here, on each node. Never changes
-// what it checks. Invariant: it reads the log as any client can, through
-// connections of its own that did not see it grow.
-import type { HistoryEvent, MessageEvent } from "../../chat/protocol.ts";
-import { Client } from "../harness.ts";
+// What must hold when a run has come to rest: on each server the history is what
+// clients were shown, and names and rooms are those of the clients that are
+// there. It reads the history as any client can, through connections of its own.
+import type { HistoryEvent, MessageEvent } from "../../chat/protocol/events.ts";
+import { Client } from "../support/harness.ts";
 import { type Life, type Mark, type RoomRecord, ROOMS } from "./ledger.ts";
-import type { PlainGuest } from "./plain_guest.ts";
+import type { PlainClient } from "./plain_client.ts";
 import { foldName } from "./roster.ts";
-import type { V1Guest } from "./v1_guest.ts";
-import { DEADLINE_MS, type World } from "./world.ts";
+import type { RandomV1Client } from "./random_v1_client.ts";
+import { DEADLINE_MS, type StressRun } from "./stress_run.ts";
 
-export interface Guests {
-  v1: V1Guest[];
-  plain: PlainGuest[];
+export interface Clients {
+  v1: RandomV1Client[];
+  plain: PlainClient[];
 }
 
 /** Everything, in the order in which it is needed: the last part empties it. */
-export async function judge(world: World, guests: Guests): Promise<void> {
-  const present = guests.v1.filter(({ hasLeft }) => !hasLeft);
-  for (const room of world.ledger.rooms) {
-    await checkLog(world, room, present.filter((guest) => guest.room === room));
+export async function judge(run: StressRun, clients: Clients): Promise<void> {
+  const present = clients.v1.filter(({ hasLeft }) => !hasLeft);
+  for (const room of run.ledger.rooms) {
+    await checkLog(run, room, present.filter((client) => client.room === room));
   }
-  for (const guest of guests.v1) checkV1Messages(guest);
-  for (const guest of guests.plain) checkPlainMessages(world, guest);
-  await checkRosters(world, present);
+  for (const client of clients.v1) checkV1Messages(client);
+  for (const client of clients.plain) checkPlainMessages(run, client);
+  await checkRosters(run, present);
   for (const name of ROOMS) {
     const here = present.filter(({ room }) => room.name === name);
-    await checkNewcomers(world, name, here);
+    await checkNewcomers(run, name, here);
   }
-  for (const guest of present) guest.leave();
-  for (const guest of [...guests.v1, ...guests.plain]) await guest.gone();
-  for (const name of ROOMS) await checkNewcomers(world, name, []);
+  for (const client of present) client.leave();
+  for (const client of [...clients.v1, ...clients.plain]) await client.gone();
+  for (const name of ROOMS) await checkNewcomers(run, name, []);
 }
 
 const urlOf = (port: number, room: string) =>
   `ws://127.0.0.1:${port}/ws?room=${room}`;
 
 /** The log is what everybody was shown, and everybody was shown all of it. */
-async function checkLog(world: World, room: RoomRecord, present: V1Guest[]) {
-  const { nodes, redis, tally } = world;
+async function checkLog(
+  run: StressRun,
+  room: RoomRecord,
+  present: RandomV1Client[],
+) {
+  const { nodes, redis, tally } = run;
   const heads = [];
   for (const { port } of nodes) {
     heads.push(await readLog(urlOf(port, room.name), room, tally.emptyings));
@@ -49,11 +52,11 @@ async function checkLog(world: World, room: RoomRecord, present: V1Guest[]) {
     throw new Error(`${room.name}: the nodes have ${heads} messages`);
   }
   const lost = life.entries.slice(head + 1).find((entry) => entry) ??
-    room.findLost((atMs) => world.emptyingsSince(atMs) > 0);
+    room.findLost((atMs) => run.emptyingsSince(atMs) > 0);
   if (lost !== undefined) {
     throw new Error(`${room.name}: seq ${lost.seq} was shown and is lost`);
   }
-  for (const guest of present) await guest.reach(life, head);
+  for (const client of present) await client.reach(life, head);
   const beyond = present.find(({ last }) => last > head);
   if (beyond) throw new Error(beyond.about("shown more than the log holds"));
   for (const life of room.lives) {
@@ -159,72 +162,79 @@ function checkOrder(
  * What was acknowledged is stored, unless it was lost with all; who stayed has
  * all stored, with its id.
  */
-function checkV1Messages(guest: V1Guest): void {
-  const { room, sent, outbox, hasLeft } = guest;
+function checkV1Messages(client: RandomV1Client): void {
+  const { room, sent, places, hasLeft } = client;
   for (let n = 1; n <= sent; n++) {
-    const mark = guest.mark(n);
-    const told = outbox.acknowledged.get(n);
+    const mark = client.mark(n);
+    const told = places.get(n);
     const lives = room.livesOf(mark);
     if (told ? told.life.place(mark) !== told.seq : !hasLeft) {
       throw new Error(
-        guest.about(
+        client.about(
           `message ${n}, acknowledged at ${told?.seq}, is at ` +
             `${lives.map((life) => life.place(mark))}`,
         ),
       );
     }
     if (lives.length > 1 && !room.isExcused(mark)) {
-      throw new Error(guest.about(`message ${n} was stored again unasked`));
+      throw new Error(client.about(`message ${n} was stored again unasked`));
     }
     for (const life of lives) {
       const entry = life.entries[life.place(mark) ?? 0];
-      if (entry?.id !== `${n}` || !guest.name.all.has(entry.sender)) {
+      if (entry?.id !== `${n}` || !client.name.all.has(entry.sender)) {
         throw new Error(
-          guest.about(`message ${n} is ${entry?.id} of "${entry?.sender}"`),
+          client.about(`message ${n} is ${entry?.id} of "${entry?.sender}"`),
         );
       }
     }
   }
 }
 
-function checkPlainMessages(world: World, guest: PlainGuest): void {
-  for (let n = 1; n <= guest.sent; n++) {
-    const mark = { author: guest.number, n };
-    const [life, ...others] = guest.room.livesOf(mark);
+function checkPlainMessages(run: StressRun, client: PlainClient): void {
+  for (let n = 1; n <= client.sent; n++) {
+    const mark = { author: client.number, n };
+    const [life, ...others] = client.room.livesOf(mark);
     const place = life?.place(mark);
-    const shown = guest.shown.get(n);
+    const shown = client.shown.get(n);
     const isLost = life === undefined && shown !== undefined &&
-      world.emptyingsSince(shown.atMs) > 0;
+      run.emptyingsSince(shown.atMs) > 0;
     if (others.length > 0 || (shown && shown.seq !== place && !isLost)) {
       throw new Error(
-        guest.about(`message ${n} was at ${shown?.seq}, is at ${place}`),
+        client.about(`message ${n} was at ${shown?.seq}, is at ${place}`),
       );
     }
   }
 }
 
 /** Every client knows exactly who is here, and no two have one name. */
-async function checkRosters(world: World, present: V1Guest[]): Promise<void> {
+async function checkRosters(
+  run: StressRun,
+  present: RandomV1Client[],
+): Promise<void> {
   const all = present.map(({ name }) => name.current ?? "");
   if (new Set(all.map(foldName)).size !== all.length) {
     throw new Error(`two have one name: ${all}`);
   }
-  for (const guest of present) {
+  for (const client of present) {
     const names = () =>
-      present.filter(({ room }) => room === guest.room)
+      present.filter(({ room }) => room === client.room)
         .map(({ name }) => name.current).sort().join();
-    const shown = () => guest.roster.names.sort().join();
-    await world.until(
+    const shown = () => client.roster.names.sort().join();
+    await run.until(
       () => names() === shown(),
-      () => guest.about(`${names()} are here, it knows of ${shown()}`),
+      () => client.about(`${names()} are here, it knows of ${shown()}`),
     );
   }
 }
 
 /** Whoever comes, to whichever node, is told exactly who is here. */
-async function checkNewcomers(world: World, room: string, present: V1Guest[]) {
+async function checkNewcomers(
+  run: StressRun,
+  room: string,
+  present: RandomV1Client[],
+) {
   const expected = present.map(({ name }) => name.current).sort().join();
-  for (const { port } of world.nodes) {
+  for (const { port } of run.nodes) {
     const giveUpAtMs = performance.now() + DEADLINE_MS;
     while (true) {
       await using client = await Client.join(urlOf(port, room), { history: 0 });

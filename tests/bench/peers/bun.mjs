@@ -17,7 +17,7 @@ const server = Bun.serve({
     return new Response("WebSocket only", { status: 426 });
   },
   websocket: {
-    // The load expects no pings: see readText in wire.ts.
+    // The load expects no pings: see readText in ../stream.ts.
     sendPings: false,
     idleTimeout: 0,
     open(socket) {

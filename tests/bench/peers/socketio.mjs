@@ -12,7 +12,7 @@ const http = createServer();
 const io = new Server(http, {
   transports: ["websocket"],
   perMessageDeflate: false,
-  // The load expects no pings: see readText in wire.ts.
+  // The load expects no pings: see readText in ../stream.ts.
   pingInterval: 24 * 60 * 60 * 1000,
 });
 let joined = 0;

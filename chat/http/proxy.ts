@@ -1,0 +1,182 @@
+// Where a request came from, for which host, and whether by TLS, also when a proxy
+// stands between. `X-Forwarded-…` is believed only from a peer in the trusted
+// networks, and no header makes these functions throw.
+import { BlockList, isIP } from "node:net";
+import type { Incoming } from "./router.ts";
+
+/** A set of IP addresses and networks, version 4 and 6. */
+export class Networks {
+  readonly #list = new BlockList();
+  readonly #isEmpty: boolean;
+
+  /** Of addresses and CIDR blocks (RFC 4632). Throws if one is neither. */
+  constructor(networks: string[]) {
+    this.#isEmpty = networks.length === 0;
+    for (const network of networks) {
+      const [, address = "", bits] = /^([^/]+)(?:\/(\d+))?$/.exec(network) ??
+        [];
+      const family = familyOf(address);
+      if (family === undefined) throw new Error(`no network: ${network}`);
+      if (bits === undefined) this.#list.addAddress(address, family);
+      else this.#list.addSubnet(address, Number(bits), family);
+    }
+  }
+
+  /** Whether an address is in one of them; false for what is no address. */
+  has(address: string): boolean {
+    if (this.#isEmpty) return false;
+    const family = familyOf(address);
+    return family !== undefined && this.#list.check(address, family);
+  }
+}
+
+/**
+ * The address that a request came from, as far as it can be believed: without
+ * a trusted peer its own. Each trusted proxy appended to `X-Forwarded-For` whom
+ * it heard, so the list is read from its end, and the first address that is not
+ * itself trusted is the client's. What stands before that is only the client's
+ * word. Where an entry is no address, the last one read stands.
+ */
+export function clientAddress(
+  headers: Headers,
+  peer: string,
+  trusted: Networks,
+): string {
+  const hops = headers.get("x-forwarded-for")?.split(",") ?? [];
+  let client = plain(peer);
+  while (trusted.has(client)) {
+    const next = hops.pop();
+    const address = next === undefined ? undefined : readHop(next.trim());
+    if (address === undefined) break;
+    client = address;
+  }
+  return client;
+}
+
+/** Whose request it is, as all limits go by it. */
+export interface Owner {
+  /**
+   * Address and port of its connection. A proxy has a connection for each
+   * WebSocket, but not for each request: of one that a trusted proxy passed on
+   * this is its network.
+   */
+  readonly name: string;
+  /** Whether others may have the same name. */
+  readonly isShared: boolean;
+  /** Its address, or of version 6 the network, whose addresses one machine may have. */
+  readonly network: string;
+  /** Its address, for the operator's eyes. */
+  readonly client: string;
+}
+
+/** Whose request this is; `isSingle` if a proxy may pass on others beside it. */
+export function ownerOf(
+  headers: Headers,
+  { hostname, port }: Deno.NetAddr,
+  trusted: Networks,
+  isSingle: boolean,
+): Owner {
+  const client = clientAddress(headers, hostname, trusted);
+  const network = networkOf(client);
+  const isShared = isSingle && trusted.has(hostname);
+  const name = isShared ? network : `${hostname} ${port}`;
+  return { name, isShared, network, client };
+}
+
+/** Of version 6 the first 64 bits, which one machine may have to itself. */
+function networkOf(address: string): string {
+  if (familyOf(address) !== "ipv6") return address;
+  const [before = "", after] = address.split("::");
+  const groups = before.split(":").map((group) => parseInt(group || "0", 16));
+  if (after !== undefined) {
+    const last = after.split(":");
+    // A dotted end stands for two groups.
+    const count = last.length + (after.includes(".") ? 1 : 0);
+    while (groups.length < 8 - count) groups.push(0);
+    groups.push(...last.map((group) => parseInt(group || "0", 16)));
+  }
+  const first = groups.slice(0, 4).map((group) => group.toString(16));
+  return `${first.join(":")}::/64`;
+}
+
+/**
+ * The host that a request was meant for: what a trusted peer says in
+ * `X-Forwarded-Host`, the last of several, or else that of its target, which
+ * is `Host` unless the target names one (RFC 9112 section 3.2.2).
+ */
+export function requestedHost(
+  { host }: URL,
+  headers: Headers,
+  peer: string,
+  trusted: Networks,
+): string {
+  const forwarded = trusted.has(peer) ? headers.get("x-forwarded-host") : null;
+  const last = forwarded?.split(",").at(-1)?.trim();
+  return last || host;
+}
+
+/**
+ * Whether the request came by TLS: here, or to a trusted peer that says so in
+ * `X-Forwarded-Proto`, the last of several.
+ */
+function isRequestedByTls(
+  headers: Headers,
+  peer: string,
+  trusted: Networks,
+  hasCertificate: boolean,
+): boolean {
+  const forwarded = trusted.has(peer) ? headers.get("x-forwarded-proto") : null;
+  const last = forwarded?.split(",").at(-1)?.trim().toLowerCase();
+  return last ? last === "https" : hasCertificate;
+}
+
+/** A name or an IP address, and a port; nothing that could end a string. */
+const HOST = /^(?:[a-z\d.-]{1,253}|\[[a-f\d:.]{2,45}\])(?::\d{1,5})?$/i;
+
+/**
+ * The WebSocket's address for a client of the same server as this request, with
+ * the host as it was asked for; undefined if that is no host.
+ */
+export function socketAddress(
+  { request: { headers }, url, peer: { hostname } }: Incoming,
+  { base, allowOrigin }: { base: string; allowOrigin: string[] },
+  trusted: Networks,
+  hasCertificate: boolean,
+): string | undefined {
+  const host = requestedHost(url, headers, hostname, trusted);
+  if (!HOST.test(host)) return undefined;
+  // A site that is listed with https is reached so, whatever the proxy says.
+  const isTls = allowOrigin.includes(`https://${host}`) ||
+    isRequestedByTls(headers, hostname, trusted, hasCertificate);
+  return `${isTls ? "wss" : "ws"}://${host}${base}ws`;
+}
+
+/** The longest address of version 6, in brackets and with a port. */
+const MAX_HOP_CHARS = 53;
+
+/** An address, some proxies add a port to it: `1.2.3.4:5`, `[::1]:5`. */
+function readHop(text: string): string | undefined {
+  if (text.length > MAX_HOP_CHARS) return undefined;
+  const [, inBrackets, v4] = /^(?:\[(.+)\]|([\d.]+))(?::\d+)?$/.exec(text) ??
+    [];
+  const address = inBrackets ?? v4 ?? text;
+  // A zone (RFC 4007 section 11) means something on its own machine only.
+  const isAddress = isIP(address) !== 0 && !address.includes("%");
+  return isAddress ? plain(address) : undefined;
+}
+
+/** Version 4 as such, where a socket of version 6 wraps it (RFC 4291 2.5.5.2). */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, "");
+}
+
+function familyOf(address: string): "ipv4" | "ipv6" | undefined {
+  switch (isIP(address)) {
+    case 4:
+      return "ipv4";
+    case 6:
+      return "ipv6";
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,89 @@
+// What holds rates. A token bucket: over any time t it lets through at most
+// burst + ratePerSecond * t. What takes several tokens at once may take more than
+// there are; then the others wait until they are back. A count of what happened
+// lately, in which each weighs less the longer ago it was. The caller passes the
+// time of a monotonic clock.
+
+export class TokenBucket {
+  #tokens: number;
+  #filledAtMs: number;
+
+  /**
+   * A bucket for at most `burst` tokens, which begins with `tokens`.
+   * `ratePerSecond` 0 means no limit.
+   */
+  constructor(
+    readonly ratePerSecond: number,
+    readonly burst: number,
+    nowMs: number,
+    tokens = burst,
+  ) {
+    this.#tokens = tokens;
+    this.#filledAtMs = nowMs;
+  }
+
+  /** Takes tokens. Returns 0, or, when none is left, the ms until there is. */
+  take(nowMs: number, count = 1): number {
+    const waitMs = this.peek(nowMs);
+    if (waitMs === 0) this.#tokens -= count;
+    return waitMs;
+  }
+
+  /** What `take` would return; takes nothing. */
+  peek(nowMs: number): number {
+    if (this.ratePerSecond === 0) return 0;
+    this.#fill(nowMs);
+    if (this.#tokens >= 1) return 0;
+    return Math.ceil((1 - this.#tokens) * 1000 / this.ratePerSecond);
+  }
+
+  /** Milliseconds until it is full, if nothing is taken. */
+  fullInMs(nowMs: number): number {
+    if (this.ratePerSecond === 0) return 0;
+    this.#fill(nowMs);
+    return (this.burst - this.#tokens) * 1000 / this.ratePerSecond;
+  }
+
+  /** Whether it is full. */
+  isAsNew(nowMs: number): boolean {
+    return this.fullInMs(nowMs) === 0;
+  }
+
+  /** Gives back what was taken and not used; takes what was used besides. */
+  giveBack(count: number): void {
+    this.#tokens += count;
+  }
+
+  /** Takes so much that it is full in `ms` at the earliest. */
+  drain(ms: number, nowMs: number): void {
+    this.#fill(nowMs);
+    const tokens = this.burst - ms * this.ratePerSecond / 1000;
+    this.#tokens = Math.min(this.#tokens, tokens);
+  }
+
+  #fill(nowMs: number): void {
+    // A clock set back must not drain the bucket.
+    const elapsedMs = Math.max(0, nowMs - this.#filledAtMs);
+    const refilled = this.#tokens + elapsedMs * this.ratePerSecond / 1000;
+    this.#tokens = Math.min(this.burst, refilled);
+    this.#filledAtMs = nowMs;
+  }
+}
+
+export class RecentCount {
+  #count = 0;
+  #countedAtMs = -Infinity;
+
+  /** What happened `lifeMs` ago weighs 1/e. */
+  constructor(readonly lifeMs: number) {}
+
+  at(nowMs: number): number {
+    const elapsedMs = Math.max(0, nowMs - this.#countedAtMs);
+    return this.#count * Math.exp(-elapsedMs / this.lifeMs);
+  }
+
+  add(count: number, nowMs: number): void {
+    this.#count = this.at(nowMs) + count;
+    this.#countedAtMs = nowMs;
+  }
+}

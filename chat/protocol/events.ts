@@ -1,0 +1,292 @@
+// What the server sends: the events of both dialects and how each of them becomes
+// text. An event is encoded here and nowhere else, so the bytes of a message are
+// the same for every member and in the store.
+
+/** The name that no client is given: it marks the server's own words. */
+export const SERVER_NAME = "server";
+
+/** Most networks cut a line that is silent for a minute. */
+export const KEEP_ALIVE_MS = 15_000;
+
+/**
+ * Names listed in a `welcome` and in an answer to `members`. A room of more
+ * people is a large one: of those who come at one moment it is told in one event.
+ */
+export const MAX_LISTED_MEMBERS = 200;
+
+/** Rooms listed in an answer to `rooms`. */
+export const MAX_LISTED_ROOMS = 200;
+
+/** Names that the `join` of a large room tells besides its `sender`. */
+export const MAX_OTHERS = 20;
+
+// What the server sends. `at` is ISO 8601, times are ms, `seq` counts up by
+// one per room.
+
+/** A message as everyone in its room gets it, its sender included. */
+export interface MessageEvent {
+  type: "message";
+  seq: number;
+  at: string;
+  sender: string;
+  /**
+   * Tells who sent it, whatever the name was or becomes, and stays the same for
+   * as long as the identity. Somebody without an identity has none.
+   */
+  author?: string;
+  message: string;
+  /** The sender's own `id`, if it gave one. */
+  id?: string;
+  /** The `seq` of the message that it answers. */
+  replyTo?: number;
+  /** Its author deleted it; then `message` is "". */
+  deleted?: true;
+}
+
+/** A message was deleted. It has no `seq` of its own: older clients pass over it. */
+export interface DeleteEvent {
+  type: "delete";
+  at: string;
+  /** Who deleted it. */
+  sender: string;
+  /** The `seq` of the message, which keeps it. */
+  target: number;
+}
+
+/** Someone came into the room. `count` is how many are in it now. */
+export interface JoinEvent {
+  type: "join";
+  at: string;
+  sender: string;
+  /**
+   * Only in a large room: up to `MAX_OTHERS` who came with the sender. There may
+   * be more, as the `count` tells.
+   */
+  others?: string[];
+  count: number;
+}
+
+/** What every leave says, for clients that print `message` of every frame. */
+export const LEAVE_MESSAGE = "Client disconnected";
+
+/** Someone left the room, in whatever way the connection ended. */
+export interface LeaveEvent {
+  type: "leave";
+  at: string;
+  sender: string;
+  message: typeof LEAVE_MESSAGE;
+  count: number;
+}
+
+/** `sender` is called `name` from now on. */
+export interface RenameEvent {
+  type: "rename";
+  at: string;
+  sender: string;
+  name: string;
+}
+
+export interface TypingEvent {
+  type: "typing";
+  at: string;
+  sender: string;
+}
+
+/** The answer to `hello`, and the first event of the full dialect. */
+export interface WelcomeEvent {
+  type: "welcome";
+  /** The client's own name. */
+  sender: string;
+  /** The `author` of the client's own messages. */
+  author: string;
+  /** Reclaims this identity on a later connection; a secret. */
+  key: string;
+  room: string;
+  /** Names the life of the room's history; another one means history was lost. */
+  epoch: string;
+  /** The newest message of the room at this moment; 0 if there is none. */
+  seq: number;
+  /** Whether all after `since` follows; null when no `since` was given. */
+  recovered: boolean | null;
+  /** Up to `MAX_LISTED_MEMBERS` names, the client's own among them. */
+  members: string[];
+  count: number;
+  limits: Limits;
+  /** Whether the request `rooms` is answered. */
+  listsRooms: boolean;
+}
+
+/** The limits that hold for a client. */
+export interface Limits {
+  /** Characters of one message. */
+  message: number;
+  /** Bytes of one frame. */
+  frame: number;
+  /** Messages per second; 0 for no limit. */
+  rate: number;
+  burst: number;
+}
+
+/** The answer to `history`: older messages, the oldest first. */
+export interface HistoryEvent {
+  type: "history";
+  /** As asked for. */
+  before: number;
+  messages: MessageEvent[];
+  /** Whether there are older ones still. */
+  more: boolean;
+}
+
+/** The answer to `search`: the messages that contain the text, the oldest first. */
+export interface FoundEvent {
+  type: "found";
+  /** As asked for, like `before`. */
+  text: string;
+  before?: number;
+  messages: MessageEvent[];
+  /** Whether older messages were not looked at. */
+  more: boolean;
+  /** If there are more: the `before` with which to ask for those. */
+  next?: number;
+}
+
+/** The answer to `members`: who is in the room, in the order of code units. */
+export interface MembersEvent {
+  type: "members";
+  /** As asked for; "" for the first page. */
+  after: string;
+  /** Up to `MAX_LISTED_MEMBERS` names. */
+  members: string[];
+  /** Whether there are further ones, after the last of these. */
+  more: boolean;
+  count: number;
+}
+
+/** A room with people in it, and how many are there. */
+export interface ListedRoom {
+  name: string;
+  count: number;
+}
+
+/** The answer to `rooms`: the fullest first. */
+export interface RoomsEvent {
+  type: "rooms";
+  /** Up to `MAX_LISTED_ROOMS` of them. */
+  rooms: ListedRoom[];
+  /** Whether there are further ones. */
+  more: boolean;
+}
+
+export interface PongEvent {
+  type: "pong";
+  id?: string;
+}
+
+export type ErrorCode =
+  /** JSON, but not a request that can be understood. */
+  | "invalid"
+  | "too_long"
+  | "rate_limited"
+  /** The room has more waiting than it can take. */
+  | "busy"
+  /** The store cannot be written or read; nothing was stored. */
+  | "log_unavailable"
+  | "name_invalid"
+  | "name_taken"
+  /** The connection is about to be closed; come back after `retryAfter`. */
+  | "shutting_down"
+  | "restarting"
+  | "overloaded";
+
+/** Tells one client what went wrong; `message` is a sentence for a person. */
+export interface ErrorEvent {
+  type: "error";
+  sender: typeof SERVER_NAME;
+  code: ErrorCode;
+  message: string;
+  /** Of the message that was refused. */
+  id?: string;
+  /** Milliseconds after which the same may succeed. */
+  retryAfter?: number;
+}
+
+export type ServerEvent =
+  | MessageEvent
+  | DeleteEvent
+  | JoinEvent
+  | LeaveEvent
+  | RenameEvent
+  | TypingEvent
+  | WelcomeEvent
+  | HistoryEvent
+  | FoundEvent
+  | MembersEvent
+  | RoomsEvent
+  | PongEvent
+  | ErrorEvent;
+
+export function encode(event: ServerEvent): string {
+  return JSON.stringify(event);
+}
+
+/** Encodes a `welcome` whose members are encoded already. */
+export function encodeWelcome(
+  welcome: Omit<WelcomeEvent, "members">,
+  members: string,
+): string {
+  const { count, limits, listsRooms, ...rest } = welcome;
+  const [head, tail] = [rest, { count, limits, listsRooms }].map((it) =>
+    JSON.stringify(it)
+  );
+  return `${head?.slice(0, -1)},"members":${members},${tail?.slice(1)}`;
+}
+
+/**
+ * Encodes a message before its `seq` is known. Only the store knows the `seq`,
+ * and completes the text with `encodeMessage`; so it is encoded once.
+ */
+export function encodeDraft(
+  draft: Omit<MessageEvent, "type" | "seq">,
+): string {
+  return JSON.stringify(draft).slice(1);
+}
+
+export function encodeMessage(seq: number, draft: string): string {
+  return `{"type":"message","seq":${seq},${draft}`;
+}
+
+/** An encoded message as it reads once it is deleted: without its text. */
+export function encodeDeleted(event: string): string {
+  return JSON.stringify({ ...JSON.parse(event), message: "", deleted: true });
+}
+
+/** The `seq` of an encoded event; 0 if it is not a message. */
+export function seqOf(event: string): number {
+  return Number(/^\{"type":"message","seq":(\d+),/.exec(event)?.[1] ?? 0);
+}
+
+/**
+ * Encoded text without halves of surrogate pairs. Older versions stored what
+ * `JSON.stringify` makes of one, an escape such as \\ud83d, which is no JSON to
+ * many a client. That is the only reason for such an escape, and \\\\ before the
+ * same letters is none.
+ */
+export function mendEncoded(json: string): string {
+  if (!json.includes("\\ud")) return json;
+  return json.replace(
+    /\\(ud[89a-f][0-9a-f]{2}|.)/g,
+    (escape, code: string) => code.length > 1 ? "\ufffd" : escape,
+  );
+}
+
+/** A string as it may be stored and told; undefined if it is none. */
+export function textOf(value: unknown): string | undefined {
+  return typeof value === "string" ? value.toWellFormed() : undefined;
+}
+
+/** The first `maxUnits` UTF-16 units of a text, without half of a pair. */
+export function startOf(text: string, maxUnits: number): string {
+  if (text.length <= maxUnits) return text;
+  const isPair = (text.codePointAt(maxUnits - 1) ?? 0) > 0xffff;
+  return text.slice(0, isPair ? maxUnits - 1 : maxUnits);
+}

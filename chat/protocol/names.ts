@@ -1,0 +1,122 @@
+// Names: those that are made for people, two friendly words such as "calm-otter",
+// which names people may choose, and when two names are the same. The caller says
+// which names are taken.
+
+const adjectives = `
+able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
+brave breezy bright brisk bubbly calm candid careful caring casual cheery
+chief chirpy civil classy clean clear clever cloudy coastal cosmic cosy
+crafty creamy crisp curious curly dapper daring dazzling dear decent deft
+dewy dreamy eager early earnest easy elegant epic fabled fair famous fancy
+fast fearless festive fine firm fleet floral fluffy fond frank free fresh
+frosty funky gallant genial gentle giddy gifted glad gleaming glossy golden
+good grand grateful happy hardy hearty helpful honest hopeful humble icy
+ideal jaunty jazzy jolly jovial joyful keen kind lively loyal lucid lucky
+lunar magic mellow merry mighty mild minty misty modest musical neat nifty
+nimble noble oaken open orderly patient peachy perky placid playful plucky
+poetic polite posh precise prime proud quick quiet radiant rapid ready regal
+robust rosy royal ruby rustic sandy scenic serene sharp shiny silken silver
+simple sincere sleek smart smiling smooth snappy snowy snug sociable solar
+sonic spry stable starry steady stellar still stoic sturdy subtle sunny
+super supple sure swift tall tangy tender thankful tidy timely tranquil trim
+true trusty twinkly upbeat urban useful valiant vast velvet vibrant vivid
+warm wavy whimsical wise witty woolly worthy young zany zesty zippy
+`.trim().split(/\s+/);
+
+const animals = `
+alpaca ant antelope badger barbet bat beagle bear beaver bee beetle bison
+bobcat bonobo buffalo bunny camel canary caribou cat cheetah chipmunk cicada
+clam cobra cod colt condor coral corgi cougar coyote crab crane cricket crow
+cuckoo curlew dingo dolphin donkey dove dragonfly duck eagle echidna eel
+egret eland elk emu falcon fawn ferret finch firefly flamingo fox frog
+gannet gazelle gecko gerbil gibbon giraffe gnu goat goose gopher grebe
+grouse gull guppy hamster hare harrier hawk hedgehog heron hippo hoopoe
+horse husky ibex ibis iguana impala jackal jackdaw jaguar jay kestrel kite
+kitten kiwi koala kudu ladybird lark lemur leopard limpet linnet lion lizard
+llama lobster loris lynx macaw magpie mallard manatee marlin marmot marten
+meerkat merlin mink minnow mole moose moth mouse narwhal newt numbat ocelot
+octopus okapi orca oriole osprey ostrich otter owl oyster panda panther
+parrot pelican penguin perch petrel pheasant pigeon piglet pika pike pipit
+platypus plover pony poodle possum puffin puma python quail quokka rabbit
+raccoon raven redwing reindeer robin rook salmon sandpiper scallop seal
+shark sheep shrew shrimp siskin skylark sloth snail snipe spaniel sparrow
+sparrowhawk squid squirrel starfish starling stoat stork sturgeon swallow
+swan swift tapir tern terrier thrush tiger toad toucan trout tuna turkey
+turtle viper vole vulture wagtail walrus warbler weasel whale wigeon wolf
+wombat woodcock wren yak zebra
+`.trim().split(/\s+/);
+
+const TRIES = 32;
+
+const pick = (words: string[], random: () => number): string =>
+  words[Math.floor(random() * words.length)] ?? "";
+
+/** Two words that `isTaken` does not know; undefined if none were found soon. */
+export function makeName(
+  isTaken: (name: string) => boolean,
+  random: () => number,
+): string | undefined {
+  for (let tries = 0; tries < TRIES; tries++) {
+    const name = `${pick(adjectives, random)}-${pick(animals, random)}`;
+    if (!isTaken(name)) return name;
+  }
+}
+
+/** A word and a number, for when most pairs of words are in use. */
+export function makeNumberedName(number: number, random: () => number): string {
+  return `${pick(animals, random)}-${number}`;
+}
+
+/** Whether a name carries a number. */
+export function isNumbered(name: string): boolean {
+  return /-\d+$/.test(name);
+}
+
+/** Longest name, in characters (Unicode code points). */
+export const MAX_NAME_CHARS = 24;
+
+/**
+ * Why a name that someone chose cannot be, as a sentence, or undefined. Letters
+ * and digits of any script will do, with the marks they need.
+ */
+export function nameProblem(name: string): string | undefined {
+  const tooLong = `A name has at most ${MAX_NAME_CHARS} characters.`;
+  // First of all: to normalise a long text of combining marks takes seconds.
+  if (name.length > 2 * MAX_NAME_CHARS) return tooLong;
+  const folded = name.normalize("NFKC");
+  if ([...folded].length > MAX_NAME_CHARS) return tooLong;
+  const isWellFormed = /^[\p{L}\p{N}_-][\p{L}\p{M}\p{N}_ -]*$/u.test(folded) &&
+    !/\p{Default_Ignorable_Code_Point}| {2}| $|\p{M}{4}/u.test(folded);
+  if (!isWellFormed) {
+    return "A name consists of letters, digits, - and _, with single spaces " +
+      "between them.";
+  }
+  if (folded.split(/[ _-]/).some(mixesScripts)) {
+    return "A word in a name is written in one alphabet: this name mixes Latin, " +
+      "Cyrillic or Greek letters, of which many look alike.";
+  }
+  return folded.toLowerCase() === "server"
+    ? "That name is reserved for the server."
+    : undefined;
+}
+
+/** With a letter of another alphabet that looks alike, a name passes for another. */
+function mixesScripts(word: string): boolean {
+  const scripts = [
+    /\p{Script=Latin}/u,
+    /\p{Script=Cyrillic}/u,
+    /\p{Script=Greek}/u,
+  ];
+  return scripts.filter((script) => script.test(word)).length > 1;
+}
+
+/**
+ * What makes two names the same: neither case nor the width of look-alikes
+ * counts (Unicode NFKC, then case folded).
+ */
+export function foldName(name: string): string {
+  // Those that are made here are folded already.
+  if (/^[a-z\d-]*$/.test(name)) return name;
+  return name.normalize("NFKC").replace(/\s+/g, " ").toUpperCase()
+    .toLowerCase();
+}

@@ -1,0 +1,138 @@
+// All rooms of this server. A room is here for as long as someone is in it or
+// about to be, or something waits in it to be stored.
+import type { Context } from "../ops/context.ts";
+import { MAX_LISTED_ROOMS, type RoomsEvent } from "../protocol/events.ts";
+import type { InUse, Store } from "../store/store.ts";
+import { Identities, type IdentityLimits } from "./identities.ts";
+import { Retained, SharedRate } from "./rates.ts";
+import { type Guest, Room } from "./room.ts";
+
+/**
+ * For so long all who ask which rooms there are share one answer: to count the
+ * rooms of all servers takes longer, the more there are.
+ */
+export const ROOM_LIST_MS = 1_000;
+
+export interface HubLimits extends IdentityLimits {
+  maxRooms: number;
+  /** Whether clients may ask which rooms there are. */
+  listRooms: boolean;
+  /** Bytes that may wait for one client. */
+  sendLimit: number;
+}
+
+type RoomList = Pick<RoomsEvent, "rooms" | "more">;
+
+export class Hub {
+  readonly rooms = new Map<string, Room>();
+  readonly identities: Identities;
+  /** Rooms in which nobody shows to be there. */
+  readonly #unconfirmed = new Set<Room>();
+  #roomList: { answer: Promise<RoomList>; untilMs: number } | undefined;
+  /** Rates of rooms that were forgotten and may come back. */
+  readonly #rates = new Retained<SharedRate>();
+
+  constructor(
+    private readonly limits: HubLimits,
+    private readonly store: Store,
+    private readonly context: Context,
+  ) {
+    this.identities = new Identities(limits, store, context);
+  }
+
+  /** What the store must not forget. */
+  get inUse(): InUse {
+    return {
+      rooms: new Set(this.rooms.keys()),
+      identities: this.identities.inUse,
+    };
+  }
+
+  /** How many rooms there are, members in them, and names of those here. */
+  get census(): { rooms: number; members: number; names: number } {
+    let members = 0;
+    for (const room of this.rooms.values()) members += room.members.size;
+    const { nameCount: names } = this.identities;
+    return { rooms: this.rooms.size, members, names };
+  }
+
+  /** Whether clients may ask for `listRooms`. */
+  get listsRooms(): boolean {
+    return this.limits.listRooms;
+  }
+
+  /** The rooms with people in them, on all servers, about as of now. */
+  listRooms(): Promise<RoomList> {
+    const nowMs = this.context.monotonic();
+    if (this.#roomList !== undefined && nowMs < this.#roomList.untilMs) {
+      return this.#roomList.answer;
+    }
+    const list = { answer: this.#countRooms(), untilMs: nowMs + ROOM_LIST_MS };
+    this.#roomList = list;
+    list.answer.catch(() => list.untilMs = -Infinity);
+    return list.answer;
+  }
+
+  async #countRooms(): Promise<RoomList> {
+    const counts = [...await this.store.rooms()]
+      .map(([name, count]) => ({ name, count }))
+      .sort((a, b) => b.count - a.count || (a.name < b.name ? -1 : 1));
+    const rooms = counts.slice(0, MAX_LISTED_ROOMS);
+    return { rooms, more: rooms.length < counts.length };
+  }
+
+  /**
+   * Whether `roomName` exists or there is space for one more room. Rooms that are
+   * only for guests who may be gone again leave their space to others; there are no
+   * more of them than polls.
+   */
+  hasSpaceFor(roomName: string): boolean {
+    const room = this.rooms.get(roomName);
+    if (room !== undefined && !this.#unconfirmed.has(room)) return true;
+    return this.rooms.size - this.#unconfirmed.size < this.limits.maxRooms;
+  }
+
+  /** Somebody in this room came back, or went in the middle of a request. */
+  review(roomName: string): void {
+    const room = this.rooms.get(roomName);
+    if (room === undefined) return;
+    const isConfirmed = room.guests.values()
+      .some(({ isUnconfirmed }) => !isUnconfirmed);
+    if (isConfirmed) this.#unconfirmed.delete(room);
+    else this.#unconfirmed.add(room);
+  }
+
+  /** Lets a guest into a room, made if need be; undefined if there are too many. */
+  enter(roomName: string, guest: Guest): Room | undefined {
+    if (!this.hasSpaceFor(roomName)) return undefined;
+    let room = this.rooms.get(roomName);
+    if (room === undefined) {
+      room = new Room(
+        roomName,
+        this.store,
+        this.limits.sendLimit / 4,
+        this.#rates.take(roomName) ?? new SharedRate(this.limits.roomRate),
+        this.context,
+        (room) => this.#forget(room),
+      );
+      this.rooms.set(roomName, room);
+      this.#unconfirmed.add(room);
+    }
+    if (!guest.isUnconfirmed) this.#unconfirmed.delete(room);
+    room.guests.add(guest);
+    return room;
+  }
+
+  leave(room: Room, guest: Guest): void {
+    room.leave(guest);
+    this.#forget(room);
+  }
+
+  #forget(room: Room): void {
+    if (!room.isIdle || this.rooms.get(room.name) !== room) return;
+    this.rooms.delete(room.name);
+    this.#unconfirmed.delete(room);
+    this.#rates.keep(room.name, room.rate, this.context.monotonic());
+    room.close();
+  }
+}

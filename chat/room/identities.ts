@@ -1,0 +1,394 @@
+// Who is here under which name. A name has one holder at a time: somebody who is
+// here, or an identity, which owns its name also while nobody is here with its
+// key. Of two connections with one key the later one supersedes the earlier.
+import type { Owner } from "../http/proxy.ts";
+import type { Context } from "../ops/context.ts";
+import { TokenBucket } from "../ops/rate_limit.ts";
+import type { ErrorCode } from "../protocol/events.ts";
+import {
+  foldName,
+  isNumbered,
+  makeName,
+  makeNumberedName,
+  nameProblem,
+} from "../protocol/names.ts";
+import {
+  type Generation,
+  type Identity,
+  NAME_REST_MS,
+  type Peer,
+  type Store,
+} from "../store/store.ts";
+import {
+  Allowance,
+  NEW_MS,
+  Origin,
+  type RateLimits,
+  Retained,
+  SharedRate,
+} from "./rates.ts";
+
+/**
+ * How many names that turn out to be taken by someone absent are tried before a
+ * number is added, which is hardly ever taken.
+ */
+const TAKEN_TRIES = 4;
+
+/**
+ * How many new identities may come at once, or as many as there are places for;
+ * after that so many a second. The addresses they come from share them fairly.
+ */
+export const NEWCOMERS_AT_ONCE = 3_000;
+export const NEWCOMERS_PER_SECOND = 300;
+
+/** How many identities one connection may make at once, and then a second. */
+const OF_CONNECTION = { burst: 16, perSecond: 1 };
+
+/** The same for an address behind a trusted proxy, where a whole class may be. */
+const OF_ADDRESS = { burst: 300, perSecond: 30 };
+
+/** Newcomers who are too many come back within this time, not all at once. */
+const RETURN_AT_EARLIEST_MS = 1_000;
+const RETURN_SPREAD_MS = 4_000;
+
+/** Someone whose name or identity another one may get. */
+export interface Holder {
+  /** `isHere`: the other one is on this server. */
+  supersede(isHere?: boolean): void;
+}
+
+/** Somebody's identity, for as long as somebody is here under it. */
+export interface Held extends Identity {
+  generation: Generation;
+  allowance: Allowance;
+}
+
+export interface IdentityLimits extends RateLimits {
+  maxClients: number;
+}
+
+export class NameError extends Error {
+  constructor(readonly code: ErrorCode, message: string) {
+    super(message);
+  }
+}
+
+/** Too many newcomers came at once. */
+export class CrowdError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly retryAfterMs: number,
+  ) {
+    super(message);
+  }
+}
+
+export class Identities {
+  /** Folded names of those who are here, and those that are being taken. */
+  readonly #names = new Set<string>();
+  /** The holders of names without an identity, by the folded name. */
+  readonly #claims = new Map<string, Holder>();
+  /** Those who are here under an identity, by its id. */
+  readonly #holders = new Map<
+    string,
+    { holder: Holder; generation: Generation; allowance: Allowance }
+  >();
+  /** What those may say who went and may come back. */
+  readonly #allowances = new Retained<Allowance>();
+  readonly #newcomers: SharedRate;
+  /** By the network. */
+  readonly #origins = new Retained<Origin>();
+  /** By the name of the owner. */
+  readonly #newcomersOf = new Retained<TokenBucket>();
+  /** Identities that are being acquired, with the latest generation elsewhere. */
+  readonly #asked = new Map<
+    string,
+    { count: number; supersededBy: Generation }
+  >();
+  /** Counts up, so that no numbered name comes twice from this process. */
+  #number: number;
+
+  constructor(
+    private readonly limits: IdentityLimits,
+    private readonly store: Store,
+    private readonly context: Context,
+  ) {
+    this.#newcomers = new SharedRate(
+      NEWCOMERS_PER_SECOND,
+      Math.max(NEWCOMERS_AT_ONCE, limits.maxClients),
+    );
+    this.#number = Math.floor(context.random() * 1e9);
+  }
+
+  /** Ids of the identities under which somebody is here. */
+  get inUse(): ReadonlySet<string> {
+    return new Set(this.#holders.keys());
+  }
+
+  /** How many names someone holds who is here. */
+  get nameCount(): number {
+    return this.#names.size;
+  }
+
+  /**
+   * What somebody may say whom nobody knows yet: no more than is left of one who
+   * went, and may be the same. Give it back with `bequeath`.
+   */
+  newAllowance(owner: Owner): Allowance {
+    const nowMs = this.context.monotonic();
+    const origin = () => this.#originOf(owner);
+    const newcomer = { untilMs: nowMs + NEW_MS, origin };
+    const allowance = new Allowance(this.limits, nowMs, newcomer);
+    const left = origin().inheritance(nowMs);
+    if (left !== undefined) allowance.inherit(left, nowMs);
+    return allowance;
+  }
+
+  bequeath(allowance: Allowance): void {
+    allowance.bequeath(this.limits, this.context.monotonic());
+  }
+
+  #originOf({ network }: Owner): Origin {
+    const nowMs = this.context.monotonic();
+    const make = () =>
+      new Origin(this.limits, this.#newcomers.newCount(), nowMs);
+    return this.#origins.get(network, nowMs, make);
+  }
+
+  /** Throws if too many come, by the connection of this owner or in sum. */
+  #admitNewcomer(owner: Owner): void {
+    const nowMs = this.context.monotonic();
+    const { burst, perSecond } = owner.isShared ? OF_ADDRESS : OF_CONNECTION;
+    const bucket = this.#newcomersOf.get(
+      owner.name,
+      nowMs,
+      () => new TokenBucket(perSecond, burst, nowMs),
+    );
+    const waitMs = bucket.peek(nowMs);
+    if (waitMs > 0) {
+      throw new CrowdError(
+        "rate_limited",
+        "Too many new people join over this connection. Use the key of one of " +
+          "them.",
+        waitMs,
+      );
+    }
+    if (this.#newcomers.take(this.#originOf(owner), nowMs) > 0) {
+      throw new CrowdError(
+        "busy",
+        "Too many new people are joining at once. Try again.",
+        RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS,
+      );
+    }
+    bucket.take(nowMs);
+  }
+
+  /** A name for someone without an identity; give it back with `releaseName`. */
+  async claimName(holder: Holder): Promise<string> {
+    for (let tries = 0;; tries++) {
+      const name = this.#pickName(tries);
+      const folded = foldName(name);
+      if (await this.#claim(name)) {
+        this.#claims.set(folded, holder);
+        return name;
+      }
+      this.#names.delete(folded);
+    }
+  }
+
+  async #claim(name: string): Promise<boolean> {
+    try {
+      return await this.store.claim(name);
+    } catch (error) {
+      this.#names.delete(foldName(name));
+      // It may have been claimed all the same.
+      this.store.unclaim(name, 0);
+      throw error;
+    }
+  }
+
+  releaseName(name: string): void {
+    const folded = foldName(name);
+    this.#names.delete(folded);
+    this.#claims.delete(folded);
+    // Numbered names do not come again; so at most every pair of words rests.
+    this.store.unclaim(name, isNumbered(name) ? 0 : NAME_REST_MS);
+  }
+
+  /**
+   * The identity whose key this is. Whoever is here under it is superseded.
+   * Undefined if there is none; then `register` makes one.
+   */
+  async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
+    const identity = await this.identify(key);
+    if (identity === undefined) return undefined;
+    const held = await this.#acquire(identity);
+    if (held === undefined) return undefined;
+    const { id } = identity;
+    const { generation, supersededBy, name } = held;
+    const allowance = this.#allowanceOf(id, held.fullInMs);
+    const before = this.#holders.get(id)?.holder;
+    this.#holders.set(id, { holder, generation, allowance });
+    this.#names.add(foldName(name));
+    before?.supersede(true);
+    if (supersededBy > generation) holder.supersede();
+    return { id, name, generation, allowance };
+  }
+
+  /** What is left to say for somebody who comes back, perhaps from elsewhere. */
+  #allowanceOf(id: string, fullInMs = 0): Allowance {
+    const nowMs = this.context.monotonic();
+    const allowance = this.#holders.get(id)?.allowance ??
+      this.#allowances.take(id) ?? new Allowance(this.limits, nowMs);
+    allowance.messages.drain(fullInMs, nowMs);
+    return allowance;
+  }
+
+  /**
+   * Tells the other servers that the identity is here from now on. Until then
+   * it may have been renamed there.
+   */
+  async #acquire(identity: Identity) {
+    const { id } = identity;
+    const asked = this.#asked.get(id) ?? { count: 0, supersededBy: 0 };
+    this.#asked.set(id, asked);
+    asked.count++;
+    try {
+      const held = await this.store.acquire(identity);
+      return held && { ...held, supersededBy: asked.supersededBy };
+    } finally {
+      asked.count--;
+      if (asked.count === 0) this.#asked.delete(id);
+    }
+  }
+
+  /** Somebody has come on another server with the key of this identity. */
+  supersede(id: string, generation: Generation): void {
+    const held = this.#holders.get(id);
+    if (held !== undefined && held.generation < generation) {
+      held.holder.supersede();
+    }
+    const asked = this.#asked.get(id);
+    if (asked === undefined) return;
+    asked.supersededBy = Math.max(asked.supersededBy, generation);
+  }
+
+  /** Claims again all names held here; whoever has lost one meanwhile is superseded. */
+  async rejoin(): Promise<void> {
+    const held = [...this.#holders].map(([id, { generation }]) =>
+      [id, generation] as const
+    );
+    const claims = [...this.#claims].map(async ([name, holder]) => {
+      if (!await this.store.claim(name)) holder.supersede();
+    });
+    const [lost] = await Promise.all([
+      this.store.peers?.superseded(new Map(held)) ?? [],
+      ...claims,
+    ]);
+    for (const id of lost) this.#holders.get(id)?.holder.supersede();
+  }
+
+  /** The identity whose key this is. */
+  identify(key: string): Promise<Identity | undefined> {
+    return this.store.identify(key);
+  }
+
+  /** Who is here under the identity `id`, or on which other server. */
+  async present(id: string): Promise<{ holder?: Holder; peer?: Peer }> {
+    // Whoever is here may be superseded from elsewhere, and not know it yet.
+    const peer = await this.store.peers?.peerOf(id);
+    if (peer !== undefined) return { peer };
+    const held = this.#holders.get(id);
+    return held === undefined ? {} : { holder: held.holder };
+  }
+
+  /**
+   * A new identity, called `wish` if that can be, else by a name made here.
+   * Throws a `CrowdError` if too many come, by the connection of `owner` or in sum.
+   */
+  async register(
+    wish: string | undefined,
+    holder: Holder,
+    owner: Owner,
+  ): Promise<Held & { key: string }> {
+    this.#admitNewcomer(owner);
+    const allowance = this.newAllowance(owner);
+    for (let tries = 0;; tries++) {
+      const name = tries === 0 && wish !== undefined && this.#take(wish)
+        ? wish
+        : this.#pickName(tries);
+      const identity = await this.#registerAs(name, allowance);
+      if (identity === undefined) continue;
+      const { generation } = identity;
+      this.#holders.set(identity.id, { holder, generation, allowance });
+      return { ...identity, allowance };
+    }
+  }
+
+  async #registerAs(name: string, { messages }: Allowance) {
+    const fullInMs = messages.fullInMs(this.context.monotonic());
+    try {
+      const identity = await this.store.register(name, fullInMs);
+      if (identity === undefined) this.#names.delete(foldName(name));
+      return identity;
+    } catch (error) {
+      this.#names.delete(foldName(name));
+      throw error;
+    }
+  }
+
+  /** Takes a holder's identity out of use. Its name stays reserved for it. */
+  release(identity: Held, holder: Holder): void {
+    if (!this.#isHolder(identity, holder)) return;
+    const nowMs = this.context.monotonic();
+    this.#allowances.keep(identity.id, identity.allowance, nowMs);
+    this.bequeath(identity.allowance);
+    this.#holders.delete(identity.id);
+    this.#names.delete(foldName(identity.name));
+    this.store.release(identity.id, identity.generation);
+  }
+
+  #isHolder({ id }: Identity, holder: Holder): boolean {
+    return this.#holders.get(id)?.holder === holder;
+  }
+
+  /** Gives an identity another name. Throws a `NameError` if it cannot be. */
+  async rename(identity: Held, name: string): Promise<void> {
+    const problem = nameProblem(name);
+    if (problem !== undefined) throw new NameError("name_invalid", problem);
+    const before = foldName(identity.name);
+    const isSame = foldName(name) === before;
+    const taken = new NameError("name_taken", `"${name}" is taken.`);
+    if (!isSame && !this.#take(name)) throw taken;
+    let isDone = false;
+    try {
+      isDone = await this.store.rename(identity, name);
+    } finally {
+      if (!isDone && !isSame) this.#names.delete(foldName(name));
+    }
+    if (!isDone) throw taken;
+    // If everybody left meanwhile, neither name is held here any more.
+    const isHeld = this.#holders.has(identity.id);
+    if (!isSame) this.#names.delete(isHeld ? before : foldName(name));
+    identity.name = name;
+  }
+
+  /** Takes a name if nobody here has it; false if somebody does. */
+  #take(name: string): boolean {
+    const folded = foldName(name);
+    if (this.#names.has(folded)) return false;
+    this.#names.add(folded);
+    return true;
+  }
+
+  /** Takes a name that nobody here has; `tries` were taken elsewhere before it. */
+  #pickName(tries: number): string {
+    const isTaken = (name: string) =>
+      tries >= TAKEN_TRIES || this.#names.has(name);
+    const name = makeName(isTaken, this.context.random) ??
+      makeNumberedName(this.#number++, this.context.random);
+    this.#names.add(name);
+    return name;
+  }
+}

@@ -1,0 +1,358 @@
+// How much may be said, and how much history may be read: by one client over all its
+// connections, by the new clients of one network, and in one room by all who are in
+// it. What remains of a rate outlives the connection or the room, or coming back
+// would be a way around it.
+//
+// A room shares its rate by a dynamic threshold (Choudhury and Hahne, 1998): a
+// client may say one more while what it said lately is below a factor times what
+// the room has free. So one that is alone gets most of the rate, and many that say
+// much have equal shares and leave something free.
+import { RecentCount, TokenBucket } from "../ops/rate_limit.ts";
+
+export interface RateLimits {
+  /** Messages per second of one client; 0 for no limit. */
+  rate: number;
+  /** Messages that may come at once before the rate holds. */
+  burst: number;
+  /** Messages per second in one room; 0 for no limit. */
+  roomRate: number;
+  /** KiB of history per second of one client; 0 for no limit. */
+  historyRate: number;
+}
+
+/** How much of its burst a client begins with that nobody knows yet. */
+export const FIRST_BURST = 10;
+
+/** How long a client counts as new. */
+export const NEW_MS = 30_000;
+
+/** What history may come at once to a client that had none lately, in seconds. */
+export const HISTORY_BURST_SECONDS = 4;
+
+/** The same for a client that nobody knows yet: a page or two. */
+const HISTORY_NEW_SECONDS = 1 / 2;
+
+/**
+ * The new clients of one network share what this many of them may be given at once,
+ * because a whole class may be there, and then what this many readers may have.
+ */
+const CLASS_SIZE = 60;
+const CLASS_READERS = 10;
+
+/** The factor of the threshold. */
+const SHARE = 4;
+
+/** The part of a room that is for those who said nothing lately. */
+const RESERVE = 1 / 10;
+
+/** What those may still have said, as `RecentCount` weighs it. */
+const NOTHING = 1 / 20;
+
+/** The part of a room that all new clients together may take. */
+const NEW_PART = 1 / 2;
+
+/** Messages that a room takes at once, however low its rate. */
+const LEAST_ROOM_BURST = 20;
+
+/** What is left of those who went from one network: more than a few classes. */
+const MAX_LEFT = 256;
+
+/** What is left of those who are gone, of each kind at most so many. */
+const MAX_RETAINED = 100_000;
+
+/** Whoever is new for a while, and the network it comes from. */
+export interface Newcomer {
+  untilMs: number;
+  origin: () => Origin;
+}
+
+/** What one client may say, by messages and by other requests, and may read. */
+export class Allowance implements Sharer {
+  readonly messages: TokenBucket;
+  readonly requests: TokenBucket;
+  readonly #history: TokenBucket;
+  #isBequeathed = false;
+  /** What it said lately, in whatever room. */
+  readonly said: RecentCount;
+  /** Until when it is to wait that a room refused. */
+  #heldBack: { by: SharedRate; untilMs: number } | undefined;
+
+  /** Of a client that comes back, or of one that is new. */
+  constructor(
+    limits: RateLimits,
+    nowMs: number,
+    private readonly newcomer?: Newcomer,
+  ) {
+    const { rate, burst, roomRate, historyRate } = limits;
+    const isNew = newcomer !== undefined;
+    const first = isNew ? Math.min(burst, FIRST_BURST) : burst;
+    this.messages = new TokenBucket(rate, burst, nowMs, first);
+    this.requests = new TokenBucket(rate, burst, nowMs);
+    const bytes = historyRate * 1024;
+    const most = bytes * HISTORY_BURST_SECONDS;
+    const few = isNew ? bytes * HISTORY_NEW_SECONDS : most;
+    this.#history = new TokenBucket(bytes, most, nowMs, few);
+    this.said = new RecentCount(lifeMs(roomRate));
+  }
+
+  #isNew(nowMs: number): boolean {
+    return nowMs < (this.newcomer?.untilMs ?? -Infinity);
+  }
+
+  newFrom(nowMs: number): Origin | undefined {
+    return this.#isNew(nowMs) ? this.newcomer?.origin() : undefined;
+  }
+
+  /** Has no more left than `other`. */
+  inherit(other: Allowance, nowMs: number): void {
+    this.messages.drain(other.messages.fullInMs(nowMs), nowMs);
+    this.requests.drain(other.requests.fullInMs(nowMs), nowMs);
+    this.#history.drain(other.#history.fullInMs(nowMs), nowMs);
+    this.said.add(other.said.at(nowMs), nowMs);
+  }
+
+  /** A room refused a message, and told when it may come again. */
+  holdBack(by: SharedRate, untilMs: number): void {
+    this.#heldBack = { by, untilMs };
+  }
+
+  /** Milliseconds until a message may come again to a room. */
+  heldBackMs(by: SharedRate | undefined, nowMs: number): number {
+    if (this.#heldBack?.by !== by) return 0;
+    return Math.max(0, (this.#heldBack?.untilMs ?? 0) - nowMs);
+  }
+
+  /**
+   * Its client goes, and whoever comes new from the same network inherits. Once, or
+   * a key that comes and goes would leave much without saying anything.
+   */
+  bequeath(limits: RateLimits, nowMs: number): void {
+    if (this.newcomer === undefined || this.#isBequeathed) return;
+    this.#isBequeathed = true;
+    const left = new Allowance(limits, nowMs);
+    left.inherit(this, nowMs);
+    this.newcomer.origin().bequeath(left, nowMs);
+  }
+
+  /** The most of history that can be taken at once, in bytes. */
+  get mostHistory(): number {
+    return this.#history.burst;
+  }
+
+  /** Takes so many bytes of history. Returns 0, or the ms until there are some. */
+  takeHistory(bytes: number, nowMs: number): number {
+    const shared = this.newFrom(nowMs)?.history;
+    const waitMs = Math.max(
+      this.#history.peek(nowMs),
+      shared?.peek(nowMs) ?? 0,
+    );
+    if (waitMs > 0) return waitMs;
+    this.#history.take(nowMs, bytes);
+    shared?.take(nowMs, bytes);
+    return 0;
+  }
+
+  /** Gives back what was taken and not used; takes what was used besides. */
+  giveBackHistory(bytes: number, nowMs: number): void {
+    this.#history.giveBack(bytes);
+    this.newFrom(nowMs)?.history.giveBack(bytes);
+  }
+
+  /** Whether a new one for a client that comes back would be the same. */
+  isAsNew(nowMs: number): boolean {
+    return !this.#isNew(nowMs) && this.messages.isAsNew(nowMs) &&
+      this.requests.isAsNew(nowMs) && this.#history.isAsNew(nowMs) &&
+      this.said.at(nowMs) < NOTHING;
+  }
+}
+
+function burstOf(roomRate: number): number {
+  return Math.max(roomRate, LEAST_ROOM_BURST);
+}
+
+/** What is left of a burst after this time weighs 1/e. */
+function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
+  return perSecond === 0 ? 1_000 : burst * 1000 / perSecond;
+}
+
+/** One of those who share a rate. */
+export interface Sharer {
+  /** How much of it this one took lately. */
+  readonly said: RecentCount;
+  /** Of one that is new, what all took that are new from the same network. */
+  newFrom?(nowMs: number): { saidByNew: RecentCount } | undefined;
+}
+
+/** A rate that many share, such as that of the messages in one room. */
+export class SharedRate {
+  /** One less than the burst, because a threshold is passed by one message. */
+  readonly #space: number;
+  readonly #said: RecentCount;
+  readonly #saidByNew: RecentCount;
+
+  /** `perSecond` 0 means no limit. */
+  constructor(
+    private readonly perSecond: number,
+    burst = burstOf(perSecond),
+  ) {
+    this.#space = burst - 1;
+    this.#said = new RecentCount(lifeMs(perSecond, burst));
+    this.#saidByNew = new RecentCount(lifeMs(perSecond, burst));
+  }
+
+  /** A count for one of those who share it. */
+  newCount(): RecentCount {
+    return new RecentCount(this.#said.lifeMs);
+  }
+
+  /**
+   * Counts one message, say, of a client. Returns 0; or, and nothing is counted, the
+   * milliseconds after which it may be said if nobody else says anything.
+   */
+  take(client: Sharer, nowMs: number): number {
+    if (this.perSecond === 0) return 0;
+    const newFrom = client.newFrom?.(nowMs)?.saidByNew;
+    const own = client.said.at(nowMs);
+    const reserve = newFrom !== undefined || own > NOTHING ? RESERVE : 0;
+    const waitMs = Math.max(
+      this.#waitMs(own, this.#said.at(nowMs), 1 - reserve),
+      newFrom === undefined
+        ? 0
+        : this.#waitAsNewMs(own, newFrom.at(nowMs), nowMs),
+    );
+    if (waitMs > 0) return Math.ceil(waitMs);
+    client.said.add(1, nowMs);
+    this.#said.add(1, nowMs);
+    newFrom?.add(1, nowMs);
+    if (newFrom !== undefined) this.#saidByNew.add(1, nowMs);
+    return 0;
+  }
+
+  /**
+   * The same for one that is new. Its network has a share of what all that are new
+   * leave free of their part, and it has a share of what its network leaves of that.
+   */
+  #waitAsNewMs(own: number, ofNetwork: number, nowMs: number): number {
+    const all = this.#saidByNew.at(nowMs);
+    const shrunk = SHARE * SHARE * this.#space * NEW_PART /
+      (own + SHARE * ofNetwork + SHARE * SHARE * all);
+    return -Math.log(shrunk) * this.#said.lifeMs;
+  }
+
+  /** Until `own` is below its share of what `all` leave free of a part. */
+  #waitMs(own: number, all: number, part: number): number {
+    const shrunk = SHARE * this.#space * part / (own + SHARE * all);
+    return -Math.log(shrunk) * this.#said.lifeMs;
+  }
+
+  /** Counts what clients of other servers said. */
+  note(count: number, nowMs: number): void {
+    this.#said.add(count, nowMs);
+  }
+
+  /** Whether a new one would be the same. */
+  isAsNew(nowMs: number): boolean {
+    return this.#said.at(nowMs) < NOTHING;
+  }
+}
+
+/** A network from which new people come: an address of IPv4, say. */
+export class Origin implements Sharer {
+  /** How much history its new clients may be given. */
+  readonly history: TokenBucket;
+  /** What its new clients said lately, in whatever room. */
+  readonly saidByNew: RecentCount;
+  /** What was left of those who went, the longest ago first. */
+  readonly #left: Allowance[] = [];
+
+  /** `said` counts people who came, not messages: they share the rate of newcomers. */
+  constructor(
+    { historyRate, roomRate }: RateLimits,
+    readonly said: RecentCount,
+    nowMs: number,
+  ) {
+    this.saidByNew = new RecentCount(lifeMs(roomRate));
+    const bytes = historyRate * 1024;
+    const most = bytes * HISTORY_NEW_SECONDS * CLASS_SIZE;
+    this.history = new TokenBucket(bytes * CLASS_READERS, most, nowMs);
+  }
+
+  bequeath(left: Allowance, nowMs: number): void {
+    this.#forgetLeft(nowMs);
+    this.#left.push(left);
+    if (this.#left.length > MAX_LEFT) this.#left.shift();
+  }
+
+  /**
+   * What is left of somebody who went, once. Of whoever went first: for somebody
+   * else, who only has the same address, that is hardly less than all.
+   */
+  inheritance(nowMs: number): Allowance | undefined {
+    this.#forgetLeft(nowMs);
+    return this.#left.shift();
+  }
+
+  #forgetLeft(nowMs: number): void {
+    while (this.#left[0]?.isAsNew(nowMs)) this.#left.shift();
+  }
+
+  isAsNew(nowMs: number): boolean {
+    this.#forgetLeft(nowMs);
+    return this.#left.length === 0 && this.said.at(nowMs) < NOTHING &&
+      this.saidByNew.at(nowMs) < NOTHING && this.history.isAsNew(nowMs);
+  }
+}
+
+/**
+ * Keeps what is left of those who are gone for as long as it tells something; of
+ * too many, those that were kept longest ago are forgotten.
+ */
+export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
+  /** Those that were kept longest ago first. */
+  readonly #items = new Map<string, T>();
+  /** Goes round and round. */
+  #sweep = this.#items.entries();
+  /** Comes to the oldest; a `Map` asked for its first passes all deleted before it. */
+  readonly #oldest = this.#items.keys();
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  /** Gives back what was kept under this key, if anything was. */
+  take(key: string): T | undefined {
+    const item = this.#items.get(key);
+    this.#items.delete(key);
+    return item;
+  }
+
+  /** What is kept under this key, or is made now; it is kept from now on. */
+  get(key: string, nowMs: number, make: () => T): T {
+    const item = this.take(key) ?? make();
+    this.#forgetSome(nowMs);
+    this.#items.set(key, item);
+    return item;
+  }
+
+  keep(key: string, item: T, nowMs: number): void {
+    this.#items.delete(key);
+    this.#forgetSome(nowMs);
+    if (!item.isAsNew(nowMs)) this.#items.set(key, item);
+  }
+
+  /** Makes space for one more. */
+  #forgetSome(nowMs: number): void {
+    // Two are looked at for each that comes, so those that are as new do not pile up.
+    for (let looks = 0; looks < 2; looks++) {
+      const { value, done } = this.#sweep.next();
+      if (done) {
+        this.#sweep = this.#items.entries();
+        break;
+      }
+      const [key, item] = value;
+      if (item.isAsNew(nowMs)) this.#items.delete(key);
+    }
+    if (this.#items.size < MAX_RETAINED) return;
+    this.#items.delete(this.#oldest.next().value ?? "");
+  }
+}

@@ -1,0 +1,662 @@
+// A room: a Set of members, and a queue of what waits for the next turn. The
+// store decides the order and publishes every turn, also those of other servers;
+// the room encodes it once and gives it to each member. No member is given a
+// turn before it is stored, and all of them are given the same ones, in order.
+import { setImmediate } from "node:timers";
+import { type Context, noteStore } from "../ops/context.ts";
+import {
+  encode,
+  encodeDeleted,
+  encodeDraft,
+  MAX_LISTED_MEMBERS,
+  seqOf,
+} from "../protocol/events.ts";
+import type { EventFrame } from "../protocol/frames.ts";
+import { MAX_HISTORY, type MessageRequest } from "../protocol/requests.ts";
+import {
+  type Deleted,
+  type Draft,
+  type Entry,
+  type Head,
+  MAX_DELETIONS,
+  type Presence,
+  type Published,
+  type Snapshot,
+  type Store,
+  STORE_RETRY_MS,
+  type Stored,
+  StoreError,
+  type Subscriber,
+} from "../store/store.ts";
+import { Board } from "./board.ts";
+import type { SharedRate } from "./rates.ts";
+import { type Author, Turn, TurnQueue, type Waiting } from "./turn.ts";
+
+/** Someone in a room or about to be. Who only draws is a guest, and no member. */
+export interface Guest {
+  readonly name: string;
+  /** Whether nothing shows yet that it is still there. */
+  readonly isUnconfirmed?: boolean;
+}
+
+/** Someone who chats in a room. No method may throw or wait. */
+export interface Member extends Guest, Author {
+  /** Higher than that of whoever had its identity before; 0 without one. */
+  readonly generation?: number;
+  /** The public id of its identity, if it has one. */
+  readonly authorId?: string;
+  /** Whether it may be here again at once, on another line. */
+  readonly mayBeBack?: boolean;
+  /** Sends to it; a member that cannot keep up leaves the room. */
+  readonly session: { send(frame: string, events: readonly string[]): void };
+  /** What it is to be sent of a turn; less if it reads the history meanwhile. */
+  framesOf(turn: Turn): readonly EventFrame[];
+  /** Hears that the room's history was lost and begins anew. */
+  restart?(): void;
+  /** Hears that the room does not know what came after its last turn. */
+  lag?(): void;
+}
+
+/** Of events that are not messages there is at most one turn in this time. */
+export const PRESENCE_PAUSE_MS = 250;
+
+/**
+ * Joins into a large room wait longer, the more people are in it, so that a
+ * second of joins costs about as much as in a room that is not large.
+ */
+const MAX_JOIN_PAUSE_MS = 2_000;
+
+/** How long others do not hear that somebody left who may be back at once. */
+export const BACK_WITHIN_MS = 3_000;
+
+/**
+ * How many of the newest messages of a room can be deleted. In Redis, which cannot
+ * change a message in its place, it costs as much as all that came after it.
+ */
+export const MAX_DELETABLE = 10_000;
+
+export class Room implements Subscriber {
+  readonly members = new Set<Member>();
+  /** Everyone who is in this room or about to be. */
+  readonly guests = new Set<Guest>();
+  /** Where those are who draw here. They are guests, and no members. */
+  readonly board = new Board();
+  /** What was published last; `epoch` is "" until the store knows the room. */
+  readonly head: Head = { epoch: "", seq: 0 };
+  /**
+   * The newest message that anybody here can have seen: one that was stored or read
+   * here, or on another server, may not be published here yet.
+   */
+  #newestSeq = 0;
+  readonly roster = new Set<string>();
+  /** The newest messages of which it was published here that they are deleted. */
+  readonly #deleted = new Set<number>();
+  #deletionCount = 0;
+  /** Names of members here that are not in the roster yet. */
+  readonly #coming = new Set<string>();
+  readonly renamed = new Map<string, string>();
+  /** By name those who may be back, and when the others hear that they left. */
+  readonly #absent = new Map<
+    string,
+    { member: Member; timer: ReturnType<typeof setTimeout> }
+  >();
+  readonly #queue = new TurnQueue();
+  /** The roster, as `listMembers` and `pageOfMembers` tell it. */
+  #listed: string | undefined;
+  #sorted: string[] | undefined;
+  /** The last page that was read of the history; joins before the next turn share it. */
+  #read: { key: string; page: Promise<unknown> } | undefined;
+  /** Members whose typing waits for a turn; once is enough. */
+  readonly #typists = new Set<Member>();
+  #lastTime = { atMs: NaN, text: "" };
+  /**
+   * The turn that is under way, at most one: a slow store makes the next one
+   * larger. `setImmediate` runs after the frames that have already arrived are
+   * read, so they share the turn; a timer would wait a millisecond.
+   */
+  #turning: ReturnType<typeof setImmediate> | undefined;
+  /** Messages of turns of this server that were not published yet. */
+  #unpublished = 0;
+  #presenceTimer: ReturnType<typeof setTimeout> | undefined;
+  #pauseEndsMs = 0;
+  /** Whether comings and goings were dropped since the turn under way began. */
+  #hasOverflowed = false;
+  #opening: Promise<void> | undefined;
+  #isClosed = false;
+
+  /** `onIdle` is called when nothing waits any more. */
+  constructor(
+    readonly name: string,
+    private readonly store: Store,
+    readonly maxTurnChars: number,
+    readonly rate: SharedRate,
+    private readonly context: Context,
+    private readonly onIdle: (room: Room) => void,
+  ) {}
+
+  /** How many are in the room, on all servers. */
+  get count(): number {
+    return this.roster.size + this.#coming.size;
+  }
+
+  /** Who is in the room, on all servers. */
+  *names(): Iterable<string> {
+    yield* this.roster;
+    yield* this.#coming;
+  }
+
+  /**
+   * Up to `MAX_LISTED_MEMBERS` who are in the room, on all servers, encoded as a
+   * list: `name` first, which is somebody here.
+   */
+  listMembers(name: string): string {
+    const others = MAX_LISTED_MEMBERS - 1;
+    const isLarge = this.roster.size > MAX_LISTED_MEMBERS;
+    if (!isLarge || this.roster.has(name)) {
+      const names = [name];
+      for (const other of this.names()) {
+        if (names.length > others) break;
+        if (other !== name) names.push(other);
+      }
+      return JSON.stringify(names);
+    }
+    this.#listed ??= JSON.stringify([...this.roster].slice(0, others));
+    return `[${JSON.stringify(name)},${this.#listed.slice(1)}`;
+  }
+
+  /** The names after `after`, as they were told, in the order of code units. */
+  pageOfMembers(after: string): { members: string[]; more: boolean } {
+    const names = this.#sorted ??= [...this.roster].sort();
+    const from = after === "" ? 0 : upperBound(names, after);
+    const members = names.slice(from, from + MAX_LISTED_MEMBERS);
+    return { members, more: from + members.length < names.length };
+  }
+
+  /**
+   * Finds out where the history stands. Rejects as the store does. A room that
+   * was closed meanwhile stays so: there may be another one of that name.
+   */
+  open(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#opening ??= this.store.subscribe(this.name, this).catch((error) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Unsubscribes from the store. */
+  close(): void {
+    this.#isClosed = true;
+    this.store.unsubscribe(this.name, this);
+  }
+
+  /**
+   * The newest events up to `seq`, as `before`. Those who come between two turns
+   * share what is read.
+   */
+  newest(seq: number, count: number) {
+    return this.#once(
+      `newest ${this.head.epoch} ${seq} ${count}`,
+      () => this.before(seq + 1, count),
+    );
+  }
+
+  /** As `after`, shared like `newest`. */
+  missed(seq: number): Promise<string[] | undefined> {
+    return this.#once(
+      `missed ${this.head.epoch} ${this.head.seq} ${seq}`,
+      () => this.after(seq),
+    );
+  }
+
+  #once<T>(key: string, read: () => Promise<T>): Promise<T> {
+    if (this.#read?.key === key) return this.#read.page as Promise<T>;
+    const page = read();
+    const shared = { key, page };
+    this.#read = shared;
+    page.catch(() => {
+      if (this.#read === shared) this.#read = undefined;
+    });
+    return page;
+  }
+
+  /** The events after `seq`, at most a turn's worth; as `Store.after`. */
+  async after(
+    seq: number,
+    count = MAX_HISTORY,
+  ): Promise<string[] | undefined> {
+    const limit = { count, chars: this.maxTurnChars };
+    const { epoch } = this.head;
+    const events = await this.store.after(this.name, seq, limit, epoch);
+    if (events !== undefined) this.#noteNewest(epoch, seq + events.length);
+    return events && this.#withoutDeleted(events);
+  }
+
+  /**
+   * The newest events below `seq`, at most `count` and about `maxChars`; as
+   * `Store.before`.
+   */
+  async before(seq: number, count: number, maxChars = this.maxTurnChars) {
+    const limit = { count, chars: Math.min(maxChars, this.maxTurnChars) };
+    const { epoch } = this.head;
+    const page = await this.store.before(this.name, seq, limit, epoch);
+    this.#noteNewest(epoch, seqOf(page.events.at(-1) ?? ""));
+    return { ...page, events: this.#withoutDeleted(page.events) };
+  }
+
+  /**
+   * What was read from the store before a message was deleted must not come to
+   * anybody after it was told that it is.
+   */
+  #withoutDeleted(events: string[]): string[] {
+    if (this.#deleted.size === 0) return events;
+    return events.map((event) =>
+      this.#deleted.has(seqOf(event)) ? encodeDeleted(event) : event
+    );
+  }
+
+  /**
+   * Deletes a message, if `member` is its author; then all members are told. Also
+   * returns the event that tells it, for whoever deletes it again.
+   */
+  async delete(
+    target: number,
+    { name: sender, authorId: author = "" }: Member,
+  ): Promise<{ outcome: Deleted; text: string }> {
+    const { epoch } = this.head;
+    const text = encode({ type: "delete", at: this.#time(), sender, target });
+    const isOld = target <= this.head.seq - MAX_DELETABLE;
+    const deletion = { target, author, epoch, text };
+    const outcome = isOld
+      ? "missing"
+      : await this.store.delete(this.name, deletion);
+    return { outcome, text };
+  }
+
+  /** The events that tell what was deleted since `seq` was the newest. */
+  deletions(seq: number, count = MAX_DELETIONS): Promise<string[]> {
+    return this.store.deletions(this.name, seq, count, this.head.epoch);
+  }
+
+  /** How many deletions were published here. */
+  get deletionCount(): number {
+    return this.#deletionCount;
+  }
+
+  /** Whether there is, or was, a message with this `seq`. */
+  hasReached(seq: number): boolean {
+    return seq <= Math.max(this.head.seq, this.#newestSeq);
+  }
+
+  #noteNewest(epoch: string, seq: number): void {
+    if (epoch !== this.head.epoch) return;
+    this.#newestSeq = Math.max(this.#newestSeq, seq);
+  }
+
+  /** Whether it may be forgotten. */
+  get isIdle(): boolean {
+    return this.guests.size === 0 && this.#turning === undefined &&
+      this.#queue.length === 0;
+  }
+
+  join(member: Member): void {
+    this.members.add(member);
+    // Nobody heard that it left, so the store tells nobody that it came.
+    this.#forgetAbsent(member.name);
+    if (!this.roster.has(member.name)) this.#coming.add(member.name);
+    this.#announce({
+      kind: "join",
+      at: this.#time(),
+      member: presenceOf(member),
+    });
+  }
+
+  /**
+   * Removes a guest at once; of a member those who remain are told, after a while
+   * if it may be back. Idempotent.
+   */
+  leave(guest: Guest): void {
+    this.guests.delete(guest);
+    this.#read = undefined;
+    if (this.#isMember(guest)) this.#part(guest);
+    if (this.guests.size > 0) return;
+    // Nobody here is left to wait for, so what waits goes out at once.
+    for (const { member } of this.#absent.values()) this.#tellLeave(member);
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = undefined;
+    this.#typists.clear();
+    if (this.#queue.length > 0) this.#turning ??= setImmediate(this.#turn);
+  }
+
+  #isMember(guest: Guest): guest is Member {
+    const guests: ReadonlySet<Guest> = this.members;
+    return guests.has(guest);
+  }
+
+  #part(member: Member): void {
+    this.#typists.delete(member);
+    this.members.delete(member);
+    this.#coming.delete(member.name);
+    // Who is counted under two names for a moment has to be counted anew.
+    const isRenamed = this.renamed.delete(member.name);
+    if (isRenamed || !member.mayBeBack) return this.#tellLeave(member);
+    this.#forgetAbsent(member.name);
+    const timer = setTimeout(() => this.#tellLeave(member), BACK_WITHIN_MS);
+    this.#absent.set(member.name, { member, timer });
+  }
+
+  #forgetAbsent(name: string): void {
+    clearTimeout(this.#absent.get(name)?.timer);
+    this.#absent.delete(name);
+  }
+
+  #tellLeave(member: Member): void {
+    this.#forgetAbsent(member.name);
+    this.#announce({
+      kind: "leave",
+      at: this.#time(),
+      member: presenceOf(member),
+    });
+  }
+
+  /** Shows what somebody drew to the others who draw here. */
+  draw(frame: ArrayBuffer, by: Guest): void {
+    this.store.draw(this.name, frame, by);
+  }
+
+  drawn(frame: ArrayBuffer, by?: object): void {
+    this.board.show(frame, by, this.context.monotonic());
+  }
+
+  /** Tells the room that `member`, until now called `before`, has its name. */
+  rename(member: Member, before: string): void {
+    const { name } = member;
+    this.renamed.set(name, this.renamed.get(before) ?? before);
+    this.renamed.delete(before);
+    if (this.#coming.delete(before)) this.#coming.add(name);
+    this.#announce({
+      kind: "rename",
+      at: this.#time(),
+      before,
+      member: presenceOf(member),
+    });
+  }
+
+  typing(member: Member): void {
+    if (this.#typists.has(member)) return;
+    this.#typists.add(member);
+    const { name } = member;
+    const text = encode({ type: "typing", at: this.#time(), sender: name });
+    this.#announce({ kind: "ephemeral", text });
+  }
+
+  /** Queues a message for the next turn; false if too many wait already. */
+  say(
+    author: Member,
+    { message, id, replyTo }:
+      & Pick<MessageRequest, "message">
+      & Partial<MessageRequest>,
+    identity?: string,
+  ): boolean {
+    const { name: sender, authorId } = author;
+    const said = {
+      at: this.#time(),
+      sender,
+      ...(authorId !== undefined && { author: authorId }),
+      message,
+    };
+    // Encoded now: the name may be another one when the turn comes.
+    const entry: Draft = identity === undefined || id === undefined
+      ? { kind: "message", text: encodeDraft(said) }
+      : {
+        kind: "message",
+        text: encodeDraft({
+          ...said,
+          id,
+          ...(replyTo !== undefined && { replyTo }),
+        }),
+        identity,
+        id,
+      };
+    const isQueued = this.#queue.push({ entry, author });
+    if (isQueued) this.#turning ??= setImmediate(this.#turn);
+    return isQueued;
+  }
+
+  /**
+   * Queues what is not stored. The first goes out at once; what follows waits
+   * for the next message or the end of the pause, so that a storm of joins is
+   * a few frames.
+   */
+  #announce(entry: Exclude<Entry, Draft>): void {
+    if (this.#queue.push({ entry })) {
+      if (this.#presenceTimer === undefined) this.#pausePresence();
+      else if (entry.kind !== "join") this.#endPauseWithin(PRESENCE_PAUSE_MS);
+      return;
+    }
+    // Instead of all that waits, the store is told who is here.
+    this.#queue.removeAll("presence");
+    this.#hasOverflowed = true;
+    this.#turning ??= setImmediate(this.#turn);
+  }
+
+  #pausePresence(): void {
+    this.#turning ??= setImmediate(this.#turn);
+    const growth = Math.max(1, this.members.size / MAX_LISTED_MEMBERS);
+    const pauseMs = Math.min(PRESENCE_PAUSE_MS * growth, MAX_JOIN_PAUSE_MS);
+    this.#pauseEndsMs = Infinity;
+    this.#endPauseWithin(pauseMs);
+  }
+
+  #endPauseWithin(ms: number): void {
+    const endsMs = performance.now() + ms;
+    if (endsMs >= this.#pauseEndsMs) return;
+    this.#pauseEndsMs = endsMs;
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = setTimeout(() => {
+      this.#presenceTimer = undefined;
+      if (this.#queue.length > 0) this.#pausePresence();
+    }, ms);
+  }
+
+  /** Stores what waits, which the store then publishes, and tells the authors. */
+  readonly #turn = async (): Promise<void> => {
+    const beganMs = performance.now();
+    const waiting = this.#queue.nextTurn(this.maxTurnChars);
+    this.#typists.clear();
+    this.#read = undefined;
+    const said = waiting.filter(({ author }) => author !== undefined);
+    const { epoch, seq } = this.head;
+    this.#unpublished += said.length;
+    try {
+      const stored = waiting.length === 0 ? [] : await this.store.append(
+        this.name,
+        waiting.map(({ entry }) => entry),
+        this.context.now(),
+      );
+      if (said.length > 0) noteStore(this.context);
+      this.#noteNewest(epoch, stored.at(-1)?.seq ?? 0);
+      said.forEach((one, i) => settle(one, stored[i], seq));
+      this.#forgetUnpublished(stored.filter(({ isRepeat }) => isRepeat).length);
+    } catch (error) {
+      this.#forgetUnpublished(said.length);
+      this.#refuse(said, error);
+    }
+    const seconds = (performance.now() - beganMs) / 1000;
+    this.context.metrics.turns.observe(seconds);
+    this.#endTurn();
+  };
+
+  #endTurn(): void {
+    this.#turning = undefined;
+    if (this.#hasOverflowed) {
+      this.#hasOverflowed = false;
+      this.store.resync(this.name);
+    }
+    const isPaused = this.#presenceTimer !== undefined;
+    const hasMore = isPaused
+      ? this.#queue.messageCount > 0
+      : this.#queue.length > 0;
+    if (hasMore) this.#turning ??= setImmediate(this.#turn);
+    else if (this.isIdle) this.onIdle(this);
+  }
+
+  /** Tells the authors that what they said could not be stored. */
+  #refuse(said: Waiting[], error: unknown): void {
+    noteStore(this.context, error);
+    const message = error instanceof StoreError && error.mayBeStored
+      ? "The server does not know whether this message was stored."
+      : "The server cannot store messages now: this message was not sent.";
+    for (const { author, entry } of said) {
+      author?.refuse("log_unavailable", message, idOf(entry), STORE_RETRY_MS);
+    }
+  }
+
+  // What the store tells.
+
+  localMembers(): Presence[] {
+    return [...this.members].map(presenceOf);
+  }
+
+  begin({ epoch, seq, names }: Snapshot): void {
+    Object.assign(this.head, { epoch, seq });
+    for (const name of names) this.roster.add(name);
+    this.#listed = undefined;
+    this.#sorted = undefined;
+  }
+
+  publish(published: readonly Published[]): void {
+    if (published.length === 0) return;
+    for (const { came, left, target } of published) {
+      this.#note(came, left);
+      if (target !== undefined) this.#noteDeleted(target);
+    }
+    const turn = new Turn(published);
+    const { messages, deliveries } = this.context.metrics;
+    if (turn.firstSeq !== undefined && turn.lastSeq !== undefined) {
+      const count = turn.lastSeq - turn.firstSeq + 1;
+      messages.add(count);
+      this.#countOthers(count);
+      this.head.seq = turn.lastSeq;
+    }
+    deliveries.add(this.members.size);
+    for (const member of this.members) {
+      try {
+        for (const { text, events } of member.framesOf(turn)) {
+          member.session.send(text, events);
+        }
+      } catch (fault) {
+        // The store must not take it for a failure of its own.
+        this.context.logger.fault(
+          "A turn could not be delivered to a member.",
+          fault,
+        );
+      }
+    }
+  }
+
+  /** Of messages that are published, those of other servers count here too. */
+  #countOthers(count: number): void {
+    const others = Math.max(0, count - this.#unpublished);
+    this.#forgetUnpublished(count);
+    if (others > 0) this.rate.note(others, this.context.monotonic());
+  }
+
+  #forgetUnpublished(count: number): void {
+    this.#unpublished = Math.max(0, this.#unpublished - count);
+  }
+
+  #noteDeleted(seq: number): void {
+    this.#read = undefined;
+    this.#deletionCount++;
+    this.#deleted.add(seq);
+    const [oldest] = this.#deleted;
+    if (this.#deleted.size > MAX_DELETIONS && oldest !== undefined) {
+      this.#deleted.delete(oldest);
+    }
+  }
+
+  #note(came: string | undefined, left: string | undefined): void {
+    if (came === undefined && left === undefined) return;
+    this.#listed = undefined;
+    this.#sorted = undefined;
+    if (left !== undefined) this.roster.delete(left);
+    if (came === undefined) return;
+    this.roster.add(came);
+    this.#coming.delete(came);
+    if (left === undefined) {
+      // A member told under this name has no rename to come. One told under an
+      // earlier name is in the roster by that, until its rename is told.
+      this.renamed.delete(came);
+      for (const [name, known] of this.renamed) {
+        if (known === came) this.#coming.delete(name);
+      }
+      return;
+    }
+    // Of several renames, those that are still to come follow this one.
+    for (const [name, known] of this.renamed) {
+      if (known !== left) continue;
+      if (name === came) this.renamed.delete(name);
+      else this.renamed.set(name, came);
+    }
+  }
+
+  restart(head: Head): void {
+    Object.assign(this.head, head);
+    this.#newestSeq = 0;
+    this.#deleted.clear();
+    // What waits was said to those who saw the history that is lost.
+    const said = this.#queue.removeAll("messages");
+    this.#refuse(said, new StoreError("The history was lost and began again."));
+    for (const member of this.members) member.restart?.();
+  }
+
+  skip(seq: number): void {
+    this.head.seq = seq;
+    for (const member of this.members) member.lag?.();
+  }
+
+  /** Now, as ISO 8601; written once for all that comes in a millisecond. */
+  #time(): string {
+    const atMs = this.context.now();
+    if (this.#lastTime.atMs !== atMs) {
+      this.#lastTime = { atMs, text: new Date(atMs).toISOString() };
+    }
+    return this.#lastTime.text;
+  }
+}
+
+/** Where the first one above `value` is in a sorted list, or would be. */
+function upperBound(sorted: readonly string[], value: string): number {
+  let from = 0;
+  let to = sorted.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((sorted[middle] ?? "") > value) to = middle;
+    else from = middle + 1;
+  }
+  return from;
+}
+
+function presenceOf({ name, generation = 0 }: Member): Presence {
+  return { name, generation };
+}
+
+function idOf(entry: Entry): string | undefined {
+  return entry.kind === "message" ? entry.id : undefined;
+}
+
+/** Tells the author what became of its message, which went out after `seq`. */
+function settle(
+  { author, entry }: Waiting,
+  stored: Stored | undefined,
+  seq: number,
+): void {
+  if (stored === undefined) return;
+  author?.stored?.(stored.text, idOf(entry));
+  // A message that this turn or a later one publishes needs no answer.
+  if (stored.isRepeat && stored.seq <= seq) {
+    author?.acknowledge?.(stored.text, stored.seq);
+  }
+}

@@ -1,0 +1,289 @@
+// What one client is given of its room's history: the first events, what it missed
+// until it is live, and the pages that it asks for. A page is read when the
+// client's allowance has some left (`room/rates.ts`) and when most of what
+// was sent before has left this machine's memory. The client is sent no message
+// before all those that came before it: `position` is the newest one that it was
+// sent, and it is live when that is the newest of the room. The end of the session
+// ends every wait.
+import { Buffer } from "node:buffer";
+import { type DeleteEvent, encodeDeleted, seqOf } from "../protocol/events.ts";
+import { encodeFrames, MAX_SENT_BYTES } from "../protocol/frames.ts";
+import { DEFAULT_HISTORY, type Hello } from "../protocol/requests.ts";
+import type { Allowance } from "../room/rates.ts";
+import type { Room } from "../room/room.ts";
+import type { Session } from "./session.ts";
+
+/** How often to look whether a client has read what it was sent. */
+const READ_PAUSE_MS = 20;
+
+/** How long pages may wait for a client that reads nothing at all. */
+const READ_TIMEOUT_MS = 30_000;
+
+/** Pages of history that may wait for a client to read; more disconnects it. */
+export const MAX_WAITING_PAGES = 32;
+
+/** How often to look whether a client may be given history, at most. */
+const RATE_PAUSE_MS = 250;
+
+/** The first events for a client, and where it stands after them. */
+export interface Missed {
+  epoch: string;
+  events: string[];
+  /** Whether these are all since the position that it told; null without one. */
+  recovered: boolean | null;
+  position: number;
+}
+
+export class HistoryPager {
+  /** The newest message that the client was sent. */
+  position = 0;
+  /** Whether that is the newest one of the room, so that the next turn follows. */
+  isLive = false;
+  /** What is up to here was said before the client came. */
+  #historyEnd = 0;
+  /** The client has to be told what was deleted since this was the newest message. */
+  #deletedSince: number | undefined;
+  /** What was published when it began to read. */
+  #before = { deletions: 0, seq: 0 };
+  #waitingPages = 0;
+  // Most clients need none of these, and there may be thousands of clients.
+  #paging: Promise<void> | undefined;
+  /** End the pauses that are under way. */
+  #pauses: Set<() => void> | undefined;
+
+  /** Of a client that is about to come into `room`. */
+  constructor(
+    private readonly session: Session,
+    private readonly room: Room,
+    private readonly allowance: Allowance,
+  ) {}
+
+  /**
+   * What the client of this `hello` missed, or the newest events. If it may be given
+   * none yet it is let in at once, and they follow. Undefined if the session ended.
+   * Rejects as the store does.
+   */
+  async missed(hello: Hello): Promise<Missed | undefined> {
+    const { deletionCount: deletions, head } = this.room;
+    const { since } = hello;
+    const isKnown = since?.epoch === head.epoch;
+    this.#before = { deletions, seq: isKnown ? since.seq : head.seq };
+    const read = () => this.#readMissed(hello);
+    if (hello.since === undefined && hello.history === 0) return await read();
+    const nowMs = this.session.at.context.monotonic();
+    const waitMs = this.allowance.takeHistory(0, nowMs);
+    return await (waitMs > 0
+      ? this.#findMissed(hello)
+      : this.#read(read, this.room.maxTurnChars));
+  }
+
+  /** As `#readMissed`, without the events: only what comes before the first. */
+  async #findMissed(
+    { since, history = DEFAULT_HISTORY }: Hello,
+  ): Promise<Missed> {
+    const { room } = this;
+    const { epoch, seq } = room.head;
+    const events: string[] = [];
+    if (since?.epoch === epoch) {
+      const isKept = await room.after(since.seq, 1) !== undefined;
+      const position = since.seq;
+      this.#deletedSince = position;
+      if (isKept) return { epoch, events, recovered: true, position };
+    }
+    const first = Math.max(1, seq - history + 1);
+    const oldest = await room.before(first + 1, 1);
+    const position = oldest.events.length > 0 ? first - 1 : seq;
+    return { epoch, events, recovered: since ? false : null, position };
+  }
+
+  async #readMissed(
+    { since, history = DEFAULT_HISTORY }: Hello,
+  ): Promise<Missed> {
+    const { room } = this;
+    const { epoch, seq } = room.head;
+    if (since?.epoch === epoch) {
+      const events = await room.missed(since.seq);
+      if (events !== undefined) {
+        // Before the messages, for with those its position moves.
+        const deletions = await room.deletions(since.seq);
+        // What is stored but not delivered yet will come with its turn.
+        const reached = Math.max(0, room.head.seq - since.seq);
+        const known = withoutDeleted(events.slice(0, reached), deletions);
+        const position = since.seq + known.length;
+        const told = [...deletions, ...known];
+        return { epoch, events: told, recovered: true, position };
+      }
+    }
+    const { events } = await room.newest(seq, history);
+    return { epoch, events, recovered: since ? false : null, position: seq };
+  }
+
+  /** The client comes into the room, and is sent what is up to `position`. */
+  begin(position: number): void {
+    this.position = position;
+    const { deletions, seq } = this.#before;
+    // Of these it may have read the text, and has not heard the event.
+    if (this.room.deletionCount !== deletions) this.#deletedSince = seq;
+    this.#historyEnd = this.room.head.seq;
+  }
+
+  /**
+   * Sends what the client has not seen, page by page, until it is live. Returns
+   * early if the session ends; disconnects a client for which that is gone.
+   */
+  async catchUp(): Promise<void> {
+    this.isLive = false;
+    const { room, session } = this;
+    await this.#sendDeletions();
+    while (!session.hasEnded) {
+      // Looking and going live are one step, so no turn is lost in between.
+      const missing = room.head.seq - this.position;
+      if (missing <= 0) {
+        this.isLive = true;
+        return;
+      }
+      await this.#untilRead();
+      const read = async () => ({ events: await room.after(this.position) });
+      // What was said since it came, it would have been given anyway.
+      const page = await (this.position < this.#historyEnd
+        ? this.#read(read, room.maxTurnChars)
+        : read());
+      if (page === undefined) {
+        return;
+      }
+      if (page.events === undefined) {
+        return session.disconnect("history_moved");
+      }
+      const events = page.events.slice(0, missing);
+      this.position += events.length;
+      this.#send(events);
+    }
+  }
+
+  /** Tells what was deleted, if it has to be. Most often that is nothing. */
+  async #sendDeletions(): Promise<void> {
+    const seq = this.#deletedSince;
+    this.#deletedSince = undefined;
+    if (seq === undefined) return;
+    if ((await this.room.deletions(seq, 1)).length === 0) return;
+    const read = async () => ({ events: await this.room.deletions(seq) });
+    const found = await this.#read(read, MAX_SENT_BYTES);
+    if (found !== undefined && found.events.length > 0) {
+      this.#send(found.events);
+    }
+  }
+
+  /** Whether as many pages wait as may. */
+  get isFull(): boolean {
+    return this.#waitingPages === MAX_WAITING_PAGES;
+  }
+
+  /** Whether much of what was sent still waits for the client to read. */
+  get isBehind(): boolean {
+    const { line, at } = this.session;
+    return line.bufferedAmount > at.overload.sendLimit / 4;
+  }
+
+  /**
+   * Sends one page after the other, each when most of what was sent before has
+   * left; to be called while it is not full. Requests that come together are read
+   * before anything is written: answered at once, a few of them would exceed the
+   * send limit of a client that reads well. Rejects as `read` does.
+   */
+  async sendPage(
+    read: () => Promise<{ events: readonly string[]; text: string }>,
+    maxBytes: number,
+  ): Promise<void> {
+    this.#waitingPages++;
+    const earlier = this.#paging ?? Promise.resolve();
+    const page = earlier.then(async () => {
+      await this.#untilRead();
+      const found = await this.#read(read, maxBytes);
+      this.#waitingPages--;
+      if (found === undefined || this.session.hasEnded) return;
+      this.#send([found.text]);
+    });
+    this.#paging = page.catch(() => {});
+    await page;
+  }
+
+  /** Ends every wait; to be called when the session has ended. */
+  close(): void {
+    for (const end of this.#pauses ?? []) end();
+  }
+
+  #send(events: readonly string[]): void {
+    for (const frame of encodeFrames(events)) {
+      this.session.send(frame.text, frame.events);
+    }
+  }
+
+  /**
+   * Reads from the history as soon as the client may be given it; undefined if the
+   * session ended. What is not used of a whole page is given back.
+   */
+  async #read<Found extends { events: readonly string[] | undefined }>(
+    read: () => Promise<Found>,
+    pageBytes: number,
+  ): Promise<Found | undefined> {
+    const { allowance, session } = this;
+    const { monotonic } = session.at.context;
+    // After a stop the store is closed, and there is nobody to read it for.
+    if (session.hasEnded) return undefined;
+    const taken = Math.min(pageBytes, allowance.mostHistory);
+    let waitMs: number;
+    while ((waitMs = allowance.takeHistory(taken, monotonic())) > 0) {
+      await this.#pause(Math.min(waitMs, RATE_PAUSE_MS));
+      if (session.hasEnded) return undefined;
+    }
+    let used = 0;
+    try {
+      const found = await read();
+      for (const event of found.events ?? []) used += Buffer.byteLength(event);
+      return found;
+    } finally {
+      allowance.giveBackHistory(taken - used, monotonic());
+    }
+  }
+
+  /** Waits until most of what was sent has left this machine's memory. */
+  async #untilRead(): Promise<void> {
+    const { session } = this;
+    // Not by a clock: while this program does not run, nobody can read.
+    let pausesLeft = READ_TIMEOUT_MS / READ_PAUSE_MS;
+    while (!session.hasEnded && this.isBehind) {
+      if (pausesLeft-- <= 0) {
+        return session.disconnect("slow_reader");
+      }
+      await this.#pause(READ_PAUSE_MS);
+    }
+  }
+
+  /** Waits, but not beyond the end of the session. */
+  #pause(ms: number): Promise<void> {
+    const pauses = this.#pauses ??= new Set();
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        pauses.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      pauses.add(end);
+    });
+  }
+}
+
+/** Messages that were read before these events were: some may be deleted by now. */
+function withoutDeleted(
+  messages: readonly string[],
+  deletions: readonly string[],
+): string[] {
+  if (deletions.length === 0) return [...messages];
+  const targets = new Set(
+    deletions.map((event) => (JSON.parse(event) as DeleteEvent).target),
+  );
+  return messages.map((message) =>
+    targets.has(seqOf(message)) ? encodeDeleted(message) : message
+  );
+}

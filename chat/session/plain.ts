@@ -1,0 +1,83 @@
+// The plain dialect: each text frame in is a message, each frame out is one event:
+// a message, a leave or an error. A client that prints `sender` and `message` of
+// every frame is right. It knows nothing of history and of sending again.
+import { encode, type ErrorCode, SERVER_NAME } from "../protocol/events.ts";
+import type { EventFrame } from "../protocol/frames.ts";
+import type { Holder } from "../room/identities.ts";
+import type { Allowance } from "../room/rates.ts";
+import type { Member, Room } from "../room/room.ts";
+import type { Turn } from "../room/turn.ts";
+import { STORE_RETRY_MS, StoreError } from "../store/store.ts";
+import type { DialectOf } from "./dialect.ts";
+import { BUSY, type Problem, type Session } from "./session.ts";
+
+export class Plain implements DialectOf<"text">, Member, Holder {
+  readonly frameType = "text";
+  name = "";
+  #room: Room | undefined;
+
+  readonly #allowance: Allowance;
+
+  constructor(readonly session: Session) {
+    const { hub, owner } = session.at;
+    this.#allowance = hub.identities.newAllowance(owner);
+  }
+
+  async open(room: Room): Promise<void> {
+    this.#room = room;
+    const name = await this.#prepare(room);
+    if (name === undefined) {
+      return this.session.disconnect("log_unavailable", STORE_RETRY_MS);
+    }
+    if (this.session.hasEnded) {
+      return this.session.at.hub.identities.releaseName(name);
+    }
+    this.name = name;
+    room.join(this);
+    this.session.receiveEarly();
+  }
+
+  /** A name, once the room is open; undefined if the store cannot be used. */
+  async #prepare(room: Room): Promise<string | undefined> {
+    try {
+      await room.open();
+      return await this.session.at.hub.identities.claimName(this);
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      this.session.note("A client could not join.", error);
+    }
+  }
+
+  receive(text: string): void {
+    const problem = this.name === ""
+      ? this.session.keepEarly(() => this.receive(text))
+      : this.session.admit(text, this.#allowance) ??
+        (this.#room?.say(this, { message: text }) ? undefined : BUSY);
+    if (problem !== undefined) this.#refuse(problem);
+  }
+
+  framesOf(turn: Turn): readonly EventFrame[] {
+    return turn.plain;
+  }
+
+  refuse(code: ErrorCode, message: string): void {
+    this.#refuse({ code, message });
+  }
+
+  #refuse(problem: Problem): void {
+    const { session } = this;
+    const { code, message } = problem;
+    session.countRefusal(problem);
+    session.send(encode({ type: "error", sender: SERVER_NAME, code, message }));
+  }
+
+  /** Its name is somebody else's: this server was cut off for too long. */
+  supersede(): void {
+    this.session.disconnect("name_lost");
+  }
+
+  close(): void {
+    this.session.at.hub.identities.bequeath(this.#allowance);
+    if (this.name !== "") this.session.at.hub.identities.releaseName(this.name);
+  }
+}

@@ -1,0 +1,437 @@
+// One client's life, whatever its dialect and its transport: guarded handlers,
+// the size and the rate of what comes in, the limit on what waits to go out, and
+// the end. A session has a `Dialect`, which reads and writes the frames, and a
+// `Line`, which carries them. Whatever the client does, the end comes once; after
+// it the session is in no room, holds no name and sends nothing more.
+import type { Owner } from "../http/proxy.ts";
+import type { Context } from "../ops/context.ts";
+import type { Overload } from "../ops/overload.ts";
+import type { TokenBucket } from "../ops/rate_limit.ts";
+import {
+  type DisconnectReason,
+  DISCONNECTS,
+  isInterruption,
+} from "../protocol/close_codes.ts";
+import type { ErrorCode } from "../protocol/events.ts";
+import {
+  exceedsBytes,
+  exceedsChars,
+  MAX_DRAW_BYTES,
+} from "../protocol/requests.ts";
+import type { Hub } from "../room/hub.ts";
+import type { Allowance, RateLimits } from "../room/rates.ts";
+import type { Room } from "../room/room.ts";
+import { StoreError } from "../store/store.ts";
+import type { Dialect } from "./dialect.ts";
+
+/** Refusals in a row after which a client is disconnected. */
+export const MAX_REFUSALS = 50;
+
+/** After a room refused a message, when it may come again at the earliest. */
+const ROOM_RETRY_MS = 300;
+const ROOM_RETRY_SPREAD_MS = 1_500;
+
+/** Faults of the client; one that does not stop them is disconnected. */
+const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
+  "invalid",
+  "too_long",
+  "rate_limited",
+]);
+
+export interface SessionLimits extends RateLimits {
+  /** Characters of one message. */
+  maxMessage: number;
+  /** Bytes of one frame of text. */
+  maxFrame: number;
+}
+
+/** What carries a session's frames; a WebSocket is one. */
+export interface Line {
+  /** Bytes that wait to be sent. */
+  readonly bufferedAmount: number;
+  /** Whether nothing shows yet that the client is still there. */
+  readonly isUnconfirmed?: boolean;
+  /** Whether its client ended it, and may go on with another at once. */
+  readonly wasLeft?: boolean;
+  /** Takes a frame and the encoded events in it; never waits, never throws. */
+  send(frame: string | ArrayBuffer, events: readonly string[]): void;
+  /**
+   * Starts to close. `ended` follows, at once or after a while. `retryAfterMs`
+   * is when the client may come back, where that is known.
+   */
+  close(code: number, reason: string, retryAfterMs?: number): void;
+}
+
+/** One thing that happens to a session. */
+export type Happening =
+  | { type: "sent"; frame: string | ArrayBuffer }
+  | { type: "received"; data: unknown }
+  /** The server begins to close. */
+  | { type: "closing"; code: number; reason: string }
+  | { type: "failed"; fault: string }
+  /** As a WebSocket's `close` event tells it. */
+  | { type: "closed"; code: number; reason: string; isClean: boolean };
+
+/** Sees what happens to a session while somebody watches; never throws. */
+export type Recorder = (happening: Happening) => void;
+
+/** Where a session is, and what it has in common with all others. */
+export interface Place {
+  hub: Hub;
+  roomName: string;
+  limits: SessionLimits;
+  overload: Overload;
+  context: Context;
+  owner: Owner;
+}
+
+/** Why a message cannot be said, now or later; undefined if it can be. */
+export function textProblem(
+  message: string,
+  maxChars: number,
+): Problem | undefined {
+  if (exceedsChars(message, maxChars)) {
+    return {
+      code: "too_long",
+      message: "Too long: this message was not sent. At most " +
+        `${maxChars} characters are allowed.`,
+    };
+  }
+  if (/\S/.test(message)) return undefined;
+  return {
+    code: "invalid",
+    message: "Empty: this message was not sent. A message has at least one " +
+      "character that is not white space.",
+  };
+}
+
+function inSeconds(ms: number): string {
+  // Never less than what the client has to wait.
+  return `${(Math.ceil(ms / 100) / 10).toFixed(1)} s`;
+}
+
+/** Why a message or a request was not accepted, in a sentence for a person. */
+export interface Problem {
+  code: ErrorCode;
+  message: string;
+  /** When the same may be accepted. */
+  retryAfterMs?: number;
+  /** The client did nothing wrong, whatever the code says. */
+  isBlameless?: true;
+}
+
+/** The room did not take a message: it has too much waiting. */
+export const BUSY: Problem = {
+  code: "busy",
+  message: "The room is too busy: this message was not sent. Try again.",
+  retryAfterMs: 1_000,
+};
+
+/** Too much was sent before the client was in its room. */
+const TOO_EARLY: Problem = {
+  code: "rate_limited",
+  message: "You sent too much before you were in the room: this was refused. " +
+    "Try again.",
+  retryAfterMs: 1_000,
+};
+
+export class Session<D extends Dialect = Dialect> {
+  readonly dialect: D;
+  /** Only while somebody watches. */
+  recorder: Recorder | undefined;
+  #room: Room | undefined;
+  #refusals = 0;
+  #hasEnded = false;
+  #waitingAtEnd = 0;
+  /** Takes what came before the client was in its room, in order. */
+  #early: (() => void | Promise<void>)[] = [];
+  /** How it was closed, if the server closed it. */
+  #closing: Parameters<Line["close"]> | undefined;
+
+  constructor(
+    readonly line: Line,
+    readonly at: Place,
+    newDialect: (session: Session) => D,
+  ) {
+    this.dialect = newDialect(this);
+  }
+
+  get name(): string {
+    return this.dialect.name;
+  }
+
+  /** Reclaims the client's identity; a secret, and "" while it has none. */
+  get key(): string {
+    return this.dialect.key ?? "";
+  }
+
+  get roomName(): string {
+    return this.at.roomName;
+  }
+
+  /** Whether the handshake was ever completed. */
+  get hasOpened(): boolean {
+    return this.#room !== undefined;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  /** With what the server began to close; undefined while it has not. */
+  get closing(): { code: number; reason: string } | undefined {
+    if (this.#closing === undefined) return undefined;
+    const [code, reason] = this.#closing;
+    return { code, reason };
+  }
+
+  /** Whether nothing shows yet that the client is still there. */
+  get isUnconfirmed(): boolean {
+    return this.line.isUnconfirmed ?? false;
+  }
+
+  /** Bytes that wait to be sent; after the end at most as many as then. */
+  get waitingBytes(): number {
+    return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
+  }
+
+  // The line calls these three. An error that is thrown in a handler of a socket
+  // would end the process, so they never throw.
+
+  /** The line is ready. */
+  opened(): void {
+    // It may have been closed while the handshake was under way. Deno before
+    // 2.8.3 forgets that, and the client would wait on an open socket for ever.
+    if (this.#closing !== undefined) this.line.close(...this.#closing);
+    if (!this.#hasEnded) this.guard(() => this.#enter());
+  }
+
+  /** A frame came, of whatever kind and size: the handler of a socket. */
+  readonly receive = ({ data }: { data: unknown }): void => {
+    this.recorder?.({ type: "received", data });
+    if (this.#hasEnded) return;
+    const dialect: Dialect = this.dialect;
+    try {
+      let working: void | Promise<void>;
+      if (dialect.frameType === "text") {
+        if (typeof data !== "string") return this.disconnect("binary_frame");
+        if (exceedsBytes(data, this.at.limits.maxFrame)) {
+          return this.disconnect("frame_too_large");
+        }
+        working = dialect.receive(data);
+      } else {
+        if (!(data instanceof ArrayBuffer)) {
+          return this.disconnect("text_frame");
+        }
+        if (data.byteLength > MAX_DRAW_BYTES) {
+          return this.disconnect("frame_too_large");
+        }
+        working = dialect.receive(data);
+      }
+      working?.catch((fault) => this.#fail(fault));
+    } catch (fault) {
+      this.#fail(fault);
+    }
+  };
+
+  /** The line is gone; may be told more than once. */
+  ended(): void {
+    this.guard(() => this.#end());
+  }
+
+  /**
+   * Sends a frame with these encoded events in it, unless the session has ended.
+   * A client that does not read is disconnected. Never throws.
+   */
+  send(frame: string | ArrayBuffer, events: readonly string[] = []): void {
+    if (this.#hasEnded) return;
+    try {
+      const { overload } = this.at;
+      // `send` of a line never blocks and never fails: what a slow peer does not
+      // read piles up in memory, and this is the only place that can see it.
+      if (this.line.bufferedAmount > overload.sendLimit) {
+        return this.disconnect("slow_reader");
+      }
+      const isText = typeof frame === "string";
+      overload.handOut(isText ? frame.length : frame.byteLength);
+      this.line.send(frame, events);
+      this.recorder?.({ type: "sent", frame });
+    } catch (fault) {
+      this.#fail(fault);
+    }
+  }
+
+  /**
+   * Ends the connection, and says why; the first reason counts. With
+   * `retryAfterMs` the client is asked to come back then.
+   */
+  disconnect(why: DisconnectReason, retryAfterMs?: number): void {
+    if (this.#closing !== undefined) return;
+    const [code, reason] = DISCONNECTS[why];
+    const hint = retryAfterMs === undefined
+      ? reason
+      : `${reason}; come back in ${Math.ceil(retryAfterMs / 1000)} s`;
+    if (!this.#hasEnded) this.#tellWhy(why, hint, retryAfterMs);
+    this.#close(code, hint, retryAfterMs);
+  }
+
+  #tellWhy(why: DisconnectReason, hint: string, retryAfterMs = 0): void {
+    if (isInterruption(why)) {
+      if (this.hasOpened) this.dialect.foretell?.(why, hint, retryAfterMs);
+      return;
+    }
+    // Whoever went on with another connection is still there.
+    if (why === "superseded") return;
+    const { metrics, logger } = this.at.context;
+    metrics.disconnects.add(1, why);
+    logger.log("info", "disconnect", `A client was disconnected: ${hint}.`, {
+      reason: why,
+      room: this.at.roomName,
+      client: this.at.owner.client,
+    });
+  }
+
+  /** Leaves the room at once, then starts the closing handshake. */
+  #close(...closing: Parameters<Line["close"]>): void {
+    const [code, reason] = closing;
+    this.#end();
+    this.#closing = closing;
+    this.recorder?.({ type: "closing", code, reason });
+    // Deno waits for the peer's close frame without a limit; nothing here does.
+    this.line.close(...closing);
+  }
+
+  /**
+   * Counts this message as said, if it may be said now; else returns why it may
+   * not.
+   */
+  admit(message: string, allowance: Allowance): Problem | undefined {
+    const problem = textProblem(message, this.at.limits.maxMessage);
+    if (problem !== undefined) return problem;
+    const nowMs = this.at.context.monotonic();
+    const waitMs = allowance.messages.peek(nowMs);
+    if (waitMs > 0) return this.tooFast(waitMs);
+    const refusal = this.#askRoom(allowance, nowMs);
+    if (refusal === undefined) this.takeToken(allowance.messages);
+    return refusal;
+  }
+
+  /**
+   * What the room refuses is no fault of the client and costs nothing, unless it
+   * comes again before the time that was told: then the room is not asked.
+   */
+  #askRoom(allowance: Allowance, nowMs: number): Problem | undefined {
+    const rate = this.#room?.rate;
+    const earlyMs = allowance.heldBackMs(rate, nowMs);
+    if (earlyMs > 0) {
+      allowance.messages.take(nowMs);
+      return this.#crowded(Math.ceil(earlyMs));
+    }
+    const roomWaitMs = rate?.take(allowance, nowMs) ?? 0;
+    if (rate === undefined || roomWaitMs === 0) return undefined;
+    // Spread, or all who were refused would come again at one moment.
+    const chance = this.at.context.random();
+    const spreadMs = ROOM_RETRY_MS + ROOM_RETRY_SPREAD_MS * chance;
+    const waitMs = Math.ceil(Math.max(roomWaitMs, spreadMs));
+    allowance.holdBack(rate, nowMs + waitMs);
+    return { ...this.#crowded(waitMs), isBlameless: true };
+  }
+
+  /**
+   * Keeps what came before the client was in its room until `receiveEarly`. At most
+   * `--burst` wait; of one more the problem is returned, and nothing is kept.
+   */
+  keepEarly(receive: () => void | Promise<void>): Problem | undefined {
+    if (this.#early.length >= this.at.limits.burst) return TOO_EARLY;
+    this.#early.push(receive);
+  }
+
+  /** The client is in its room: takes what waited for that. */
+  receiveEarly(): void {
+    for (const receive of this.#early.splice(0)) {
+      if (!this.#hasEnded) this.guard(receive);
+    }
+  }
+
+  tooFast(waitMs: number): Problem {
+    return {
+      code: "rate_limited",
+      message: `Too fast: this was not sent. Wait ${inSeconds(waitMs)}; at ` +
+        `most ${this.at.limits.rate} messages per second are allowed.`,
+      retryAfterMs: waitMs,
+    };
+  }
+
+  #crowded(waitMs: number): Problem {
+    return {
+      code: "rate_limited",
+      message: "This room is too busy: this was not sent. Wait " +
+        `${
+          inSeconds(waitMs)
+        }; everyone in the room shares ${this.at.limits.roomRate} messages ` +
+        "per second.",
+      retryAfterMs: waitMs,
+    };
+  }
+
+  /**
+   * Takes a token. Returns 0, and refusals count anew; or, when there is none,
+   * the milliseconds until there is.
+   */
+  takeToken(bucket: TokenBucket): number {
+    const waitMs = bucket.take(this.at.context.monotonic());
+    if (waitMs === 0) this.#refusals = 0;
+    return waitMs;
+  }
+
+  /** Counts what is refused. A client that goes on and on is disconnected. */
+  countRefusal({ code, isBlameless }: Pick<Problem, "code" | "isBlameless">) {
+    this.at.context.metrics.refusals.add(1, code);
+    if (OWN_FAULTS.has(code) && !isBlameless) this.blame();
+  }
+
+  /** Counts what a client must not do again and again. */
+  blame(): void {
+    this.#refusals++;
+    if (this.#refusals >= MAX_REFUSALS) this.disconnect("flood");
+  }
+
+  /** Runs a handler so that its fault costs this client only. */
+  guard(handle: () => void | Promise<void>): void {
+    try {
+      handle()?.catch((fault) => this.#fail(fault));
+    } catch (fault) {
+      this.#fail(fault);
+    }
+  }
+
+  /** Tells the operator where a fault is; a store that fails is none. */
+  note(what: string, fault: unknown): void {
+    const { logger } = this.at.context;
+    if (!(fault instanceof StoreError)) return logger.fault(what, fault);
+    logger.log("warn", "log", `${what} ${fault.message}`);
+  }
+
+  #fail(fault: unknown): void {
+    this.note("A connection failed.", fault);
+    this.disconnect(
+      fault instanceof StoreError ? "log_unavailable" : "server_fault",
+    );
+  }
+
+  #enter(): void | Promise<void> {
+    const { hub, roomName } = this.at;
+    this.#room = hub.enter(roomName, this.dialect);
+    if (this.#room === undefined) return this.disconnect("too_many_rooms");
+    return this.dialect.open(this.#room);
+  }
+
+  #end(): void {
+    if (this.#hasEnded) return;
+    this.#waitingAtEnd = this.line.bufferedAmount;
+    this.#hasEnded = true;
+    this.#early = [];
+    if (this.#room !== undefined) this.at.hub.leave(this.#room, this.dialect);
+    this.dialect.close();
+  }
+}

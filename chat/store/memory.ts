@@ -1,0 +1,242 @@
+// The archive that keeps nothing on disk: everything is gone when the process
+// ends. It is the shortest reading of what an archive has to do.
+import type { Clocks } from "../ops/context.ts";
+import { encodeDeleted, encodeMessage } from "../protocol/events.ts";
+import { foldName } from "../protocol/names.ts";
+import { hashSecret, matches, newEpoch, newKey, splitKey } from "./keys.ts";
+import type { Archive } from "./local.ts";
+import {
+  type Deletion,
+  type Draft,
+  FORGET_AFTER_MS,
+  type Head,
+  type Identity,
+  type InUse,
+  MAX_DELETIONS,
+  MAX_IDENTITIES,
+  MAX_ROOMS_KEPT,
+  type ReadLimit,
+  standingOf,
+  type Stored,
+} from "./store.ts";
+import { cut, judge, Recent } from "./turn_rows.ts";
+
+interface MemoryRoom {
+  id: number;
+  epoch: string;
+  /** The `seq` before that of `events[0]`. */
+  floor: number;
+  events: string[];
+  /** Events of deleted messages, each with the newest `seq` of then. */
+  deletions: { seq: number; text: string }[];
+  usedAtMs: number;
+}
+
+interface MemoryIdentity {
+  name: string;
+  hash: Uint8Array;
+  recent: Recent;
+  madeAtMs: number;
+  usedAtMs: number;
+}
+
+export class MemoryArchive implements Archive {
+  readonly #rooms = new Map<string, MemoryRoom>();
+  readonly #identities = new Map<string, MemoryIdentity>();
+  /** Identities by folded name. */
+  readonly #names = new Map<string, string>();
+  /** That of every room in which nothing was said yet. */
+  #epoch = newEpoch();
+  #roomCount = 0;
+
+  /** Keeps the newest `keep` messages of each room. */
+  constructor(
+    private readonly keep: number,
+    private readonly monotonic: Clocks["monotonic"],
+  ) {}
+
+  head(name: string): Promise<Head> {
+    const { epoch, floor, events } = this.#room(name);
+    return Promise.resolve({ epoch, seq: floor + events.length });
+  }
+
+  append(name: string, drafts: readonly Draft[]) {
+    const room = this.#room(name);
+    room.usedAtMs = this.monotonic();
+    this.#rooms.set(name, room);
+    const stored: Stored[] = [];
+    for (const { text, identity = "", id } of drafts) {
+      const next = room.floor + room.events.length + 1;
+      const recent = this.#identities.get(identity)?.recent;
+      const seq = id === undefined
+        ? next
+        : recent?.remember(room.id, id, next) ?? next;
+      const isRepeat = seq !== next;
+      const known = isRepeat ? room.events[seq - room.floor - 1] : undefined;
+      const event = known ?? encodeMessage(seq, text);
+      if (!isRepeat) room.events.push(event);
+      stored.push({ text: event, seq, isRepeat });
+    }
+    this.#prune(room);
+    return Promise.resolve({ epoch: room.epoch, stored });
+  }
+
+  /** Now and then, since cutting an array moves all that is left of it. */
+  #prune(room: MemoryRoom): void {
+    const surplus = room.events.length - this.keep;
+    if (surplus <= this.keep / 10) return;
+    room.events.splice(0, surplus);
+    room.floor += surplus;
+  }
+
+  after(name: string, seq: number, limit: ReadLimit, epoch?: string) {
+    const { floor, events, ...room } = this.#room(name);
+    const start = Math.max(0, events.length - this.keep);
+    const from = seq - floor;
+    const isOther = epoch !== undefined && epoch !== room.epoch;
+    return Promise.resolve(
+      isOther || from < start || from > events.length
+        ? undefined
+        : cut(events.slice(from, from + limit.count), limit, "start"),
+    );
+  }
+
+  before(name: string, seq: number, limit: ReadLimit, epoch?: string) {
+    const { floor, events, ...room } = this.#room(name);
+    if (epoch !== undefined && epoch !== room.epoch) {
+      return Promise.resolve({ events: [], more: false });
+    }
+    const start = Math.max(0, events.length - this.keep);
+    const end = Math.max(start, Math.min(events.length, seq - floor - 1));
+    const found = cut(events.slice(start, end), limit, "end");
+    const more = found.length < end - start;
+    return Promise.resolve({ events: found, more });
+  }
+
+  delete(name: string, { target, author, epoch, text }: Deletion) {
+    const room = this.#room(name);
+    const { floor, events, deletions } = room;
+    const at = target - floor - 1;
+    const isKept = epoch === room.epoch && at >= events.length - this.keep;
+    const event = isKept ? events[at] : undefined;
+    const outcome = judge(event, author);
+    if (event !== undefined && outcome === "deleted") {
+      events[at] = encodeDeleted(event);
+      deletions.push({ seq: floor + events.length, text });
+      if (deletions.length > MAX_DELETIONS) deletions.shift();
+    }
+    return Promise.resolve(outcome);
+  }
+
+  deletions(name: string, seq: number, count: number, epoch: string) {
+    const room = this.#room(name);
+    const found = room.deletions.filter((deletion) => deletion.seq >= seq)
+      .slice(0, count);
+    const isOther = epoch !== room.epoch;
+    return Promise.resolve(isOther ? [] : found.map(({ text }) => text));
+  }
+
+  identify(key: string) {
+    const { id, secret } = splitKey(key);
+    const identity = this.#identities.get(id);
+    if (!identity || !matches(secret, identity.hash)) {
+      return Promise.resolve(undefined);
+    }
+    identity.usedAtMs = this.monotonic();
+    return Promise.resolve({ id, name: identity.name });
+  }
+
+  register(name: string) {
+    if (this.#names.has(foldName(name))) return Promise.resolve(undefined);
+    const { id, secret, key } = newKey();
+    const hash = hashSecret(secret);
+    const recent = new Recent();
+    const nowMs = this.monotonic();
+    const times = { madeAtMs: nowMs, usedAtMs: nowMs };
+    this.#identities.set(id, { name, hash, recent, ...times });
+    this.#names.set(foldName(name), id);
+    return Promise.resolve({ id, name, key });
+  }
+
+  rename({ id }: Identity, name: string) {
+    const identity = this.#identities.get(id);
+    const holder = this.#names.get(foldName(name)) ?? id;
+    if (!identity || holder !== id) return Promise.resolve(false);
+    this.#names.delete(foldName(identity.name));
+    this.#names.set(foldName(name), id);
+    identity.name = name;
+    return Promise.resolve(true);
+  }
+
+  nameOf(identity: string) {
+    return Promise.resolve(this.#identities.get(identity)?.name);
+  }
+
+  isReserved(name: string) {
+    return Promise.resolve(this.#names.has(foldName(name)));
+  }
+
+  forget(inUse: InUse) {
+    const nowMs = this.monotonic();
+    for (const id of inUse.identities) {
+      const identity = this.#identities.get(id);
+      if (identity !== undefined) identity.usedAtMs = nowMs;
+    }
+    const oldestMs = nowMs - FORGET_AFTER_MS;
+    const rooms = [...this.#rooms]
+      .map(([name, { usedAtMs, floor, events }]) => ({
+        name,
+        isOld: usedAtMs <= oldestMs,
+        seq: floor + events.length,
+      }))
+      .sort((a, b) => b.seq - a.seq);
+    rooms.forEach(({ name, isOld }, i) => {
+      if (inUse.rooms.has(name)) return;
+      if (isOld || i >= MAX_ROOMS_KEPT) this.#forgetRoom(name);
+    });
+    for (const [id, { usedAtMs }] of this.#identities) {
+      if (usedAtMs <= oldestMs) this.#forgetIdentity(id);
+    }
+    this.#forgetLowest(inUse.identities);
+    return Promise.resolve();
+  }
+
+  /** Of too many identities those that stand lowest. */
+  #forgetLowest(inUse: ReadonlySet<string>): void {
+    const surplus = this.#identities.size - MAX_IDENTITIES;
+    if (surplus <= 0) return;
+    const away = [...this.#identities]
+      .filter(([id]) => !inUse.has(id))
+      .map(([id, { recent, madeAtMs, usedAtMs }]) => ({
+        id,
+        standing: standingOf(usedAtMs - madeAtMs, !recent.isEmpty),
+        usedAtMs,
+      }))
+      .sort((a, b) => a.standing - b.standing || a.usedAtMs - b.usedAtMs);
+    for (const { id } of away.slice(0, surplus)) this.#forgetIdentity(id);
+  }
+
+  #room(name: string): MemoryRoom {
+    return this.#rooms.get(name) ??
+      {
+        id: ++this.#roomCount,
+        epoch: this.#epoch,
+        floor: 0,
+        events: [],
+        deletions: [],
+        usedAtMs: 0,
+      };
+  }
+
+  #forgetRoom(name: string): void {
+    this.#rooms.delete(name);
+    // It begins again at 1, which must not pass for its old life.
+    this.#epoch = newEpoch();
+  }
+
+  #forgetIdentity(id: string): void {
+    const name = this.#identities.get(id)?.name;
+    if (name !== undefined) this.#names.delete(foldName(name));
+    this.#identities.delete(id);
+  }
+}

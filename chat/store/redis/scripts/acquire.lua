@@ -1,0 +1,12 @@
+-- ARGV: id, node. Whoever is here under an identity on another server is
+-- superseded. The new generation, the name, and in how many ms its burst is whole;
+-- nothing if there is no such identity.
+local key = P..'id:'..ARGV[1]
+if call('EXISTS', key) == 0 then return {} end
+local is = call('HMGET', key, 'hold', 'node', 'name', 'full')
+local generation, before = fmt(next_generation(is[1])), is[2]
+call('HSET', key, 'hold', generation, 'node', ARGV[2])
+if before and before ~= ARGV[2] then
+  call('PUBLISH', C..'node:'..before, 'way '..ARGV[1]..' '..generation)
+end
+return { generation, is[3], fmt(math.max(0, (is[4] or 0) - now())) }

@@ -1,0 +1,7 @@
+-- ARGV: folded, node. 0 if it is somebody else's.
+if call('HEXISTS', FOLDED, ARGV[1]) == 1 then return 0 end
+local is = claimed(ARGV[1])
+local holder = is and (string.match(is, '^~%d+ (.*)$') or is)
+if holder and holder ~= ARGV[2] then return 0 end
+call('HSET', CLAIMS, ARGV[1], ARGV[2])
+return 1

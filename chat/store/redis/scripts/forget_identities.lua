@@ -1,0 +1,17 @@
+-- ARGV: ids, each with when it was used; not if that was again meanwhile.
+-- Without a time in any case.
+local count = 0
+for i = 1, #ARGV, 2 do
+  -- One that a server of an older version forgot is still among them.
+  if not call('ZSCORE', IDS, ARGV[i]) then call('ZREM', STANDING, ARGV[i]) end
+  if ARGV[i + 1] == '' or call('ZSCORE', IDS, ARGV[i]) == ARGV[i + 1] then
+    local key = P..'id:'..ARGV[i]
+    local folded = call('HGET', key, 'folded')
+    if folded then call('HDEL', FOLDED, folded) end
+    call('DEL', key)
+    call('ZREM', IDS, ARGV[i])
+    call('ZREM', STANDING, ARGV[i])
+    count = count + 1
+  end
+end
+return count

@@ -1,0 +1,260 @@
+// One room on this server, as a listener to Redis. What is heard are the turns of
+// all servers, in one order, but some may be missed while the connection is away.
+// Here the gaps are filled from the history, a new life of the history is
+// noticed, and who came and went unheard is found out; so a room is published
+// whole turns, one after the other, as on a server that is alone.
+import { Buffer } from "node:buffer";
+import { mendEncoded, seqOf } from "../../protocol/events.ts";
+import { MAX_HISTORY } from "../../protocol/requests.ts";
+import { turnOfChanges } from "../roster.ts";
+import {
+  type Head,
+  type Presence,
+  type Published,
+  type ReadLimit,
+  type Snapshot,
+  STORE_RETRY_MS,
+  StoreError,
+  type Subscriber,
+} from "../store.ts";
+
+/** Turns that may wait for what is missing; then all are read from the history. */
+export const MAX_WAITING = 1_000;
+
+/** A turn that was published to all servers. */
+interface Heard {
+  epoch: string;
+  /** Counts up with all that is published, in all rooms. */
+  clock: number;
+  /** The `seq` of its first message, if there is one; the others follow it. */
+  firstSeq: number | undefined;
+  turn: Published[];
+}
+
+/** Where a room stands in Redis. What has a `clock` up to this is in it already. */
+export interface Position extends Snapshot {
+  clock: number;
+}
+
+/** The functions that a subscription is given. */
+export interface SubscriptionHandlers {
+  /** Rejects with a `StoreError`, like `sync`. */
+  read(
+    seq: number,
+    limit: ReadLimit,
+    epoch: string,
+  ): Promise<string[] | undefined>;
+  /** Makes `members` all that this server has in the room. */
+  sync(members: readonly Presence[]): Promise<Position>;
+  /** The events that tell what was deleted when `seq` was the newest, or later. */
+  deletions(seq: number, epoch: string): Promise<string[]>;
+  /** Hears whether Redis could be asked. */
+  noteStatus(trouble: StoreError | undefined): void;
+  /** Hears how far the clock of what is published has come. */
+  noteClock(clock: number): void;
+}
+
+export class Subscription {
+  /** What has a `clock` up to this changed the roster already. */
+  #clock = 0;
+  /** What was heard and cannot be published yet. */
+  #waiting: Heard[] = [];
+  #isSyncDue = false;
+  #isCatchingUp = false;
+  #isOpen = false;
+  #isClosed = false;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+
+  /** `node` is this server. */
+  constructor(
+    readonly subscriber: Subscriber,
+    private readonly node: string,
+    private readonly handlers: SubscriptionHandlers,
+  ) {}
+
+  get epoch(): string {
+    return this.subscriber.head.epoch;
+  }
+
+  /** To be called once, when turns are heard already. */
+  async open(): Promise<void> {
+    const { clock, ...snapshot } = await this.handlers.sync([]);
+    if (this.#isClosed) return;
+    this.#clock = clock;
+    this.subscriber.begin(snapshot);
+    this.#isOpen = true;
+    this.#catchUp();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retryTimer);
+  }
+
+  /**
+   * Takes what is published for the room. A turn that follows what the room has is
+   * published to it at once; another one waits for what is missing. Never throws.
+   */
+  readonly hear = (text: string): void => {
+    if (this.#isClosed) return;
+    try {
+      if (text.startsWith("draw ")) return this.#drawn(text);
+      const heard = readHeard(text);
+      this.handlers.noteClock(heard.clock);
+      if (!this.#isNext(heard)) return this.#keepWaiting(heard);
+      this.subscriber.publish(heard.turn);
+    } catch (error) {
+      this.#fail(error);
+    }
+  };
+
+  /** Whether nothing comes before this turn, and all of it is new. */
+  #isNext({ epoch, clock, firstSeq }: Heard): boolean {
+    const { head } = this.subscriber;
+    return this.#isOpen && !this.#isCatchingUp && !this.#isSyncDue &&
+      epoch === head.epoch && clock > this.#clock &&
+      (firstSeq === undefined || firstSeq === head.seq + 1);
+  }
+
+  #keepWaiting(heard: Heard): void {
+    if (this.#waiting.length < MAX_WAITING) this.#waiting.push(heard);
+    else {
+      this.#waiting = [];
+      this.#isSyncDue = true;
+    }
+    if (this.#isOpen) this.#catchUp();
+  }
+
+  /** What was drawn here was shown when it was. */
+  #drawn(text: string): void {
+    const [, node, frame = ""] = text.split(" ");
+    if (node === this.node) return;
+    const { buffer } = new Uint8Array(Buffer.from(frame, "base64"));
+    this.subscriber.drawn(buffer);
+  }
+
+  /** Turns may have been missed, or what was to be told was lost. */
+  resync(): void {
+    this.#isSyncDue = true;
+    if (this.#isOpen) this.#catchUp();
+  }
+
+  /** Publishes what waits, with what comes before it. */
+  async #catchUp(): Promise<void> {
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    clearTimeout(this.#retryTimer);
+    try {
+      while (this.#isSyncDue || this.#waiting.length > 0) {
+        // By now others of this server may be in another room of that name.
+        if (this.#isClosed) return;
+        if (this.#isSyncDue) await this.#sync();
+        else await this.#publishLate(this.#waiting.shift() as Heard);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isCatchingUp = false;
+    }
+  }
+
+  #fail(error: unknown): void {
+    // What was heard since is read when Redis can be asked again.
+    this.#waiting = [];
+    this.#isSyncDue = true;
+    this.handlers.noteStatus(error as StoreError);
+    if (this.#isClosed) return;
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => this.resync(), STORE_RETRY_MS);
+  }
+
+  async #publishLate(
+    { epoch, clock, firstSeq: first, turn }: Heard,
+  ): Promise<void> {
+    if (epoch !== this.epoch) {
+      // Who is there was lost with the messages.
+      this.#isSyncDue = true;
+      if (first === undefined) return;
+      this.subscriber.restart({ epoch, seq: first - 1 });
+    }
+    if (first !== undefined) await this.#fill(first - 1);
+    const isNew = clock > this.#clock;
+    const { head } = this.subscriber;
+    this.subscriber.publish(
+      turn.filter(({ seq }) => seq === 0 ? isNew : seq > head.seq),
+    );
+  }
+
+  /** Publishes what was not heard, up to `seq`. */
+  async #fill(seq: number): Promise<void> {
+    const { subscriber } = this;
+    const limit = { count: MAX_HISTORY, chars: subscriber.maxTurnChars };
+    while (subscriber.head.seq < seq) {
+      const { head } = subscriber;
+      const events = await this.handlers.read(head.seq, limit, head.epoch);
+      if (events === undefined || events.length === 0) {
+        // The history reaches no longer back so far.
+        return subscriber.skip(seq);
+      }
+      subscriber.publish(events.map(publishedOf));
+    }
+  }
+
+  /** Tells Redis who is here, and takes over where the room stands. */
+  async #sync(): Promise<void> {
+    this.#isSyncDue = false;
+    const { subscriber } = this;
+    const { epoch, seq, clock, names } = await this.handlers.sync(
+      subscriber.localMembers(),
+    );
+    this.handlers.noteStatus(undefined);
+    const { head } = subscriber;
+    const unheard = await this.handlers.deletions(head.seq, head.epoch);
+    await this.#reach({ epoch, seq });
+    subscriber.publish(unheard.map(publishedOf));
+    this.#clock = clock;
+    // Whoever came or left here meanwhile will be heard of.
+    const here = subscriber.localMembers().map(({ name }) => name)
+      .filter((name) => subscriber.roster.has(name));
+    subscriber.publish(
+      turnOfChanges(subscriber, [...names, ...here], Date.now()),
+    );
+  }
+
+  async #reach({ epoch, seq }: Head): Promise<void> {
+    const { head } = this.subscriber;
+    const isLost = epoch !== head.epoch || seq < head.seq;
+    if (isLost) this.subscriber.restart({ epoch, seq });
+    else await this.#fill(seq);
+  }
+}
+
+/** Reads what the scripts publish: epoch and clock, then an event a line. */
+function readHeard(text: string): Heard {
+  const at = text.indexOf("\n");
+  const [epoch = "", clock] = text.slice(0, at).split(" ");
+  const events = mendEncoded(text.slice(at + 1)).split("\n");
+  const turn = events.map(publishedOf);
+  const firstSeq = turn.find(({ seq }) => seq > 0)?.seq;
+  return { epoch, clock: Number(clock), firstSeq, turn };
+}
+
+/** An encoded event, with what it says of who is in the room. */
+function publishedOf(text: string): Published {
+  const seq = seqOf(text);
+  if (text.startsWith('{"type":"delete"')) {
+    return { text, seq, target: JSON.parse(text).target };
+  }
+  if (seq > 0 || !/^\{"type":"(join|leave|rename)"/.test(text)) {
+    return { text, seq };
+  }
+  const event = JSON.parse(text);
+  const { type, sender, name = sender } = event;
+  return {
+    text,
+    seq,
+    ...type !== "leave" && { came: name },
+    ...type !== "join" && { left: sender },
+    ...type === "join" && { join: event },
+  };
+}

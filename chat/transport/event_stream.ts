@@ -1,0 +1,118 @@
+// A client's line over Server-Sent Events (WHATWG HTML section 9.2): what goes down
+// is a stream of events, what comes up is a POST each. The `id:` of an event names
+// the newest message that the client has, once it has this one.
+import { CloseCode } from "../protocol/close_codes.ts";
+import { KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
+import type { Line } from "../session/session.ts";
+
+const encoder = new TextEncoder();
+
+/** How a stream begins: when to ask again for one that was lost, in ms. */
+export const STREAM_BEGINS = "retry: 1000\n\n";
+
+/**
+ * When a stream may ask again whose key is in use on another connection: if it
+ * did so soon, two streams would push each other out for ever. About as long as
+ * JavaScript's timers take, which is 2^31 - 1 ms.
+ */
+const SUPERSEDED_RETRY_MS = 24 * 24 * 60 * 60 * 1000;
+
+/** A comment, so that a silent stream is not cut on the way. */
+export const STREAM_GOES_ON = ": still here\n\n";
+
+/** With more than this waiting, the end does not wait for it. */
+const MAX_LEFT_BYTES = 64 * 1024;
+
+export const EVENT_STREAM_HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-store, no-transform",
+  // Else nginx collects the events, and a browser sees them too late.
+  "x-accel-buffering": "no",
+};
+
+/** Ends the body of a response that is not read; it is no fault. */
+export class CutOff extends Error {}
+
+export class EventStream implements Line {
+  /** The body of the response. */
+  readonly body: ReadableStream<Uint8Array>;
+  /** Its client ended it, as one does that goes on with polls. */
+  wasLeft = false;
+  #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
+  #keepAlive: ReturnType<typeof setInterval>;
+
+  constructor(
+    /** Names the life of the room's history, for the ids. */
+    private readonly epoch: () => string,
+    private readonly onEnd: () => void,
+  ) {
+    this.body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      cancel: () => {
+        this.wasLeft = true;
+        this.#end();
+      },
+    }, { highWaterMark: 0, size: (chunk) => chunk?.byteLength ?? 0 });
+    this.#write(STREAM_BEGINS);
+    this.#keepAlive = setInterval(
+      () => this.#write(STREAM_GOES_ON),
+      KEEP_ALIVE_MS,
+    );
+  }
+
+  get bufferedAmount(): number {
+    return -(this.#controller?.desiredSize ?? 0);
+  }
+
+  send(_frame: unknown, events: readonly string[]): void {
+    const epoch = this.epoch();
+    this.#write(events.map((event) => formatEvent(event, epoch)).join(""));
+  }
+
+  /**
+   * Tells code and reason as an event `close`, which SSE has no word for, and
+   * when to ask again by `retry:`, because an `EventSource` always does. A client
+   * that does not read is cut off.
+   */
+  close(code: number, reason: string, retryAfterMs?: number): void {
+    if (this.bufferedAmount > MAX_LEFT_BYTES) {
+      this.#controller?.error(new CutOff(reason));
+    } else {
+      const data = JSON.stringify({ code, reason });
+      const retryMs = code === CloseCode.takenOver
+        ? SUPERSEDED_RETRY_MS
+        : retryAfterMs;
+      const retry = retryMs === undefined
+        ? ""
+        : `retry: ${Math.ceil(retryMs)}\n`;
+      this.#write(`${retry}event: close\ndata: ${data}\n\n`);
+      this.#controller?.close();
+    }
+    this.#end();
+  }
+
+  #write(text: string): void {
+    this.#controller?.enqueue(encoder.encode(text));
+  }
+
+  #end(): void {
+    clearInterval(this.#keepAlive);
+    this.#controller = undefined;
+    this.onEnd();
+  }
+}
+
+/**
+ * One encoded event as SSE has it. A message is an event without a name, which
+ * a browser gives to `onmessage`; it brings the id that a browser sends back
+ * as `Last-Event-ID`. Encoded events have neither line breaks nor other order
+ * of their first fields.
+ */
+export function formatEvent(event: string, epoch: string): string {
+  const seq = seqOf(event);
+  if (seq > 0) return `id: ${epoch}:${seq}\ndata: ${event}\n\n`;
+  const type = /^\{"type":"(\w+)"/.exec(event)?.[1];
+  return `event: ${type}\ndata: ${event}\n\n`;
+}

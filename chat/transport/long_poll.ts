@@ -1,0 +1,231 @@
+// A client's line over single requests: what is for it waits in a mailbox until it
+// asks, for as long as it keeps asking; and after the end a while for its last
+// words. A message leaves the mailbox only when the client says that it has it, so
+// an answer that is lost on the way loses none.
+import { Buffer } from "node:buffer";
+import { Deadline } from "../ops/deadline.ts";
+import { seqOf } from "../protocol/events.ts";
+import type { Line } from "../session/session.ts";
+import { FIRST_LEASE_MS, type PollPlace } from "./poll_places.ts";
+
+/** Longest wait of a long poll; networks often cut at 60 s. */
+export const MAX_WAIT_SECONDS = 50;
+
+/** How long someone who does not ask is still in the room. */
+export const LEASE_MS = 15_000;
+
+interface Letter {
+  event: string;
+  /** 0 for what goes once, and is not waited to be acknowledged. */
+  seq: number;
+  /** It was in an answer, which may have been lost. */
+  wasGiven?: true;
+}
+
+export class Mailbox implements Line {
+  /** What follows this message is here, or has been taken. */
+  #floor: number | undefined;
+  /** The newest message that ever was here. */
+  #last = 0;
+  #letters: Letter[] = [];
+  /**
+   * What came since the last request, as it came: all who are in the room have
+   * these same arrays, so that it costs little to wait.
+   */
+  #arrived: (readonly string[])[] = [];
+  #chars = 0;
+  /** Ends the wait of the request that is open now. */
+  #wake = () => {};
+  /** Requests that are open now. */
+  #requests = 0;
+  /** Those of them that wait. */
+  #asking = 0;
+  #hasEnded = false;
+  #lease: Deadline | undefined;
+
+  constructor(
+    private readonly place: Pick<PollPlace, "isUnconfirmed" | "abandon">,
+    /** Hears what was to be told about the end, if nobody was asking. */
+    private readonly onEnd: (unheard: string[]) => void,
+    /** The `seq` that the client said hello with. */
+    private readonly since = 0,
+  ) {
+    this.#startLease();
+  }
+
+  get bufferedAmount(): number {
+    return this.#chars;
+  }
+
+  get isUnconfirmed(): boolean {
+    return this.place.isUnconfirmed;
+  }
+
+  send(_frame: unknown, events: readonly string[]): void {
+    if (this.#hasEnded) return;
+    this.#arrived.push(events);
+    for (const event of events) {
+      this.#floor ??= this.#floorOf(event);
+      this.#chars += event.length;
+    }
+    this.#wake();
+  }
+
+  /** Makes letters of what arrived. */
+  #sort(): void {
+    for (const event of this.#arrived.splice(0).flat()) {
+      // The answer to a message that was sent again comes out of line.
+      const seq = seqOf(event) > this.#last ? seqOf(event) : 0;
+      this.#last = Math.max(this.#last, seq);
+      this.#letters.push({ event, seq });
+    }
+  }
+
+  /** Whether it has all that follows the message `seq`. */
+  canGoOn(seq: number): boolean {
+    return this.#floor === undefined || seq >= this.#floor;
+  }
+
+  /** Bytes that were given before, and would be again after the message `seq`. */
+  bytesAgain(seq: number): number {
+    return this.#letters
+      .filter((letter) => letter.wasGiven && letter.seq > seq)
+      .reduce((sum, { event }) => sum + Buffer.byteLength(event), 0);
+  }
+
+  /** Where what follows a welcome begins; undefined of another event. */
+  #floorOf(event: string): number | undefined {
+    if (!event.startsWith('{"type":"welcome"')) return undefined;
+    const { recovered, seq } = JSON.parse(event);
+    if (recovered !== true) return seq;
+    // What is older comes only as the answer to a message that was sent again.
+    this.#last = this.since;
+    return this.since;
+  }
+
+  /** Tells code and reason, as an event `close` like that of SSE. */
+  close(code: number, reason: string): void {
+    this.send("", [JSON.stringify({ type: "close", code, reason })]);
+    this.#sort();
+    const events = this.#letters.map(({ event }) => event);
+    this.#end(this.#asking > 0 ? [] : events.filter(isAboutTheEnd));
+  }
+
+  /** Nobody comes back for it, or is waited for any more. */
+  expire(): void {
+    this.#end();
+  }
+
+  #end(unheard: string[] = []): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#lease?.cancel();
+    this.#wake();
+    this.onEnd(unheard);
+  }
+
+  /**
+   * What came after the message `seq`, waiting for it up to `waitMs`. A second
+   * request ends the wait of the first. Nothing if `signal` tells that the client
+   * went meanwhile.
+   */
+  async take(
+    seq: number,
+    waitMs: number,
+    /** Whether what is returned cannot be asked for again. */
+    isLast = false,
+    signal?: AbortSignal,
+  ): Promise<string[]> {
+    if (seq > 0) this.#floor = Math.max(this.#floor ?? 0, seq);
+    this.#sort();
+    this.#drop((letter) => letter.seq > 0 && letter.seq <= seq);
+    this.#wake();
+    this.begin();
+    if (this.#letters.length === 0 && waitMs > 0 && !this.#hasEnded) {
+      await this.#wait(waitMs, signal);
+      this.#sort();
+      if (signal?.aborted) {
+        this.place.abandon();
+        return [];
+      }
+    }
+    const events = this.#letters.map(({ event }) => event);
+    for (const letter of this.#letters) letter.wasGiven = true;
+    this.#drop((letter) => isLast || letter.seq === 0);
+    return events;
+  }
+
+  /** A request is open, until `answered`. */
+  begin(): void {
+    this.#requests++;
+    this.#lease?.cancel();
+  }
+
+  /** The answer is on its way, or nobody is there to take it. */
+  answered(): void {
+    this.#requests--;
+    if (this.#requests === 0) this.#startLease();
+  }
+
+  async #wait(waitMs: number, signal?: AbortSignal): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const deadline = new Deadline(waitMs, resolve);
+    this.#wake = resolve;
+    const onAbort = () => resolve();
+    signal?.addEventListener("abort", onAbort);
+    this.#asking++;
+    await promise;
+    this.#asking--;
+    // Deno tells of what was answered, too, unless deno.json says not to.
+    signal?.removeEventListener("abort", onAbort);
+    deadline.cancel();
+  }
+
+  #startLease(): void {
+    this.#lease?.cancel();
+    if (this.#hasEnded) return;
+    const leaseMs = this.isUnconfirmed ? FIRST_LEASE_MS : LEASE_MS;
+    this.#lease = new Deadline(leaseMs, () => this.expire());
+  }
+
+  #drop(isGone: (letter: Letter) => boolean): void {
+    this.#letters = this.#letters.filter((letter) => !isGone(letter));
+    this.#chars = this.#letters.reduce(
+      (sum, { event }) => sum + event.length,
+      0,
+    );
+  }
+}
+
+function isAboutTheEnd(event: string): boolean {
+  return /^\{"type":"(error|close)"/.test(event);
+}
+
+/** Mailboxes whose last words are kept. */
+const MAX_LAST_WORDS = 10_000;
+
+/**
+ * What was told about the end to clients that were between two requests, by
+ * the names of their lines. It is kept as long as they would have been waited
+ * for: why the end came decides whether, and when, they may come back.
+ */
+export class LastWords {
+  readonly #kept = new Map<string, { events: string[]; untilMs: number }>();
+
+  add(name: string | undefined, events: string[], nowMs: number): void {
+    if (name === undefined || events.length === 0) return;
+    for (const [oldest, { untilMs }] of this.#kept) {
+      if (untilMs > nowMs && this.#kept.size < MAX_LAST_WORDS) break;
+      this.#kept.delete(oldest);
+    }
+    this.#kept.set(name, { events, untilMs: nowMs + LEASE_MS });
+  }
+
+  /** What was told to this line, once; undefined if there is nothing. */
+  take(name: string | undefined, nowMs: number): string[] | undefined {
+    if (name === undefined) return undefined;
+    const kept = this.#kept.get(name);
+    this.#kept.delete(name);
+    return kept && kept.untilMs > nowMs ? kept.events : undefined;
+  }
+}

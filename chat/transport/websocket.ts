@@ -1,0 +1,248 @@
+// How a WebSocket carries a session: the opening handshake (RFC 6455 section 4),
+// the dialect that its subprotocol names, and the handlers of the socket. A socket
+// that never opens is given up after a while, and a client that is closed for what
+// it sent is read until it is quiet, so that the close frame reaches it.
+import { CloseCode } from "../protocol/close_codes.ts";
+import { DRAW_SUBPROTOCOL, SUBPROTOCOL } from "../protocol/requests.ts";
+import { Deadline } from "../ops/deadline.ts";
+import { HttpError } from "../http/http_error.ts";
+import { Drawing } from "../session/drawing.ts";
+import { Plain } from "../session/plain.ts";
+import { type Line, type Place, Session } from "../session/session.ts";
+import { V1 } from "../session/v1.ts";
+
+/** How long a handshake may take to be completed, once it was answered. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+/** How long a client sends nothing until the close frame goes to it. */
+const QUIET_MS = 100;
+
+/** A client that never stops is closed all the same. */
+const MAX_CLOSE_DELAY_MS = 2_000;
+
+/** For what a client sent; it may be sending more. */
+const FAULTS: ReadonlySet<number> = new Set([
+  CloseCode.protocolError,
+  CloseCode.unsupportedData,
+  CloseCode.policy,
+  CloseCode.tooLarge,
+]);
+
+/** A session on a new socket. */
+export interface Opened {
+  session: Session;
+  response: Response;
+  /** Resolves when the socket is gone. */
+  isGone: Promise<void>;
+}
+
+/** What client and server agree on in a handshake. */
+export interface Agreement {
+  /** The subprotocol to speak; without one it is the plain dialect. */
+  dialect: typeof SUBPROTOCOL | typeof DRAW_SUBPROTOCOL | undefined;
+  /** The subprotocol to return: ours, or a name that the client offered. */
+  subprotocol: string | undefined;
+}
+
+/** Longest name of a subprotocol that is returned, in characters. */
+const MAX_SUBPROTOCOL_CHARS = 256;
+
+/** What a name of a subprotocol consists of (RFC 9110 section 5.6.2). */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+
+/**
+ * The subprotocol to speak. A client whose library offers some name of its own
+ * speaks the plain dialect and gets that name back, because many libraries give
+ * up without. Throws if a name begins like ours and is not ours, or cannot be
+ * returned.
+ */
+export function readSubprotocol(headers: Headers): Agreement {
+  const offered = readList(headers.get("sec-websocket-protocol") ?? "")
+    .filter((name) => name !== "");
+  for (const ours of [SUBPROTOCOL, DRAW_SUBPROTOCOL] as const) {
+    if (offered.includes(ours)) return { dialect: ours, subprotocol: ours };
+  }
+  if (offered.some((name) => name.toLowerCase().startsWith("partyline."))) {
+    throw new HttpError(
+      400,
+      `This server knows ${SUBPROTOCOL} and ${DRAW_SUBPROTOCOL} as subprotocols: ` +
+        "offer one of them, or none.",
+    );
+  }
+  const [first] = offered;
+  if (first !== undefined && !isReturnable(first)) {
+    throw new HttpError(
+      400,
+      "The name of a subprotocol must be a token of at most " +
+        `${MAX_SUBPROTOCOL_CHARS} characters.`,
+    );
+  }
+  return { dialect: undefined, subprotocol: first };
+}
+
+function isReturnable(name: string): boolean {
+  return name.length <= MAX_SUBPROTOCOL_CHARS && TOKEN.test(name);
+}
+
+/**
+ * Deno lets the socket go at the first message after its close frame. TCP then
+ * resets the connection if more was not read yet (RFC 9293 section 3.6.1), and the
+ * client loses what it did not read: the errors, and the close frame. So a client
+ * that is closed for what it sent is read on until it sends no more.
+ */
+class SocketLine implements Line {
+  #socket;
+  #isQuiet = true;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+  }
+
+  get bufferedAmount(): number {
+    return this.#socket.bufferedAmount;
+  }
+
+  send(frame: string | ArrayBuffer): void {
+    this.#socket.send(frame);
+  }
+
+  close(code: number, reason: string): void {
+    if (!FAULTS.has(code)) return this.#socket.close(code, reason);
+    const atLatestMs = performance.now() + MAX_CLOSE_DELAY_MS;
+    clearInterval(this.#timer);
+    this.#isQuiet = true;
+    this.#timer = setInterval(() => {
+      if (this.#isQuiet || performance.now() >= atLatestMs) {
+        clearInterval(this.#timer);
+        this.#socket.close(code, reason);
+      }
+      this.#isQuiet = true;
+    }, QUIET_MS);
+  }
+
+  /** A message came. */
+  heard(): void {
+    this.#isQuiet = false;
+  }
+
+  /** The socket is gone. */
+  ended(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+function newSession(
+  dialect: Agreement["dialect"],
+  line: Line,
+  at: Place,
+): Session {
+  switch (dialect) {
+    case SUBPROTOCOL:
+      return new Session(line, at, (session) => new V1(session));
+    case DRAW_SUBPROTOCOL:
+      return new Session(line, at, (session) => new Drawing(session));
+    case undefined:
+      return new Session(line, at, (session) => new Plain(session));
+  }
+}
+
+/** Answers a handshake. Throws an `HttpError` if the request is none. */
+export function openSocket(
+  request: Request,
+  { dialect, subprotocol }: Agreement,
+  idleTimeout: number,
+  at: Place,
+): Opened {
+  if (!asksForWebSocket(request.headers)) {
+    throw new HttpError(
+      426,
+      "This address is for WebSocket: send an opening handshake.",
+      {
+        upgrade: "websocket",
+        "sec-websocket-version": "13",
+      },
+    );
+  }
+  // Its bytes would be read as frames, or as another request.
+  if (hasBody(request.headers)) {
+    throw new HttpError(400, "A handshake has no body: send it without one.");
+  }
+  const { socket, response } = upgrade(request, idleTimeout);
+  // Not by Deno's option, which knows only lists with ", " between.
+  if (subprotocol !== undefined) {
+    response.headers.set("sec-websocket-protocol", subprotocol);
+  }
+  if (dialect === DRAW_SUBPROTOCOL) socket.binaryType = "arraybuffer";
+  const line = new SocketLine(socket);
+  const session = newSession(dialect, line, at);
+  const isGone = new Promise<void>((resolve) => {
+    attach(socket, line, session, resolve);
+  });
+  return { session, response, isGone };
+}
+
+/** Deno has checks of its own, which take a few odd lists for none. */
+function upgrade(request: Request, idleTimeout: number) {
+  try {
+    return Deno.upgradeWebSocket(request, { idleTimeout });
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new HttpError(400, "This handshake is not valid.");
+  }
+}
+
+/** A length of 0 is none: Java's WebSocket sends it with each handshake. */
+function hasBody(headers: Headers): boolean {
+  return headers.has("transfer-encoding") ||
+    (headers.get("content-length") ?? "0") !== "0";
+}
+
+/** Tells a session what happens to its socket; `gone` is called at its end. */
+function attach(
+  socket: WebSocket,
+  line: SocketLine,
+  session: Session,
+  gone: () => void,
+): void {
+  // A connection that is reset during the handshake never reports its end.
+  const deadline = new Deadline(OPEN_TIMEOUT_MS, gone);
+  socket.onopen = () => {
+    session.opened();
+    if (session.hasOpened) deadline.cancel();
+  };
+  socket.onmessage = (event) => {
+    line.heard();
+    session.receive(event);
+  };
+  // `close` follows an error only sometimes and may come twice.
+  socket.onerror = (event) => {
+    const fault = event instanceof ErrorEvent ? event.message : "";
+    session.recorder?.({ type: "failed", fault });
+    session.ended();
+  };
+  socket.onclose = ({ code, reason, wasClean: isClean }) => {
+    session.recorder?.({ type: "closed", code, reason, isClean });
+    session.ended();
+    line.ended();
+    deadline.cancel();
+    gone();
+  };
+}
+
+/** Whether a request is an opening handshake (RFC 6455 section 4.2.1). */
+function asksForWebSocket(headers: Headers): boolean {
+  const has = (name: string, token: string) =>
+    readList(headers.get(name)?.toLowerCase() ?? "").includes(token);
+  return has("upgrade", "websocket") && has("connection", "upgrade") &&
+    headers.get("sec-websocket-version") === "13" &&
+    /^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "");
+}
+
+/**
+ * The members of a list (RFC 9110 section 5.6.1). Not by an expression such as
+ * `\s*,`: over nothing but spaces that takes the square of their number.
+ */
+function readList(value: string): string[] {
+  return value.split(",").map((member) => member.trim());
+}

@@ -1,0 +1,163 @@
+// @ts-check
+// The box in which a message is written. The text leaves the box only when it
+// was accepted for sending; until then no event of the connection, and no
+// reload, can take it away.
+
+import { charactersLeft } from "../client/protocol.js";
+import { CodeOffer, isInFence } from "./code_offer.js";
+
+/** @import { Limits } from "../client/protocol.js" */
+/** @import { Memory } from "../shared/storage.js" */
+
+const TOO_LONG =
+  "This message is too long to be sent. Shorten it, or send it in parts.";
+// How many characters are too many is said already, right above.
+const NOT_SENT =
+  "Not sent: it is too long. Shorten the message, or send it in parts.";
+const SHOW_REMAINING_BELOW = 200;
+// More than seven lines of the widest box can hold.
+const MAX_GROWING_LENGTH = 4_000;
+
+/**
+ * @typedef {object} Parts
+ * @property {HTMLFormElement} form
+ * @property {HTMLTextAreaElement} box
+ * @property {HTMLElement} grow around the box; chat.css makes both as high as
+ *   the text that it carries
+ * @property {HTMLElement} remaining how long the text may still get
+ * @property {HTMLElement} problem why it cannot be sent; a voice reads it
+ * @property {HTMLElement} codeOffer appears when several lines were pasted
+ * @property {HTMLButtonElement} codeButton marks them as code
+ * @property {HTMLButtonElement} send disabled until there is a composer: the
+ *   browser alone would send the form, and leave the room
+ */
+
+/**
+ * @typedef {object} Handlers
+ * @property {(text: string) => boolean} submit returns false to refuse the text
+ * @property {() => void} onWrite someone wrote in the box
+ */
+
+export class Composer {
+  #parts;
+  #memory;
+  #memoryKey;
+  #handlers;
+  /** @type {Limits | null} null until the server has told */
+  #limits = null;
+  #codeOffer;
+
+  /**
+   * Begins with what the tab remembers of the last time.
+   *
+   * @param {Parts} parts
+   * @param {string} room
+   * @param {Memory} memory
+   * @param {Handlers} handlers
+   */
+  constructor(parts, room, memory, handlers) {
+    this.#parts = parts;
+    this.#memory = memory;
+    this.#memoryKey = `draft.${room}`;
+    this.#handlers = handlers;
+    const { box, codeOffer: offer, codeButton: button } = parts;
+    this.#codeOffer = new CodeOffer(
+      { box, offer, button },
+      () => this.#textChanged(),
+    );
+    parts.box.value ||= memory.get(this.#memoryKey) ?? "";
+    parts.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#send();
+    });
+    parts.box.addEventListener("keydown", (event) => this.#keyDown(event));
+    parts.box.addEventListener("input", () => {
+      this.#textChanged();
+      if (this.#hasText) this.#handlers.onWrite();
+    });
+    this.#textChanged();
+    parts.send.disabled = false;
+  }
+
+  /** @param {Limits} limits */
+  setLimits(limits) {
+    this.#limits = limits;
+    this.#textChanged();
+  }
+
+  /**
+   * Puts a text that could not be sent back, before what is in the box now.
+   *
+   * @param {string} text
+   */
+  putBack(text) {
+    const { box } = this.#parts;
+    box.value = this.#hasText ? `${text}\n${box.value}` : text;
+    this.#textChanged();
+    box.focus();
+  }
+
+  focus() {
+    this.#parts.box.focus();
+  }
+
+  get #hasText() {
+    return this.#parts.box.value.trim() !== "";
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyDown(event) {
+    if (event.key !== "Enter" || event.shiftKey) return;
+    // This Enter picks a word from an input method. Safari reports it after
+    // the composition has ended; the old key code 229 gives it away.
+    if (event.isComposing || event.keyCode === 229) return;
+    const { value, selectionStart } = this.#parts.box;
+    // A block of code has several lines, and this begins the next.
+    if (isInFence(value.slice(0, selectionStart))) return;
+    event.preventDefault();
+    this.#send();
+  }
+
+  #send() {
+    const { box, problem } = this.#parts;
+    if (this.#left < 0) {
+      problem.textContent = NOT_SENT;
+    } else if (this.#hasText && this.#handlers.submit(box.value)) {
+      box.value = "";
+      this.#codeOffer.withdraw();
+      this.#textChanged();
+    }
+    box.focus();
+  }
+
+  /** A box that cut what is too long would lose the end of what is pasted. */
+  get #left() {
+    if (this.#limits === null) return Infinity;
+    return charactersLeft(this.#parts.box.value, this.#limits);
+  }
+
+  #textChanged() {
+    const { box, grow, problem, remaining } = this.#parts;
+    grow.dataset["text"] = box.value.slice(0, MAX_GROWING_LENGTH);
+    this.#memory.set(this.#memoryKey, box.value);
+    const left = this.#left;
+    const isTooLong = left < 0;
+    remaining.textContent = isTooLong
+      ? `${characters(-left)} too many`
+      : left < SHOW_REMAINING_BELOW
+      ? `${characters(left)} left`
+      : "";
+    remaining.classList.toggle("problem", isTooLong);
+    if (isTooLong) box.setAttribute("aria-invalid", "true");
+    else box.removeAttribute("aria-invalid");
+    const words = isTooLong ? TOO_LONG : "";
+    // A voice reads what is written anew: once, not with every key.
+    if (problem.textContent !== words) problem.textContent = words;
+  }
+}
+
+/** @param {number} count */
+function characters(count) {
+  const noun = count === 1 ? "character" : "characters";
+  return `${count.toLocaleString("en")} ${noun}`;
+}

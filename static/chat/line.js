@@ -1,0 +1,261 @@
+// @ts-check
+// Makes the elements of one line of the transcript. What people wrote goes in as
+// text, never as markup, and never into a class name or an attribute that has a
+// meaning.
+
+import { createRichText } from "./rich_text.js";
+
+/** @import { Message, Rename, ServerError } from "../client/protocol.js" */
+/** @import { Entry as PresenceEntry } from "./presence.js" */
+/** @import { Tones } from "./tones.js" */
+/** @import { Entry as Unsent } from "../client/outbox.js" */
+
+/**
+ * A note is written by the page itself.
+ *
+ * @typedef {{ type: "note", message: string, at: Date }} Note
+ */
+
+/**
+ * What becomes a line. `isOld`: said before we came; no voice reads it aloud.
+ * `isFirstNew`: the first that came while nobody looked.
+ *
+ * @typedef {(Message &
+ *     { isMine: boolean, isOld: boolean, isFirstNew?: boolean })
+ *   | PresenceEntry | Rename | ServerError | Note} Entry
+ */
+
+/** What every leave says on the wire, too. */
+const LEAVE_WORDS = "Client disconnected";
+/** Names that one line of comings and goings opens to; of more it tells how many. */
+const MAX_NAMES = 200;
+/** @type {WeakMap<Element, Entry>} what each line was made of */
+const entries = new WeakMap();
+const clock = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+});
+const dayAndClock = new Intl.DateTimeFormat(undefined, {
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+});
+const dateAndClock = new Intl.DateTimeFormat(undefined, {
+  dateStyle: "medium",
+  timeStyle: "medium",
+});
+
+/**
+ * What the line was made of; undefined if it is none of the transcript's.
+ *
+ * @param {Element | null} line
+ */
+export function entryOf(line) {
+  return line === null ? undefined : entries.get(line);
+}
+
+/**
+ * The list item for one entry.
+ *
+ * @param {Entry} entry
+ * @param {Tones} tones
+ */
+export function createLine(entry, tones) {
+  const line = createItem(entry.type);
+  entries.set(line, entry);
+  if ("sender" in entry) line.append(createSender(entry.sender), " ");
+  else if (entry.type === "presence") nameOne(line, entry);
+  if (entry.type === "message") markMessage(line, entry, tones);
+  if (entry.type === "rename") tones.rename(entry.sender, entry.name);
+  line.append(createWords(entry), " ");
+  if (entry.type === "error") line.append(createAside("only you see this"));
+  line.append(createTime(entry.at));
+  return line;
+}
+
+/**
+ * The list item for a message of ours that is not stored yet.
+ *
+ * @param {Unsent} unsent
+ * @param {string} ownName
+ */
+export function createUnsentLine({ text, problem, isRefused }, ownName) {
+  const line = createItem(isRefused ? "message refused" : "message pending");
+  line.append(createSender(ownName), " ", createRichText(text), " ");
+  if (!isRefused) line.append(createState("sending…"));
+  if (problem !== null) {
+    const outlook = isRefused ? "" : " The page tries again.";
+    line.append(createAside(problem + outlook));
+  }
+  return line;
+}
+
+/**
+ * @param {HTMLElement} line
+ * @param {Extract<Entry, { type: "message" }>} message
+ * @param {Tones} tones
+ */
+function markMessage(line, { sender, seq, isMine, isOld }, tones) {
+  line.classList.add(tones.of(sender));
+  line.dataset["seq"] = String(seq);
+  if (isOld) line.ariaLive = "off";
+  if (!isMine) return;
+  line.classList.add("mine");
+  const you = document.createElement("span");
+  you.className = "for-voices";
+  you.textContent = "(you)";
+  line.append(you, " ");
+}
+
+/** @param {Entry} entry */
+function createWords(entry) {
+  if (entry.type === "rename") return createRename(entry.name);
+  if (entry.type === "message") return createRichText(entry.message);
+  if (entry.type === "presence") return createPresence(entry);
+  return createText(entry.message);
+}
+
+/** @param {string} className */
+function createItem(className) {
+  const item = document.createElement("li");
+  item.className = `line ${className}`;
+  return item;
+}
+
+/** @param {string} name */
+function createSender(name) {
+  const sender = document.createElement("b");
+  sender.className = "sender";
+  sender.dir = "auto";
+  sender.textContent = name;
+  return sender;
+}
+
+/** @param {string} message */
+function createText(message) {
+  const text = document.createElement("span");
+  text.className = "text";
+  text.dir = "auto";
+  text.textContent = message;
+  return text;
+}
+
+/**
+ * One person stands where a sender does; of several the line tells the number.
+ *
+ * @param {HTMLElement} line
+ * @param {PresenceEntry} entry
+ */
+function nameOne(line, { came, left }) {
+  const [name, ...others] = [...came, ...left];
+  if (name === undefined || others.length > 0) return;
+  line.append(createSender(name), " ");
+}
+
+/**
+ * What happened, in one line that opens to the names.
+ *
+ * @param {PresenceEntry} entry
+ */
+function createPresence({ came, left }) {
+  if (came.length + left.length === 1) {
+    return createText(left.length === 1 ? LEAVE_WORDS : "came in");
+  }
+  const details = document.createElement("details");
+  details.className = "text";
+  const summary = document.createElement("summary");
+  const parts = [countOf(came, "came in"), countOf(left, "left")];
+  summary.textContent = parts.filter((part) => part !== "").join(", ");
+  details.append(summary);
+  if (came.length > 0) details.append(createNames("Came in", came));
+  if (left.length > 0) details.append(createNames("Left", left));
+  return details;
+}
+
+/**
+ * @param {string} verb
+ * @param {string[]} names
+ */
+function createNames(verb, names) {
+  const list = document.createElement("p");
+  const more = names.length - MAX_NAMES;
+  list.append(
+    `${verb}: `,
+    ...names.slice(0, MAX_NAMES).flatMap(nameInList),
+    more > 0 ? ` and ${more} more` : "",
+  );
+  return list;
+}
+
+/**
+ * @param {string[]} names
+ * @param {string} verb
+ */
+function countOf({ length }, verb) {
+  if (length === 0) return "";
+  return `${length} ${length === 1 ? "person" : "people"} ${verb}`;
+}
+
+/**
+ * @param {string} name
+ * @param {number} index
+ */
+function nameInList(name, index) {
+  const words = document.createElement("bdi");
+  words.textContent = name;
+  return index === 0 ? [words] : [", ", words];
+}
+
+/** @param {string} newName */
+function createRename(newName) {
+  const text = document.createElement("span");
+  const name = document.createElement("b");
+  text.className = "text";
+  name.dir = "auto";
+  name.textContent = newName;
+  text.append("is now called ", name);
+  return text;
+}
+
+/** @param {string} words */
+function createState(words) {
+  const state = document.createElement("small");
+  state.className = "state";
+  state.textContent = words;
+  return state;
+}
+
+/** @param {string} words */
+function createAside(words) {
+  const aside = document.createElement("small");
+  aside.className = "aside";
+  aside.textContent = words;
+  return aside;
+}
+
+/** @param {Date} at */
+function createTime(at) {
+  const time = document.createElement("time");
+  time.dateTime = at.toISOString();
+  time.title = dateAndClock.format(at);
+  time.textContent = timeWords(at);
+  return time;
+}
+
+/**
+ * Writes the lines' times anew: another day than today is named with them.
+ *
+ * @param {HTMLElement} list
+ */
+export function renewTimes(list) {
+  for (const time of list.querySelectorAll("time")) {
+    time.textContent = timeWords(new Date(time.dateTime));
+  }
+}
+
+/** @param {Date} at */
+function timeWords(at) {
+  const isToday = at.toDateString() === new Date().toDateString();
+  return (isToday ? clock : dayAndClock).format(at);
+}

@@ -1,0 +1,117 @@
+// @ts-check
+// The panel with the form to change rooms and the address to share, which leads
+// to the room of this page. The browser sends the form by itself. An invitation
+// code in the address is one that let this page in, and the panel says that it
+// is there. To a page that was opened as localhost the server tells the address
+// that others can use.
+
+import {
+  inviteUrl,
+  isLoopback,
+  roomNameProblem,
+  socketUrl,
+  tidyRoomName,
+} from "../shared/address.js";
+import { copyText } from "../shared/clipboard.js";
+import { byId } from "../shared/dom.js";
+
+/** @typedef {"loopback" | "network" | "unknown"} Reach */
+
+/** @type {Record<Reach, string>} said where the address is of no use to others */
+const REACH_WORDS = {
+  loopback: "Only this computer can open this address. To let others in, " +
+    "stop Partyline and start it again with --lan.",
+  network: "Only this computer can open this address: it is in no network now.",
+  unknown: "Only this computer can open this address. Others need the " +
+    "computer’s address in the network instead.",
+};
+
+let base = document.baseURI;
+let shared = { room: "", code: "" };
+
+/**
+ * Makes the panel work. Without a room there is nothing to share.
+ *
+ * @param {string | null} room
+ */
+export function setUpPanel(room) {
+  const roomInput = byId("room-input", HTMLInputElement);
+  const roomNote = byId("room-note", HTMLElement);
+  roomInput.addEventListener("change", () => {
+    roomInput.value = tidyRoomName(roomInput.value);
+  });
+  roomInput.addEventListener("input", () => {
+    const problem = roomNameProblem(tidyRoomName(roomInput.value));
+    // With a problem the browser does not send the form.
+    roomInput.setCustomValidity(problem);
+    roomNote.textContent = problem;
+  });
+  if (room !== null) setUpInvite(room);
+}
+
+/** @param {string} room */
+function setUpInvite(room) {
+  const address = byId("invite-address", HTMLInputElement);
+  const note = byId("copy-note", HTMLElement);
+  byId("invite", HTMLElement).hidden = false;
+  shareWith(room, "");
+  if (isLoopback(location.hostname)) {
+    findReach();
+    // Where the computer is may change while the page is open.
+    byId("panel", HTMLElement).addEventListener("toggle", (event) => {
+      const { newState } = /** @type {ToggleEvent} */ (event);
+      if (newState === "open") findReach();
+    });
+  }
+  const copy = byId("copy-button", HTMLButtonElement);
+  copy.addEventListener("click", async () => {
+    const isCopied = await copyText(address.value);
+    if (!isCopied) address.select();
+    note.textContent = isCopied
+      ? "Copied."
+      : "Selected: now copy it with the keyboard or the menu.";
+  });
+  copy.disabled = false;
+}
+
+/**
+ * Shows the address to share.
+ *
+ * @param {string} room
+ * @param {string} code that lets people in, or ""
+ */
+export function shareWith(room, code) {
+  shared = { room, code };
+  showAddress();
+  byId("invite-note", HTMLElement).hidden = code === "";
+}
+
+function showAddress() {
+  const { room, code } = shared;
+  const address = inviteUrl(base, room, code);
+  byId("invite-address", HTMLInputElement).value = address;
+  byId("program-address", HTMLInputElement).value = socketUrl(base, room, code);
+}
+
+/** Others cannot use this computer's own name for itself: asks for another. */
+async function findReach() {
+  const { reach, hosts } = await askReach();
+  const [host] = hosts;
+  const url = new URL(document.baseURI);
+  if (host !== undefined) url.host = host;
+  base = url.href;
+  showAddress();
+  byId("reach-note", HTMLElement).textContent = host !== undefined
+    ? ""
+    : REACH_WORDS[reach];
+}
+
+/** @returns {Promise<{ reach: Reach, hosts: string[] }>} */
+async function askReach() {
+  try {
+    const response = await fetch("addresses", { cache: "no-store" });
+    return await response.json();
+  } catch {
+    return { reach: "unknown", hosts: [] };
+  }
+}

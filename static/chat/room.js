@@ -1,0 +1,471 @@
+// @ts-check
+// Wires the parts of a room: which of them hears of what. What comes takes one
+// way, connection → session → parts; what goes takes one way back, parts →
+// session → connection. The work itself is done by the parts.
+
+import { basePath, socketUrl } from "../shared/address.js";
+import { Backlog } from "./backlog.js";
+import { Connection } from "../client/connection.js";
+import { onNewDay } from "../shared/day.js";
+import { byId } from "../shared/dom.js";
+import * as elements from "./elements.js";
+import { Heartbeat } from "../client/heartbeat.js";
+import { Identity } from "../client/identity.js";
+import { Members } from "../client/members.js";
+import { Outbox } from "../client/outbox.js";
+import { shareWith } from "./panel.js";
+import { Presence } from "./presence.js";
+import { charactersLeft } from "../client/protocol.js";
+import { disconnectReason } from "../client/http_error.js";
+import { Session } from "../client/session.js";
+import { sharedMemory } from "../shared/storage.js";
+import { streams } from "../shared/streams.js";
+import { Title } from "./title.js";
+import { Typing } from "./typing.js";
+import { setUpXRay } from "../x-ray/toggle.js";
+
+/** @import { Invitation } from "../shared/invitation.js" */
+/** @import { Memory } from "../shared/storage.js" */
+/** @import { State } from "../client/connection.js" */
+/** @import { Limits, MembersPage, Message } from "../client/protocol.js" */
+/** @import { Join, Leave, Rename, TypingEvent } from "../client/protocol.js" */
+/** @import { ServerError, ServerEvent, Welcome } from "../client/protocol.js" */
+
+/**
+ * Joins a room, for as long as the page is open.
+ *
+ * @param {string} room
+ * @param {Memory} tab
+ * @param {Invitation} invitation
+ */
+export async function join(room, tab, invitation) {
+  const { baseURI } = document;
+  const roomName = byId("room-name", HTMLElement);
+  roomName.textContent = room;
+  roomName.title = room;
+  // Without the code: this may be on the wall, for all to see.
+  byId("socket-address", HTMLElement).textContent = socketUrl(baseURI, room);
+  const shared = sharedMemory(basePath(baseURI));
+  const identity = new Identity(tab, shared);
+  await identity.settle();
+  invitation.keep();
+  const page = new RoomPage({ room, tab, invitation, identity });
+  page.listenToBrowser();
+  setUpXRay(() => identity.key, shared);
+  page.start();
+}
+
+/**
+ * Where a page is, and as whom.
+ *
+ * @typedef {object} Place
+ * @property {string} room
+ * @property {Memory} tab
+ * @property {Invitation} invitation
+ * @property {Identity} identity
+ */
+
+class RoomPage {
+  #place;
+  #connection;
+  #session;
+  #heartbeat;
+  #outbox;
+  #view;
+  #backlog;
+  #members = new Members();
+  #presence;
+  #stream;
+  #hasBeenHere = false;
+
+  /** @param {Place} place */
+  constructor(place) {
+    const { room, tab, invitation, identity } = place;
+    this.#place = place;
+    this.#connection = new Connection(
+      () => socketUrl(document.baseURI, room, invitation.code),
+      {
+        onState: (state) => this.#onState(state),
+        onFrame: (data) => this.#onFrame(data),
+      },
+    );
+    this.#session = this.#createSession(identity);
+    this.#heartbeat = new Heartbeat(
+      () => this.#session.request({ type: "ping" }),
+      () => this.#connection.restart(),
+    );
+    this.#outbox = new Outbox(room, tab, {
+      send: ({ id, text, replyTo }) =>
+        this.#session.request({
+          type: "message",
+          id,
+          message: text,
+          ...(replyTo !== undefined && { replyTo }),
+        }),
+      onChange: () => this.#showUnsent(),
+    });
+    this.#view = createView(
+      place,
+      this.#createActions(),
+      this.#members,
+    );
+    this.#backlog = new Backlog(
+      this.#view.transcript,
+      this.#session,
+      (message) => this.#entryFor(message, true),
+    );
+    this.#presence = new Presence((entry) =>
+      this.#view.transcript.append([entry])
+    );
+    this.#stream = {
+      giveUp: () => {
+        this.#connection.rest(true);
+        this.#heartbeat.check();
+      },
+      takeBack: () => this.#connection.rest(false),
+    };
+  }
+
+  /** @param {Identity} identity */
+  #createSession(identity) {
+    return new Session(
+      {
+        send: (text) => this.#connection.send(text),
+        restart: () => this.#connection.restart(),
+      },
+      {
+        onEvent: (event, isOld) => this.#onEvent(event, isOld),
+        onStored: (id) => this.#outbox.stored(id),
+        onMissed: () => this.#note("Some messages were missed"),
+        onNewLife: () => this.#beginAnew(),
+      },
+      identity,
+    );
+  }
+
+  /** @returns {Actions} */
+  #createActions() {
+    return {
+      connect: () => this.#connection.open(),
+      showCode: (code) => {
+        this.#place.invitation.use(code);
+        this.#connection.knock();
+      },
+      say: (text) => this.#say(text),
+      takeBack: (id) => this.#takeBack(id),
+      discard: (id) => this.#discard(id),
+      look: () => this.#backlog.check(),
+      askForMembers: () => this.#askForMembers(),
+      rename: (name) => this.#session.request({ type: "rename", name }),
+      tellTyping: () => this.#session.request({ type: "typing" }),
+    };
+  }
+
+  /** Opens the connection; with a code the server is asked first if it is right. */
+  start() {
+    this.#showUnsent();
+    if (this.#place.invitation.code === "") this.#connection.open();
+    else this.#connection.knock();
+  }
+
+  /** What the browser tells of the network, the window and the clock. */
+  listenToBrowser() {
+    const { identity, invitation } = this.#place;
+    addEventListener("online", () => {
+      this.#connection.networkIsUp();
+      this.#heartbeat.check();
+    });
+    addEventListener("offline", () => this.#connection.networkIsDown());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      this.#connection.wake();
+      this.#heartbeat.check();
+    });
+    addEventListener("hashchange", () => {
+      if (invitation.takeFromAddress()) this.#connection.knock();
+    });
+    addEventListener("pagehide", () => identity.giveUp());
+    addEventListener("pageshow", ({ persisted }) => {
+      if (persisted && !identity.takeBack()) location.reload();
+    });
+    onNewDay(() => this.#view.transcript.renewTimes());
+  }
+
+  /** @param {State} state */
+  #onState(state) {
+    if (state.name === "open") return this.#opened();
+    const { status, door, transcript, nameForm, typing } = this.#view;
+    status.show(state, this.#connection.endCode);
+    if (state.name === "uninvited") this.#keepOut(state.why);
+    else if (state.name !== "connecting") door.stopAsking();
+    transcript.showHint(false);
+    this.#session.end();
+    this.#heartbeat.stop();
+    this.#outbox.lineDown();
+    this.#backlog.forget();
+    this.#presence.lineDown();
+    nameForm.lineDown();
+    typing.clear();
+  }
+
+  /** The status says so only when the server has answered. */
+  #opened() {
+    this.#session.greet();
+    this.#heartbeat.start();
+    if (this.#connection.kind !== "websocket") {
+      return streams.add(this.#stream);
+    }
+    streams.remove(this.#stream);
+    // The tab may have given the stream up that it had before.
+    this.#connection.rest(false);
+  }
+
+  /** @param {string} why */
+  #keepOut(why) {
+    const { room, invitation } = this.#place;
+    this.#view.door.ask(why, invitation.code);
+    invitation.use("");
+    shareWith(room, "");
+  }
+
+  /** @param {unknown} data */
+  #onFrame(data) {
+    this.#heartbeat.heard();
+    this.#session.receive(data);
+    if (this.#session.isCaughtUp) this.#outbox.lineUp();
+  }
+
+  /**
+   * @param {ServerEvent} event
+   * @param {boolean} isOld
+   */
+  #onEvent(event, isOld) {
+    switch (event.type) {
+      case "welcome":
+        return this.#welcome(event);
+      case "message":
+        return this.#showMessage(event, isOld);
+      case "history":
+        return this.#backlog.answered(event);
+      case "error":
+        return this.#showError(event);
+      case "members":
+        return this.#showMembers(event);
+      case "delete":
+      case "found":
+      case "rooms":
+      case "pong":
+        return;
+      default:
+        return this.#onPresence(event);
+    }
+  }
+
+  /** @param {Join | Leave | Rename | TypingEvent} event */
+  #onPresence(event) {
+    const { nameForm, transcript, typing } = this.#view;
+    const { name } = this.#session;
+    if (event.type === "typing") {
+      if (event.sender !== name) typing.started(event.sender);
+      return;
+    }
+    typing.stopped(event.sender);
+    if (event.type === "join") this.#presence.came(event, name);
+    if (event.type === "leave") this.#presence.left(event);
+    if (event.type === "rename") {
+      if (event.name === name) nameForm.show(name);
+      transcript.append([event]);
+    }
+    this.#members.hear(event);
+    this.#showPeople();
+  }
+
+  #showPeople() {
+    this.#view.people.show(this.#session.name);
+  }
+
+  #askForMembers() {
+    const { after } = this.#members;
+    this.#session.request({ type: "members", ...(after !== "" && { after }) });
+  }
+
+  /** @param {MembersPage} event */
+  #showMembers(event) {
+    const { size } = this.#members;
+    this.#members.hear(event);
+    this.#showPeople();
+    // Of a page that brought nothing new nobody would see that it came.
+    if (this.#members.size === size && event.more) this.#askForMembers();
+  }
+
+  /** @param {Welcome} event */
+  #welcome(event) {
+    const { composer, door, nameForm, status, transcript } = this.#view;
+    const { room, invitation } = this.#place;
+    this.#members.hear(event);
+    this.#showPeople();
+    nameForm.show(this.#session.name);
+    composer.setLimits(event.limits);
+    this.#refuseTooLong(event.limits);
+    transcript.showHint(true);
+    status.show({ name: "open", kind: this.#connection.kind });
+    showCarrier(this.#connection.kind === "websocket");
+    shareWith(room, invitation.code);
+    if (door.isOpen) {
+      door.close();
+      composer.focus();
+    }
+    if (this.#hasBeenHere) this.#note("Reconnected");
+    this.#hasBeenHere = true;
+  }
+
+  /**
+   * What was written before the server told its limits may be longer. The
+   * server would refuse a long message, but end us for a long frame.
+   *
+   * @param {Limits} limits
+   */
+  #refuseTooLong({ frame }) {
+    for (const { id, text } of this.#outbox.entries) {
+      if (charactersLeft(text, { message: Infinity, frame }) >= 0) continue;
+      const message = "Too long: this message was not sent.";
+      this.#outbox.refused({ id, message, retryAfter: null });
+    }
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isOld
+   */
+  #showMessage(message, isOld) {
+    const { title, transcript, typing } = this.#view;
+    typing.stopped(message.sender);
+    transcript.append([this.#entryFor(message, isOld)]);
+    if (!isOld) title.addUnread(1);
+  }
+
+  /** @param {ServerError} error */
+  #showError(error) {
+    const { nameForm, status, transcript } = this.#view;
+    const { code, message, retryAfter } = error;
+    const reason = disconnectReason(code) ??
+      (this.#session.isWelcome ? null : message);
+    if (reason !== null && retryAfter !== null) {
+      return this.#connection.heed(reason, retryAfter);
+    }
+    if (!this.#session.isWelcome) return status.note(message);
+    if (this.#outbox.refused(error)) {
+      if (retryAfter === null) status.note("A message was not sent.");
+      return;
+    }
+    if (this.#backlog.refused(code, retryAfter)) return;
+    if (nameForm.refused(message)) return;
+    // That we type, or wished for a name, is not worth an error.
+    if (code === "rate_limited" || code.startsWith("name_")) return;
+    transcript.append([error]);
+  }
+
+  /** The history that the page knows was lost. */
+  #beginAnew() {
+    this.#view.transcript.clear();
+    this.#backlog.startAnew();
+    this.#note("The earlier messages are gone: the line begins anew");
+  }
+
+  /** @param {string} text */
+  #say(text) {
+    const { status, transcript } = this.#view;
+    const isTaken = this.#outbox.add(text);
+    if (isTaken) transcript.follow();
+    status.note(
+      isTaken ? "" : "Not sent yet: too many wait. Your text is kept.",
+    );
+    return isTaken;
+  }
+
+  /** @param {string} id */
+  #takeBack(id) {
+    const { composer, status } = this.#view;
+    composer.putBack(this.#outbox.takeBack(id) ?? "");
+    status.note("");
+  }
+
+  /** @param {string} id */
+  #discard(id) {
+    const { composer, status } = this.#view;
+    this.#outbox.takeBack(id);
+    composer.focus();
+    status.note("");
+  }
+
+  #showUnsent() {
+    const { transcript } = this.#view;
+    transcript.showUnsent(this.#outbox.entries, this.#session.name ?? "you");
+  }
+
+  /** @param {string} message */
+  #note(message) {
+    const { transcript } = this.#view;
+    transcript.append([{ type: "note", message, at: new Date() }]);
+  }
+
+  /**
+   * @param {Message} message
+   * @param {boolean} isOld
+   */
+  #entryFor(message, isOld) {
+    const isMine = message.sender === this.#session.name;
+    return { ...message, isOld, isMine };
+  }
+}
+
+/**
+ * What the parts of the page ask for.
+ *
+ * @typedef {object} Actions
+ * @property {() => void} connect
+ * @property {(code: string) => void} showCode
+ * @property {(text: string) => boolean} say false if the text has to wait
+ * @property {(id: string) => void} takeBack
+ * @property {(id: string) => void} discard
+ * @property {() => void} look the reader may need other messages
+ * @property {() => void} askForMembers
+ * @property {(name: string) => boolean} rename
+ * @property {() => boolean} tellTyping
+ */
+
+/**
+ * The parts that a person sees.
+ *
+ * @param {Place} place
+ * @param {Actions} actions
+ * @param {Members} members
+ */
+function createView({ room, tab }, actions, members) {
+  const typingLine = byId("typing", HTMLElement);
+  const typing = new Typing(actions.tellTyping, (words) => {
+    typingLine.textContent = words;
+  });
+  return {
+    title: new Title(`${room} · Partyline`),
+    status: elements.createStatus(actions.connect),
+    door: elements.createDoor(actions.showCode),
+    composer: elements.createComposer(room, tab, {
+      submit: actions.say,
+      onWrite: () => typing.wrote(),
+    }),
+    transcript: elements.createTranscript(
+      elements.createUnsentLines(actions.takeBack, actions.discard),
+      actions.look,
+    ),
+    people: elements.createPeople(members, actions.askForMembers),
+    nameForm: elements.createNameForm(actions.rename),
+    typing,
+  };
+}
+
+/** @param {boolean} isSocket */
+function showCarrier(isSocket) {
+  byId("by-socket", HTMLElement).hidden = !isSocket;
+  byId("by-requests", HTMLElement).hidden = isSocket;
+}

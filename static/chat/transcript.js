@@ -1,0 +1,349 @@
+// @ts-check
+// The list of lines: a window on the room's history that knows whether it
+// reaches the newest message. It holds at most maxLines. Its messages follow
+// each other without a hole that the history does not have; when there are too
+// many, the end that is far from the reader is cut.
+
+/** @import { Entry } from "./line.js" */
+/** @import { Entry as Unsent } from "../client/outbox.js" */
+/** @import { UnsentLines } from "./unsent.js" */
+import { createLine, entryOf, renewTimes } from "./line.js";
+import { relate } from "./neighbours.js";
+import { Reader } from "./reader.js";
+import { Tones } from "./tones.js";
+
+const MAX_LINES = 2_000;
+
+/**
+ * @typedef {object} Parts
+ * @property {HTMLElement} scroller
+ * @property {HTMLElement} list
+ * @property {UnsentLines} unsent
+ * @property {HTMLElement} hint shown in a room without lines
+ * @property {HTMLElement} beginning what there is to say above the first line
+ * @property {HTMLElement} newMessages the button that leads to the bottom
+ */
+
+export class Transcript {
+  #parts;
+  #onLook;
+  #maxLines;
+  #reader;
+  #newCount = 0;
+  #hintIsTrue = false;
+  #updateIsPlanned = false;
+  /** @type {Entry[]} */
+  #queue = [];
+  #queueHasHole = false;
+  #tones = new Tones();
+  /** Whether somebody went away, and nothing new has come since. */
+  #awaitsNew = false;
+  /** @type {{ entries: readonly Unsent[], ownName: string }} */
+  #unsent = { entries: [], ownName: "" };
+
+  /**
+   * @param {Parts} parts
+   * @param {() => void} onLook the view changed: `wants` may have, too
+   * @param {number} maxLines
+   */
+  constructor(parts, onLook, maxLines = MAX_LINES) {
+    this.#parts = parts;
+    this.#onLook = onLook;
+    this.#maxLines = maxLines;
+    this.#reader = new Reader(parts.scroller, () => this.#readerMoved());
+    parts.newMessages.addEventListener("click", () => {
+      this.follow();
+      // The button is gone; without this the keyboard would start at the top.
+      parts.scroller.focus({ preventScroll: true });
+    });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#leftAlone();
+    });
+    new ResizeObserver(() => this.#planUpdate()).observe(parts.scroller);
+  }
+
+  /** False while the newest lines are cut off. */
+  get reachesEnd() {
+    return this.#reader.canFollow;
+  }
+
+  /** @returns {number | null} */
+  get oldestSeq() {
+    return seqOf(this.#parts.list.querySelector("[data-seq]"));
+  }
+
+  /** @returns {number | null} */
+  get newestSeq() {
+    let line = this.#parts.list.lastElementChild;
+    while (line !== null && seqOf(line) === null) {
+      line = line.previousElementSibling;
+    }
+    return seqOf(line);
+  }
+
+  /**
+   * What the reader will soon need that is not here.
+   *
+   * @returns {"older" | "newer" | "newest" | null}
+   */
+  get wants() {
+    if (this.#queue.length > 0) return null;
+    const { isFollowing, isNearBottom, isNearTop } = this.#reader;
+    if (!this.reachesEnd && isFollowing) return "newest";
+    if (!this.reachesEnd && isNearBottom) return "newer";
+    return isNearTop ? "older" : null;
+  }
+
+  /**
+   * Shows the hint for as long as there are no lines.
+   *
+   * @param {boolean} isTrue false while we cannot know whether anyone speaks
+   */
+  showHint(isTrue) {
+    this.#hintIsTrue = isTrue;
+    this.#planUpdate();
+  }
+
+  /**
+   * Adds lines at the end, in this order, with the next picture.
+   *
+   * @param {Entry[]} entries
+   */
+  append(entries) {
+    if (entries.length === 0) return;
+    if (!this.#reader.isFollowing || !this.reachesEnd) this.#countNew(entries);
+    if (this.#awaitsNew) this.#markFirstNew(entries);
+    if (this.reachesEnd) this.#queue.push(...entries);
+    // A hidden tab gets no pictures, but goes on receiving.
+    const surplus = this.#queue.length - this.#maxLines;
+    if (surplus > 0) {
+      this.#queue.splice(0, surplus);
+      this.#queueHasHole = true;
+    }
+    this.#planUpdate();
+  }
+
+  /**
+   * Adds older lines before all others.
+   *
+   * @param {Entry[]} entries
+   */
+  prepend(entries) {
+    const { list } = this.#parts;
+    this.#reader.keepPlace(list.firstElementChild, () => {
+      const first = list.firstElementChild;
+      list.prepend(...this.#createLines(entries));
+      this.#relateFrom(list.firstElementChild, first);
+    });
+    this.#cutSurplus();
+    this.#planUpdate();
+  }
+
+  /**
+   * Adds lines at the end of a list whose end was cut off.
+   *
+   * @param {Entry[]} entries
+   * @param {boolean} reachesEnd whether the list is whole again
+   */
+  extend(entries, reachesEnd) {
+    this.#addAtEnd(entries);
+    this.#reader.canFollow = reachesEnd;
+    this.#cutSurplus();
+    if (this.#reader.isFollowing) this.#reader.follow();
+    this.#planUpdate();
+  }
+
+  /** It is another day: the lines of the one before need their date. */
+  renewTimes() {
+    const { list, scroller } = this.#parts;
+    const { top } = scroller.getBoundingClientRect();
+    const inView = [...list.children].find((line) =>
+      line.getBoundingClientRect().bottom > top
+    );
+    this.#reader.keepPlace(inView ?? null, () => {
+      renewTimes(list);
+      this.#relateFrom(list.firstElementChild, null);
+    });
+  }
+
+  /** Takes all lines away. */
+  clear() {
+    this.#queue = [];
+    this.#reader.canFollow = true;
+    this.#newCount = 0;
+    this.#parts.list.replaceChildren();
+    this.follow();
+  }
+
+  /** Goes to the newest line and stays there. */
+  follow() {
+    this.#reader.follow();
+    this.#planUpdate();
+  }
+
+  /**
+   * Shows our messages that are not stored yet, below all others.
+   *
+   * @param {readonly Unsent[]} entries
+   * @param {string} ownName
+   */
+  showUnsent(entries, ownName) {
+    this.#unsent = { entries, ownName };
+    this.#planUpdate();
+  }
+
+  /** @param {string} words "" if the first line is not where it begins */
+  showBeginning(words) {
+    const { beginning, list } = this.#parts;
+    const text = list.childElementCount > 0 ? words : "";
+    if (beginning.textContent === text) return;
+    this.#reader.keepPlace(list.firstElementChild, () => {
+      beginning.textContent = text;
+      beginning.hidden = text === "";
+    });
+  }
+
+  /** Once per picture, however many lines came: measuring costs a layout. */
+  #planUpdate() {
+    if (this.#updateIsPlanned) return;
+    this.#updateIsPlanned = true;
+    requestAnimationFrame(() => {
+      this.#updateIsPlanned = false;
+      this.#update(this.#queue.splice(0));
+    });
+  }
+
+  /** @param {Entry[]} entries */
+  #update(entries) {
+    const { hint, list, unsent } = this.#parts;
+    if (this.#queueHasHole) list.replaceChildren();
+    this.#queueHasHole = false;
+    this.#addAtEnd(entries);
+    unsent.show(this.#unsent.entries, this.#unsent.ownName);
+    const isEmpty = list.childElementCount + this.#unsent.entries.length === 0;
+    hint.hidden = !isEmpty || !this.#hintIsTrue;
+    this.#cutSurplus();
+    if (this.#reader.isFollowing) this.#reader.follow();
+    this.#showNewCount();
+    this.#onLook();
+  }
+
+  /** @param {Entry[]} entries */
+  #addAtEnd(entries) {
+    const { list } = this.#parts;
+    const last = list.lastElementChild;
+    const isOpen = last?.querySelector("details")?.open === true;
+    const lines = this.#createLines(this.#foldPresence(entries));
+    list.append(...lines);
+    const details = lines[0]?.querySelector("details");
+    // The line that somebody is reading was made anew.
+    if (isOpen && !last?.isConnected && details) details.open = true;
+    this.#relateFrom(lines[0] ?? null, null);
+  }
+
+  /**
+   * Comings and goings that follow each other are one line, also with the last
+   * line that is there.
+   *
+   * @param {Entry[]} entries
+   */
+  #foldPresence(entries) {
+    const last = this.#parts.list.lastElementChild;
+    const before = entryOf(last);
+    /** @type {Entry[]} */
+    const folded = [];
+    for (const entry of entries) {
+      const earlier = folded.at(-1) ?? before;
+      if (entry.type !== "presence" || earlier?.type !== "presence") {
+        folded.push(entry);
+        continue;
+      }
+      const came = [...earlier.came, ...entry.came];
+      const left = [...earlier.left, ...entry.left];
+      if (folded.length > 0) folded.pop();
+      else last?.remove();
+      folded.push({ ...entry, came, left });
+    }
+    return folded;
+  }
+
+  /** @param {Entry[]} entries */
+  #createLines(entries) {
+    return entries.map((entry) => createLine(entry, this.#tones));
+  }
+
+  /**
+   * @param {Element | null} line
+   * @param {Element | null} last null for all that follow
+   */
+  #relateFrom(line, last) {
+    for (; line !== null; line = line.nextElementSibling) {
+      relate(line);
+      if (line === last) return;
+    }
+  }
+
+  /** What comes from now on is new to whoever looks here next. */
+  #leftAlone() {
+    this.#awaitsNew = true;
+    for (const line of this.#parts.list.querySelectorAll(".has-above")) {
+      const entry = entryOf(line);
+      if (entry?.type === "message") entry.isFirstNew = false;
+      relate(line);
+    }
+  }
+
+  /** @param {Entry[]} entries */
+  #markFirstNew(entries) {
+    const isNews = (/** @type {Entry} */ it) =>
+      it.type === "message" && !it.isMine;
+    const first = entries.find(isNews);
+    if (first?.type !== "message") return;
+    first.isFirstNew = true;
+    this.#awaitsNew = false;
+  }
+
+  #cutSurplus() {
+    const { list } = this.#parts;
+    const surplus = list.childElementCount - this.#maxLines;
+    if (surplus <= 0) return;
+    if (this.#reader.isInUpperPart) {
+      for (let i = 0; i < surplus; i++) list.lastElementChild?.remove();
+      this.#reader.canFollow = false;
+      return;
+    }
+    this.#reader.keepPlace(list.lastElementChild, () => {
+      for (let i = 0; i < surplus; i++) list.firstElementChild?.remove();
+      relate(list.firstElementChild);
+    });
+  }
+
+  /** @param {Entry[]} entries */
+  #countNew(entries) {
+    this.#newCount +=
+      entries.filter((entry) => entry.type === "message" && !entry.isMine)
+        .length;
+  }
+
+  #readerMoved() {
+    if (this.#reader.isFollowing) this.#showNewCount();
+    this.#onLook();
+  }
+
+  #showNewCount() {
+    const { newMessages } = this.#parts;
+    if (this.#reader.isFollowing) this.#newCount = 0;
+    const noun = this.#newCount === 1 ? "message" : "messages";
+    newMessages.textContent = this.#newCount > 0
+      ? `${this.#newCount} new ${noun} ↓`
+      : "Newest messages ↓";
+    const isAtEnd = this.#newCount === 0 && this.reachesEnd;
+    newMessages.hidden = isAtEnd || this.#reader.isFollowing;
+  }
+}
+
+/** @param {Element | null} line */
+function seqOf(line) {
+  const seq = line instanceof HTMLElement ? line.dataset["seq"] : undefined;
+  return seq === undefined ? null : Number(seq);
+}

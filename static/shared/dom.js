@@ -1,0 +1,29 @@
+// @ts-check
+// Finds the elements that the page's scripts need, and tells the window's state.
+// What byId returns exists and has the type that was asked for, so its callers
+// need not check.
+
+/**
+ * The element with this id. Throws if index.html and the scripts disagree.
+ *
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} type
+ * @returns {T}
+ */
+export function byId(id, type) {
+  const element = document.getElementById(id);
+  if (element instanceof type) return element;
+  throw new Error(`index.html has no ${type.name} with the id "${id}"`);
+}
+
+/**
+ * What a media query says about the window, and later changes of that.
+ *
+ * @param {string} query
+ * @returns {Pick<MediaQueryList, "matches" | "addEventListener">}
+ */
+export function mediaQuery(query) {
+  return globalThis.matchMedia?.(query) ??
+    { matches: false, addEventListener: () => {} };
+}

@@ -1,0 +1,456 @@
+// What tests share: a real server on a free port, a WebSocket client that can be
+// awaited, a raw TCP client for bad frames, a deadline. Everything that is
+// opened here is disposable, so that a test leaks nothing.
+import type { Owner } from "../../chat/http/proxy.ts";
+import { type Assets, loadAssets } from "../../chat/http/static_files.ts";
+import type { Certificate } from "../../chat/http/certificate.ts";
+import { LocalStore } from "../../chat/store/local.ts";
+import { MemoryArchive } from "../../chat/store/memory.ts";
+import { RedisStore } from "../../chat/store/redis/store.ts";
+import { SqliteArchive } from "../../chat/store/sqlite.ts";
+import type { Store } from "../../chat/store/store.ts";
+import { defaultOptions, isRedis, type Options } from "../../chat/options.ts";
+import {
+  type Hello,
+  type Request,
+  SUBPROTOCOL,
+} from "../../chat/protocol/requests.ts";
+import type { WelcomeEvent } from "../../chat/protocol/events.ts";
+import { Logger } from "../../chat/ops/logger.ts";
+import { Metrics } from "../../chat/ops/metrics.ts";
+import { serve, type Server } from "../../chat/server.ts";
+import { type Context, noteStore } from "../../chat/ops/context.ts";
+
+import {
+  closeCode,
+  type Frame,
+  frame,
+  join,
+  Opcode,
+  readFrames,
+} from "./frames.ts";
+
+export const STATIC = new URL("../../static", import.meta.url).pathname;
+
+/**
+ * Since 2.8.3 Deno reads HTTP/1.1 with code of its own: stricter, and not always
+ * right. Java's handshake is refused by it (tests/server/java_bytes_test.ts).
+ */
+export const hasNewHttp = isSince(2, 8, 3);
+
+/** Deno 2.6, whose HTTP/2 and whose own TLS clients miss what some tests need. */
+export const isOldest = !isSince(2, 7, 0);
+
+const DEADLINE_MS = 10_000;
+
+/** A program starts slowly while a machine does much else. */
+export const START_DEADLINE_MS = 60_000;
+
+function isSince(...since: number[]): boolean {
+  const is = Deno.version.deno.split(".").map((part) => parseInt(part));
+  const at = since.findIndex((part, i) => part !== is[i]);
+  return at < 0 || (is[at] ?? 0) > (since[at] ?? 0);
+}
+
+/** Fails with `what` if `promise` is not settled in time. */
+export async function soon<T>(
+  promise: Promise<T>,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`waited ${deadlineMs} ms in vain for ${what}`)),
+      deadlineMs,
+    );
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** The whole numbers from `first` to `last`. */
+export function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
+
+/** Waits until `condition` holds; for what cannot be heard of by an event. */
+export async function until(
+  condition: () => boolean,
+  what: string,
+  deadlineMs = DEADLINE_MS,
+): Promise<void> {
+  const giveUpAtMs = performance.now() + deadlineMs;
+  while (!condition()) {
+    if (performance.now() > giveUpAtMs) throw new Error(`in vain: ${what}`);
+    await pause(5);
+  }
+}
+
+export interface TestServer extends AsyncDisposable, Server {
+  readonly port: number;
+  readonly http: string;
+  readonly ws: string;
+}
+
+/** The real clock and chance; the operator's lines are not shown. */
+export function newContext(changes: Partial<Context> = {}): Context {
+  return {
+    now: Date.now,
+    monotonic: () => performance.now(),
+    random: Math.random,
+    memory: Deno.memoryUsage,
+    interfaces: Deno.networkInterfaces,
+    logger: new Logger("text", () => {}, Date.now),
+    metrics: new Metrics(),
+    ...changes,
+  };
+}
+
+let assets: Assets | undefined;
+
+export async function startServer(
+  changes: Partial<Options> = {},
+  context: Partial<Context> = {},
+  certificate?: Certificate,
+): Promise<TestServer> {
+  assets ??= await loadAssets(STATIC);
+  const options = defaultOptions({
+    port: 0,
+    data: ":memory:",
+    // Without a rate of its own nobody means a room to have one.
+    ...changes.rate === 0 && { roomRate: 0 },
+    ...changes,
+  });
+  const outside = newContext(context);
+  const store = await openStore(options, outside);
+  const server = serve(options, assets, store, outside, certificate);
+  const { port } = server.address;
+  return {
+    ...server,
+    port,
+    http: `http${certificate ? "s" : ""}://127.0.0.1:${port}`,
+    ws: `ws${certificate ? "s" : ""}://127.0.0.1:${port}/ws`,
+    async [Symbol.asyncDispose]() {
+      await server.drain(2_000);
+      await store.close();
+    },
+  };
+}
+
+function openStore(
+  { data, keep, rate, redisCa, lease }: Options,
+  context: Context,
+): Store | Promise<Store> {
+  if (!isRedis(data)) {
+    const archive = data === ":memory:"
+      ? new MemoryArchive(keep, context.monotonic)
+      : new SqliteArchive(data, keep, { ...context, uptime: Deno.osUptime });
+    return new LocalStore(archive, context);
+  }
+  return RedisStore.open(
+    { url: data, ca: redisCa, keep, rate, leaseMs: lease * 1000 },
+    {
+      random: context.random,
+      noteStatus: (trouble) => noteStore(context, trouble),
+    },
+  );
+}
+
+// deno-lint-ignore no-explicit-any -- what comes off the wire is unchecked
+export type WireEvent = any;
+
+/** Things that arrive one by one and can be waited for. */
+export class Inbox<T> {
+  readonly #items: T[] = [];
+  readonly #waiting: ((item: T) => void)[] = [];
+
+  put(item: T): void {
+    const resolve = this.#waiting.shift();
+    if (resolve) resolve(item);
+    else this.#items.push(item);
+  }
+
+  take(what: string): Promise<T> {
+    const item = this.#items.shift();
+    if (item !== undefined) return Promise.resolve(item);
+    const { promise, resolve } = Promise.withResolvers<T>();
+    this.#waiting.push(resolve);
+    return soon(promise, what);
+  }
+}
+
+/** Deno's own WebSocket, awaitable. */
+export class Client implements AsyncDisposable {
+  readonly #events = new Inbox<WireEvent>();
+  readonly closed: Promise<CloseEvent>;
+
+  private constructor(readonly socket: WebSocket) {
+    // A frame of the full dialect holds several events.
+    socket.onmessage = ({ data }) => {
+      for (const event of [JSON.parse(data)].flat()) this.#events.put(event);
+    };
+    this.closed = new Promise((resolve) => socket.onclose = resolve);
+  }
+
+  static async open(url: string, options: WebSocketOptions = {}) {
+    const socket = new WebSocket(url, options);
+    const client = new Client(socket);
+    const opened = new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = (event) => {
+        reject(new Error((event as globalThis.ErrorEvent).message));
+      };
+    });
+    await soon(opened, `a connection to ${url}`);
+    socket.onerror = null;
+    return client;
+  }
+
+  /** Opens a connection of the full dialect and says hello. */
+  static async join(
+    url: string,
+    hello: Partial<Hello> = {},
+    options: WebSocketOptions = {},
+  ) {
+    const protocols = [SUBPROTOCOL];
+    const client = await Client.open(url, { ...options, protocols });
+    client.request({ type: "hello", ...hello });
+    const welcome: WelcomeEvent = await client.nextOf("welcome");
+    return Object.assign(client, { welcome });
+  }
+
+  send(text: string): void {
+    this.socket.send(text);
+  }
+
+  request(request: Request): void {
+    this.send(JSON.stringify(request));
+  }
+
+  /** The next messages, up to the one that says `text`, all else passed over. */
+  async messagesUpTo(text: string): Promise<WireEvent[]> {
+    const messages = [];
+    while (messages.at(-1)?.message !== text) {
+      messages.push(await this.nextOf("message"));
+    }
+    return messages;
+  }
+
+  next(): Promise<WireEvent> {
+    return this.#events.take("an event");
+  }
+
+  /** The next event of that type; those before it are passed over. */
+  async nextOf(type: string): Promise<WireEvent> {
+    while (true) {
+      const event = await this.next();
+      if (event.type === type) return event;
+    }
+  }
+
+  /** Sends `text` and returns its own event, which names the client. */
+  async say(text: string): Promise<WireEvent> {
+    this.send(text);
+    while (true) {
+      const event = await this.next();
+      if (event.message === text) return event;
+    }
+  }
+
+  async [Symbol.asyncDispose]() {
+    this.socket.close();
+    await soon(this.closed, "the end of a connection");
+  }
+}
+
+/** With its header as it travelled. */
+export interface RawFrame extends Frame {
+  header: Uint8Array;
+}
+
+/** The other side hung up. */
+export class Ended extends Error {}
+
+/** A bare TCP connection that says what it likes. */
+export class RawClient implements Disposable {
+  #unread = new Uint8Array();
+
+  private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
+
+  /** With the certificate that it is to trust, over TLS. */
+  static async open(port: number, caCert?: string): Promise<RawClient> {
+    const to = { hostname: "127.0.0.1", port };
+    if (caCert !== undefined) {
+      return new RawClient(await Deno.connectTls({ ...to, caCerts: [caCert] }));
+    }
+    const tcp = await Deno.connect(to);
+    // So that what is written apart arrives apart.
+    tcp.setNoDelay();
+    return new RawClient(tcp);
+  }
+
+  /** Opens a connection and makes it a WebSocket. */
+  static async upgrade(
+    port: number,
+    path = "/ws",
+    headers: Record<string, string> = {},
+    caCert?: string,
+  ): Promise<RawClient> {
+    const client = await RawClient.open(port, caCert);
+    await client.write(handshake(port, path, headers));
+    const head = await client.readHead();
+    if (!head.startsWith("HTTP/1.1 101 ")) throw new Error(head);
+    return client;
+  }
+
+  async write(data: string | Uint8Array): Promise<void> {
+    let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    while (rest.length > 0) {
+      rest = rest.subarray(await this.tcp.write(rest));
+    }
+  }
+
+  /** The head of an HTTP answer. */
+  async readHead(): Promise<string> {
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += new TextDecoder().decode(await this.#take(1));
+    }
+    return head;
+  }
+
+  /** The head of an HTTP answer, with its status and each field by its name. */
+  async readAnswer() {
+    const head = await this.readHead();
+    const field = (name: string) =>
+      new RegExp(`^${name}: (.*)\r$`, "im").exec(head)?.[1];
+    return { head, status: Number(head.split(" ")[1]), field };
+  }
+
+  /** The body that follows a head. */
+  async readBody(length: number): Promise<string> {
+    return new TextDecoder().decode(await this.#take(length));
+  }
+
+  /** Says that nothing more will be written; reading goes on. */
+  async finish(): Promise<void> {
+    await this.tcp.closeWrite();
+  }
+
+  /** The next `count` bytes; throws `Ended` if there are not as many. */
+  async read(count: number): Promise<Uint8Array> {
+    return await this.#take(count);
+  }
+
+  /** All that comes before the connection ends, however it does. */
+  async readToEnd(): Promise<string> {
+    let text = "";
+    try {
+      while (true) {
+        const bytes = await this.#take(this.#unread.length || 1);
+        text += new TextDecoder().decode(bytes);
+      }
+    } catch (error) {
+      if (error instanceof Ended) return text;
+      throw error;
+    }
+  }
+
+  /** The next frame, or undefined at the end of the connection. */
+  async readFrame(): Promise<RawFrame | undefined> {
+    let found: RawFrame | undefined;
+    while (true) {
+      const end = readFrames(this.#unread, (opcode, payload, end) => {
+        const header = this.#unread.subarray(0, end - payload.length);
+        found = { opcode, payload, header };
+        return false;
+      });
+      this.#unread = this.#unread.subarray(end);
+      if (found !== undefined) return found;
+      if (!await this.#more()) return undefined;
+    }
+  }
+
+  /** Reads on until the connection ends; the code of the close frame, if any. */
+  async closeCode(): Promise<number | undefined> {
+    let code: number | undefined;
+    while (true) {
+      const next = await soon(this.readFrame(), "a close frame");
+      if (next === undefined) return code;
+      if (next.opcode !== Opcode.close) continue;
+      code = closeCode(next.payload);
+      await this.write(frame(Opcode.close, next.payload)).catch(() => {});
+    }
+  }
+
+  async #take(count: number): Promise<Uint8Array> {
+    while (this.#unread.length < count) {
+      if (!await this.#more()) throw new Ended("the connection ended");
+    }
+    const taken = this.#unread.slice(0, count);
+    this.#unread = this.#unread.subarray(count);
+    return taken;
+  }
+
+  /** Reads on; false at the end. */
+  async #more(): Promise<boolean> {
+    const chunk = new Uint8Array(65536);
+    // A reset is an end like any other.
+    const reading = this.tcp.read(chunk).catch(() => null);
+    const read = await soon(reading, "bytes");
+    if (read === null) return false;
+    this.#unread = join(this.#unread, chunk.subarray(0, read));
+    return true;
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.tcp.close();
+    } catch {
+      // Closed before.
+    }
+  }
+}
+
+/** The opening handshake (RFC 6455 section 4.1) with the RFC's sample key. */
+export function handshake(
+  port: number,
+  path = "/ws",
+  headers: Record<string, string> = {},
+): string {
+  return request(path, {
+    Host: `127.0.0.1:${port}`,
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+    ...headers,
+  });
+}
+
+/** The head of a request with these fields and no others, unlike `fetch`. */
+export function request(
+  path: string,
+  fields: Record<string, string>,
+  method = "GET",
+): string {
+  const lines = Object.entries(fields).map(([name, value]) =>
+    `${name}: ${value}`
+  );
+  return [`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
+}
+
+/** Somebody's connection, from a network of its own unless one is given. */
+export function newOwner(owner: Partial<Owner> = {}): Owner {
+  const client = owner.network ?? crypto.randomUUID();
+  const name = crypto.randomUUID();
+  return { name, isShared: false, network: client, client, ...owner };
+}

@@ -1,0 +1,114 @@
+// What names.ts promises: friendly, two words, never one that is taken. Draws
+// are passed in where one name must come out.
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  makeName,
+  makeNumberedName,
+  nameProblem,
+} from "../../chat/protocol/names.ts";
+
+Deno.test("a name is two lower-case words", () => {
+  assertMatch(makeName(() => false, Math.random) ?? "", /^[a-z]+-[a-z]+$/);
+});
+
+Deno.test("a taken name is passed over", () => {
+  const draws = [0, 0, 0.5, 0.5];
+  const first = makeName(() => false, () => 0);
+  const second = makeName((name) => name === first, () => draws.shift() ?? 0);
+  assert(second !== undefined && second !== first);
+});
+
+Deno.test("the search ends when every pair of words is taken", () => {
+  assertEquals(makeName(() => true, Math.random), undefined);
+  assertMatch(makeNumberedName(7, Math.random), /^[a-z]+-7$/);
+});
+
+Deno.test("the longest name has at most 24 characters", () => {
+  const names = Array.from(
+    { length: 20_000 },
+    (_, i) =>
+      i % 2
+        ? makeName(() => false, Math.random) ?? ""
+        : makeNumberedName(2e9 + i, Math.random),
+  );
+  const longest = Math.max(...names.map((name) => name.length));
+  assert(longest <= 24, `${longest} characters`);
+  assertEquals(names.filter((name) => name === "server"), []);
+});
+
+for (
+  const name of [
+    "Ada",
+    "Ada L",
+    "a-b_c",
+    "Ωμέγα 7",
+    "Ада Lovelace",
+    "Ада-Λ_Ada",
+    "Ada 李雷",
+    "李雷",
+    "हिन्दी",
+    "x".repeat(24),
+  ]
+) {
+  Deno.test(`"${name}" can be chosen as a name`, () => {
+    assertEquals(nameProblem(name), undefined);
+  });
+}
+
+for (
+  const name of [
+    "",
+    " ",
+    " Ada",
+    "Ada ",
+    "Ada  L",
+    "<b>",
+    "a\nb",
+    "a\u200bb",
+    "\u3164",
+    "🦦",
+    "x".repeat(25),
+    "\u0301",
+    "server",
+    "SERVER",
+    "ｓerver",
+    "\u0410da",
+    "Ad\u0430",
+    "\u039dina",
+    "Ada \u0421opa",
+    "\u0420\u03bf\u043c\u0430",
+    "a\u0336\u0337\u0338\u0335",
+  ]
+) {
+  Deno.test(`${JSON.stringify(name)} cannot be chosen as a name`, () => {
+    assertMatch(nameProblem(name) ?? "", /^[A-Z].*\.$/);
+  });
+}
+
+for (const name of ["\u0410da", "\u0405erver", "N\u03bfra 2"]) {
+  Deno.test(`${name}, in which two alphabets are mixed, is told so`, () => {
+    assertMatch(nameProblem(name) ?? "", /one alphabet.*look alike/);
+  });
+}
+
+for (const name of ["server", "SERVER", "ｓerver"]) {
+  Deno.test(`${name} is told to be reserved, not to be taken by somebody`, () => {
+    assertMatch(nameProblem(name) ?? "", /reserved/);
+  });
+}
+
+Deno.test("a very long name is refused without being looked at", () => {
+  const name = `a${"\u0301".repeat(16_000)}${"\u0316".repeat(16_000)}`;
+  const normalise = String.prototype.normalize;
+  let hasNormalised = false;
+  String.prototype.normalize = function (form?: string) {
+    hasNormalised = true;
+    return normalise.call(this, form);
+  };
+  try {
+    assertMatch(nameProblem(name) ?? "", /at most 24/);
+  } finally {
+    String.prototype.normalize = normalise;
+  }
+  assertEquals(hasNormalised, false);
+});
