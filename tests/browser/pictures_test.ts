@@ -6,8 +6,14 @@ import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
 import { assert } from "@std/assert";
 import pixelmatch from "npm:pixelmatch@8.0.0";
+import type { Locator, Page } from "npm:playwright-core@1.65.1";
 import { PNG } from "npm:pngjs@7.0.0";
-import { Client, startServer, type TestServer } from "../support/harness.ts";
+import {
+  Client,
+  pause,
+  startServer,
+  type TestServer,
+} from "../support/harness.ts";
 import { DESKTOP, Tab, test, versionOfChromium } from "./tab.ts";
 
 const FOLDER = new URL("pictures/", import.meta.url);
@@ -104,14 +110,33 @@ async function take(
       new Promise((resolve) => requestAnimationFrame(() =>
         requestAnimationFrame(resolve)))).then(() =>
           document.querySelector(":target")?.scrollIntoView())`);
-    const picture = await (part === undefined ? page : page.locator(part))
-      .screenshot({ animations: "disabled", caret: "hide" });
+    const picture = await atRest(
+      part === undefined ? page : page.locator(part),
+    );
     const fault = await compare(`${name}-${look}.png`, picture);
     if (fault !== undefined) faults.push(fault);
   }
   // A picture of the page tells nothing if the console is told of errors.
   tab.faults.splice(0, path === "/nothing-here" ? tab.faults.length : 0);
   if (faults.length > 0) throw new Error(faults.join("\n"));
+}
+
+/**
+ * A picture that is the same twice in a row: after scrolling, the lesson marks
+ * the current chapter a moment later. One that never rests fails by its pixels.
+ */
+async function atRest(shown: Page | Locator): Promise<Uint8Array> {
+  const shoot = async () => {
+    await pause(100);
+    return await shown.screenshot({ animations: "disabled", caret: "hide" });
+  };
+  let picture = await shoot();
+  for (let i = 0; i < 20; i++) {
+    const next = await shoot();
+    if (next.equals(picture)) break;
+    picture = next;
+  }
+  return picture;
 }
 
 /** What differs, with where it can be seen; in a renewal there is nothing. */
