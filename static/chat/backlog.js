@@ -21,6 +21,8 @@ const RETRY_MS = 1_000;
  * @property {(entries: Entry[]) => void} prepend
  * @property {(entries: Entry[], reachesEnd: boolean) => void} extend
  * @property {() => void} clear
+ * @property {(entries: Entry[], reachesEnd: boolean) => void} replace
+ * @property {(seq: number) => boolean} leadTo false if it is not there
  * @property {(words: string) => void} showBeginning
  */
 
@@ -52,8 +54,10 @@ export class Backlog {
   #source;
   #toEntry;
   #context;
-  /** @type {{ want: "older" | "newer" | "newest", before: number } | null} */
+  /** @type {{ want: "older" | "newer" | "newest" | "place", before: number } | null} */
   #asked = null;
+  /** @type {number | null} the message to which the reader wants to be led */
+  #sought = null;
   /** @type {Timer | undefined} runs while the server wants us to wait */
   #timer = undefined;
   // The oldest message there is, as far as we know. They count from 1.
@@ -79,12 +83,36 @@ export class Backlog {
     if (!this.#source.isCaughtUp) return;
     this.#showBeginning();
     if (this.#asked !== null || this.#timer !== undefined) return;
+    if (this.#sought !== null) return this.#askForPlace(this.#sought);
     const { wants } = this.#view;
     if (wants === null || (wants === "older" && !this.#hasOlder)) return;
     const before = this.#beforeFor(wants);
     const count = wants === "newer" ? this.#newerCount : HISTORY_COUNT;
     if (this.#source.request({ type: "history", before, count })) {
       this.#asked = { want: wants, before };
+    }
+  }
+
+  /**
+   * Leads the reader to this message, wherever in the history it is.
+   *
+   * @param {number} seq
+   */
+  seek(seq) {
+    if (this.#view.leadTo(seq)) return;
+    this.#sought = seq;
+    // Whatever is asked for now would not join what will be here.
+    this.#asked = null;
+    this.check();
+  }
+
+  /** @param {number} seq */
+  #askForPlace(seq) {
+    const end = this.#source.seq + 1;
+    const before = Math.min(end, seq + HISTORY_COUNT / 2);
+    const count = HISTORY_COUNT;
+    if (this.#source.request({ type: "history", before, count })) {
+      this.#asked = { want: "place", before };
     }
   }
 
@@ -95,6 +123,7 @@ export class Backlog {
     this.#asked = null;
     if (want === "older") this.#addOlder(history);
     else if (want === "newer") this.#addNewer(history);
+    else if (want === "place") this.#showPlace(history);
     else this.#showNewest(history);
     this.check();
   }
@@ -125,6 +154,7 @@ export class Backlog {
   /** The history that we know exists no more. */
   startAnew() {
     this.forget();
+    this.#sought = null;
     this.#firstSeq = 1;
   }
 
@@ -164,6 +194,22 @@ export class Backlog {
   #showNewest({ messages }) {
     this.#view.clear();
     this.#extend(messages);
+  }
+
+  /** @param {History} history */
+  #showPlace({ messages, more }) {
+    const seq = this.#sought ?? 0;
+    this.#sought = null;
+    if (messages.length === 0) return;
+    if (!more) this.#firstSeq = messages[0]?.seq ?? 1;
+    const last = messages.at(-1)?.seq ?? 0;
+    this.#view.replace(
+      messages.map(this.#toEntry),
+      last >= this.#source.seq,
+    );
+    // Of a message that is not kept any more, to what follows it.
+    const nearest = messages.find((message) => message.seq >= seq);
+    this.#view.leadTo(nearest?.seq ?? last);
   }
 
   /** @param {Message[]} messages */

@@ -5,6 +5,7 @@
 
 import { charactersLeft } from "../client/protocol.js";
 import { CodeOffer, isInFence } from "./code_offer.js";
+import { NameOffer } from "./name_offer.js";
 
 /** @import { Limits } from "../client/protocol.js" */
 /** @import { Memory } from "../shared/storage.js" */
@@ -28,6 +29,7 @@ const MAX_GROWING_LENGTH = 4_000;
  * @property {HTMLElement} problem why it cannot be sent; a voice reads it
  * @property {HTMLElement} codeOffer appears when several lines were pasted
  * @property {HTMLButtonElement} codeButton marks them as code
+ * @property {HTMLElement} nameOffer the names that an "@" may become
  * @property {HTMLButtonElement} send disabled until there is a composer: the
  *   browser alone would send the form, and leave the room
  */
@@ -36,6 +38,7 @@ const MAX_GROWING_LENGTH = 4_000;
  * @typedef {object} Handlers
  * @property {(text: string) => boolean} submit returns false to refuse the text
  * @property {() => void} onWrite someone wrote in the box
+ * @property {() => string[]} names of those who can be spoken to
  */
 
 export class Composer {
@@ -63,6 +66,12 @@ export class Composer {
     const { box, codeOffer: offer, codeButton: button } = parts;
     this.#codeOffer = new CodeOffer(
       { box, offer, button },
+      () => this.#textChanged(),
+    );
+    // Before our own listener for keys: it takes Enter while it offers a name.
+    new NameOffer(
+      { box, list: parts.nameOffer },
+      handlers.names,
       () => this.#textChanged(),
     );
     parts.box.value ||= memory.get(this.#memoryKey) ?? "";

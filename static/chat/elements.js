@@ -5,29 +5,40 @@
 import { Composer } from "./composer.js";
 import { byId } from "../shared/dom.js";
 import { Door } from "./door.js";
+import { MessageMenu } from "./message_menu.js";
 import { NameForm } from "./name_form.js";
 import { People } from "./people.js";
+import { Reply } from "./reply.js";
+import { RoomList } from "./room_list.js";
+import { Search } from "./search.js";
 import { Status } from "./status.js";
 import { Transcript } from "./transcript.js";
 import { UnsentLines } from "./unsent.js";
 
 /** @import { Handlers } from "./composer.js" */
+/** @import { Handlers as MenuHandlers } from "./message_menu.js" */
 /** @import { Members } from "../client/members.js" */
 /** @import { Memory } from "../shared/storage.js" */
+/** @import { Question } from "./search.js" */
 
 /**
  * @param {UnsentLines} unsent
  * @param {() => void} onLook
+ * @param {(seq: number) => void} onSeek
  */
-export function createTranscript(unsent, onLook) {
-  return new Transcript({
-    scroller: byId("transcript", HTMLElement),
-    list: byId("lines", HTMLElement),
-    unsent,
-    hint: byId("hint", HTMLElement),
-    beginning: byId("beginning", HTMLElement),
-    newMessages: byId("new-messages", HTMLButtonElement),
-  }, onLook);
+export function createTranscript(unsent, onLook, onSeek) {
+  return new Transcript(
+    {
+      scroller: byId("transcript", HTMLElement),
+      list: byId("lines", HTMLElement),
+      unsent,
+      hint: byId("hint", HTMLElement),
+      beginning: byId("beginning", HTMLElement),
+      newMessages: byId("new-messages", HTMLButtonElement),
+    },
+    onLook,
+    onSeek,
+  );
 }
 
 /**
@@ -37,6 +48,59 @@ export function createTranscript(unsent, onLook) {
 export function createUnsentLines(onTakeBack, onDiscard) {
   const list = byId("unsent", HTMLElement);
   return new UnsentLines(list, onTakeBack, onDiscard);
+}
+
+/**
+ * @param {(question: Question) => boolean} ask
+ * @param {(seq: number) => void} onSeek
+ */
+export function createSearch(ask, onSeek) {
+  byId("search", HTMLElement).hidden = false;
+  return new Search({
+    form: byId("search-form", HTMLFormElement),
+    input: byId("search-input", HTMLInputElement),
+    list: byId("search-list", HTMLElement),
+    older: byId("search-older", HTMLButtonElement),
+    note: byId("search-note", HTMLElement),
+  }, {
+    ask,
+    leadTo: (seq) => {
+      byId("panel", HTMLElement).hidePopover();
+      onSeek(seq);
+    },
+  });
+}
+
+/** @param {() => void} ask */
+export function createRoomList(ask) {
+  return new RoomList({
+    panel: byId("panel", HTMLElement),
+    section: byId("room-list", HTMLElement),
+    list: byId("rooms", HTMLElement),
+    more: byId("rooms-more", HTMLElement),
+  }, ask);
+}
+
+export function createReply() {
+  return new Reply({
+    bar: byId("reply-bar", HTMLElement),
+    words: byId("reply-words", HTMLElement),
+    cancel: byId("reply-cancel", HTMLButtonElement),
+    box: byId("message", HTMLTextAreaElement),
+  });
+}
+
+/** @param {MenuHandlers} handlers */
+export function createMessageMenu(handlers) {
+  return new MessageMenu({
+    list: byId("lines", HTMLElement),
+    menu: byId("message-menu", HTMLElement),
+    words: byId("message-words", HTMLElement),
+    reply: byId("message-reply", HTMLButtonElement),
+    copy: byId("message-copy", HTMLButtonElement),
+    remove: byId("message-delete", HTMLButtonElement),
+    note: byId("message-note", HTMLElement),
+  }, handlers);
 }
 
 /** @param {() => void} onTryNow */
@@ -66,6 +130,7 @@ export function createComposer(room, memory, handlers) {
       problem: byId("too-long", HTMLElement),
       codeOffer: byId("code-offer", HTMLElement),
       codeButton: byId("code-button", HTMLButtonElement),
+      nameOffer: byId("name-offer", HTMLElement),
       send: byId("send", HTMLButtonElement),
     },
     room,

@@ -3,6 +3,7 @@
 // text, never as markup, and never into a class name or an attribute that has a
 // meaning.
 
+import { quoteOf } from "./reply.js";
 import { createRichText } from "./rich_text.js";
 
 /** @import { Message, Rename, ServerError } from "../client/protocol.js" */
@@ -18,11 +19,20 @@ import { createRichText } from "./rich_text.js";
 
 /**
  * What becomes a line. `isOld`: said before we came; no voice reads it aloud.
- * `isFirstNew`: the first that came while nobody looked.
+ * `isForMe`: it has our name after an "@". `isFirstNew`: the first that came
+ * while nobody looked.
  *
- * @typedef {(Message &
- *     { isMine: boolean, isOld: boolean, isFirstNew?: boolean })
+ * @typedef {(Message & { isMine: boolean, isOld: boolean, isForMe: boolean,
+ *     isFirstNew?: boolean })
  *   | PresenceEntry | Rename | ServerError | Note} Entry
+ */
+
+/**
+ * What a line has to know of the others.
+ *
+ * @typedef {object} Others
+ * @property {Tones} tones
+ * @property {(seq: number) => Entry | undefined} find
  */
 
 /** What every leave says on the wire, too. */
@@ -59,19 +69,39 @@ export function entryOf(line) {
  * The list item for one entry.
  *
  * @param {Entry} entry
- * @param {Tones} tones
+ * @param {Others} others
  */
-export function createLine(entry, tones) {
+export function createLine(entry, { tones, find }) {
   const line = createItem(entry.type);
   entries.set(line, entry);
   if ("sender" in entry) line.append(createSender(entry.sender), " ");
   else if (entry.type === "presence") nameOne(line, entry);
   if (entry.type === "message") markMessage(line, entry, tones);
   if (entry.type === "rename") tones.rename(entry.sender, entry.name);
+  if (entry.type === "message" && entry.replyTo !== null) {
+    line.classList.add("answer");
+    line.append(createQuote(entry.replyTo, find(entry.replyTo)), " ");
+  }
   line.append(createWords(entry), " ");
   if (entry.type === "error") line.append(createAside("only you see this"));
   line.append(createTime(entry.at));
+  if (entry.type === "message" && !entry.isDeleted) {
+    line.append(" ", createMenuButton());
+  }
   return line;
+}
+
+/**
+ * Brings the quotes of this message to what it is now.
+ *
+ * @param {Element} list
+ * @param {Extract<Entry, { type: "message" }>} message
+ */
+export function renewQuotes(list, message) {
+  const { seq } = message;
+  for (const quote of list.querySelectorAll(`[data-answered="${seq}"]`)) {
+    quote.replaceWith(createQuote(seq, message));
+  }
 }
 
 /**
@@ -96,8 +126,9 @@ export function createUnsentLine({ text, problem, isRefused }, ownName) {
  * @param {Extract<Entry, { type: "message" }>} message
  * @param {Tones} tones
  */
-function markMessage(line, { sender, seq, isMine, isOld }, tones) {
+function markMessage(line, { sender, seq, isMine, isOld, isForMe }, tones) {
   line.classList.add(tones.of(sender));
+  line.classList.toggle("for-me", isForMe);
   line.dataset["seq"] = String(seq);
   if (isOld) line.ariaLive = "off";
   if (!isMine) return;
@@ -111,9 +142,43 @@ function markMessage(line, { sender, seq, isMine, isOld }, tones) {
 /** @param {Entry} entry */
 function createWords(entry) {
   if (entry.type === "rename") return createRename(entry.name);
-  if (entry.type === "message") return createRichText(entry.message);
+  if (entry.type === "message") {
+    if (entry.isDeleted) return createText("This message was deleted.");
+    return createRichText(entry.message);
+  }
   if (entry.type === "presence") return createPresence(entry);
   return createText(entry.message);
+}
+
+/**
+ * Leads to the message that is answered, and quotes it if the page has it.
+ *
+ * @param {number} seq
+ * @param {Entry | undefined} answered
+ */
+function createQuote(seq, answered) {
+  const quote = document.createElement("button");
+  quote.type = "button";
+  quote.className = "quote";
+  quote.dir = "auto";
+  quote.dataset["answered"] = String(seq);
+  const isHere = answered?.type === "message";
+  quote.textContent = isHere ? quoteOf(answered) : "an earlier message";
+  const before = document.createElement("span");
+  before.className = "for-voices";
+  before.textContent = "In reply to ";
+  quote.prepend(before);
+  return quote;
+}
+
+function createMenuButton() {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "line-menu quiet-button";
+  button.tabIndex = -1;
+  button.ariaHasPopup = "dialog";
+  button.ariaLabel = "Actions";
+  return button;
 }
 
 /** @param {string} className */

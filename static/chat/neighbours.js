@@ -68,7 +68,7 @@ function wordsAbove(entry, before) {
  */
 function isSameBreath(entry, before) {
   return entry.type === "message" && before?.type === "message" &&
-    entry.sender === before.sender &&
+    entry.sender === before.sender && entry.author === before.author &&
     entry.at.getTime() - before.at.getTime() < GROUP_MS;
 }
 

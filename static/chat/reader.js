@@ -63,6 +63,11 @@ export class Reader {
     return !this.#isFollowing && scrollTop < scrollHeight * UPPER_PART;
   }
 
+  /** Leaves the bottom: the reader is led to another place. */
+  stay() {
+    this.#isFollowing = false;
+  }
+
   /** Goes to the bottom and stays there. */
   follow() {
     this.#isFollowing = true;

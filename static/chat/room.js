@@ -12,6 +12,7 @@ import * as elements from "./elements.js";
 import { Heartbeat } from "../client/heartbeat.js";
 import { Identity } from "../client/identity.js";
 import { Members } from "../client/members.js";
+import { mentions } from "./mention.js";
 import { Outbox } from "../client/outbox.js";
 import { shareWith } from "./panel.js";
 import { Presence } from "./presence.js";
@@ -26,6 +27,8 @@ import { setUpXRay } from "../x-ray/toggle.js";
 
 /** @import { Invitation } from "../shared/invitation.js" */
 /** @import { Memory } from "../shared/storage.js" */
+/** @import { MessageEntry } from "./reply.js" */
+/** @import { Question } from "./search.js" */
 /** @import { State } from "../client/connection.js" */
 /** @import { Limits, MembersPage, Message } from "../client/protocol.js" */
 /** @import { Join, Leave, Rename, TypingEvent } from "../client/protocol.js" */
@@ -77,6 +80,8 @@ class RoomPage {
   #presence;
   #stream;
   #hasBeenHere = false;
+  /** The seqs of messages that we asked to delete. @type {Set<number>} */
+  #deletions = new Set();
 
   /** @param {Place} place */
   constructor(place) {
@@ -157,6 +162,11 @@ class RoomPage {
       look: () => this.#backlog.check(),
       askForMembers: () => this.#askForMembers(),
       rename: (name) => this.#session.request({ type: "rename", name }),
+      remove: (message) => this.#remove(message),
+      seek: (seq) => this.#backlog.seek(seq),
+      search: (question) =>
+        this.#session.request({ type: "search", ...question }),
+      askForRooms: () => this.#session.request({ type: "rooms" }),
       tellTyping: () => this.#session.request({ type: "typing" }),
     };
   }
@@ -194,7 +204,7 @@ class RoomPage {
   /** @param {State} state */
   #onState(state) {
     if (state.name === "open") return this.#opened();
-    const { status, door, transcript, nameForm, typing } = this.#view;
+    const { status, door, transcript, nameForm, typing, search } = this.#view;
     status.show(state, this.#connection.endCode);
     if (state.name === "uninvited") this.#keepOut(state.why);
     else if (state.name !== "connecting") door.stopAsking();
@@ -203,8 +213,10 @@ class RoomPage {
     this.#heartbeat.stop();
     this.#outbox.lineDown();
     this.#backlog.forget();
+    this.#deletions.clear();
     this.#presence.lineDown();
     nameForm.lineDown();
+    search.lineDown();
     typing.clear();
   }
 
@@ -252,8 +264,13 @@ class RoomPage {
       case "members":
         return this.#showMembers(event);
       case "delete":
+        this.#deletions.delete(event.target);
+        this.#view.reply.forget(event.target);
+        return this.#view.transcript.deleted(event.target);
       case "found":
+        return this.#view.search.answered(event);
       case "rooms":
+        return this.#view.roomList.answered(event);
       case "pong":
         return;
       default:
@@ -306,6 +323,7 @@ class RoomPage {
     this.#showPeople();
     nameForm.show(this.#session.name);
     composer.setLimits(event.limits);
+    this.#view.roomList.show(event.listsRooms);
     this.#refuseTooLong(event.limits);
     transcript.showHint(true);
     status.show({ name: "open", kind: this.#connection.kind });
@@ -339,14 +357,15 @@ class RoomPage {
    */
   #showMessage(message, isOld) {
     const { title, transcript, typing } = this.#view;
+    const entry = this.#entryFor(message, isOld);
     typing.stopped(message.sender);
-    transcript.append([this.#entryFor(message, isOld)]);
-    if (!isOld) title.addUnread(1);
+    transcript.append([entry]);
+    if (!isOld) title.addUnread(entry.isForMe);
   }
 
   /** @param {ServerError} error */
   #showError(error) {
-    const { nameForm, status, transcript } = this.#view;
+    const { nameForm, search, status, transcript } = this.#view;
     const { code, message, retryAfter } = error;
     const reason = disconnectReason(code) ??
       (this.#session.isWelcome ? null : message);
@@ -358,25 +377,30 @@ class RoomPage {
       if (retryAfter === null) status.note("A message was not sent.");
       return;
     }
+    if (search.refused(message)) return;
     if (this.#backlog.refused(code, retryAfter)) return;
     if (nameForm.refused(message)) return;
-    // That we type, or wished for a name, is not worth an error.
-    if (code === "rate_limited" || code.startsWith("name_")) return;
+    if (!this.#isWorthShowing(error)) return;
+    this.#deletions.clear();
     transcript.append([error]);
   }
 
   /** The history that the page knows was lost. */
   #beginAnew() {
     this.#view.transcript.clear();
+    this.#view.reply.forget();
     this.#backlog.startAnew();
     this.#note("The earlier messages are gone: the line begins anew");
   }
 
   /** @param {string} text */
   #say(text) {
-    const { status, transcript } = this.#view;
-    const isTaken = this.#outbox.add(text);
-    if (isTaken) transcript.follow();
+    const { reply, status, transcript } = this.#view;
+    const isTaken = this.#outbox.add(text, reply.seq);
+    if (isTaken) {
+      reply.done();
+      transcript.follow();
+    }
     status.note(
       isTaken ? "" : "Not sent yet: too many wait. Your text is kept.",
     );
@@ -398,6 +422,24 @@ class RoomPage {
     status.note("");
   }
 
+  /** @param {MessageEntry} message */
+  #remove({ seq }) {
+    const isAsked = this.#session.request({ type: "delete", seq });
+    if (isAsked) this.#deletions.add(seq);
+    return isAsked;
+  }
+
+  /**
+   * An error does not tell what it answers, except for a message; that we type
+   * too fast is not worth one.
+   *
+   * @param {ServerError} error
+   */
+  #isWorthShowing({ code }) {
+    if (this.#deletions.size > 0) return true;
+    return code !== "rate_limited" && !code.startsWith("name_");
+  }
+
   #showUnsent() {
     const { transcript } = this.#view;
     transcript.showUnsent(this.#outbox.entries, this.#session.name ?? "you");
@@ -414,8 +456,13 @@ class RoomPage {
    * @param {boolean} isOld
    */
   #entryFor(message, isOld) {
-    const isMine = message.sender === this.#session.name;
-    return { ...message, isOld, isMine };
+    const { author, name } = this.#session;
+    // A name can have been another's before. An older server tells no authors.
+    const isMine = author === null
+      ? message.sender === name
+      : message.author === author;
+    const isForMe = !isMine && mentions(message.message, name);
+    return { ...message, isOld, isMine, isForMe };
   }
 }
 
@@ -431,6 +478,10 @@ class RoomPage {
  * @property {() => void} look the reader may need other messages
  * @property {() => void} askForMembers
  * @property {(name: string) => boolean} rename
+ * @property {(message: MessageEntry) => boolean} remove
+ * @property {(seq: number) => void} seek
+ * @property {(question: Question) => boolean} search
+ * @property {() => void} askForRooms
  * @property {() => boolean} tellTyping
  */
 
@@ -446,18 +497,28 @@ function createView({ room, tab }, actions, members) {
   const typing = new Typing(actions.tellTyping, (words) => {
     typingLine.textContent = words;
   });
+  const reply = elements.createReply();
+  elements.createMessageMenu({
+    reply: (message) => reply.to(message),
+    remove: actions.remove,
+  });
   return {
+    reply,
     title: new Title(`${room} · Partyline`),
     status: elements.createStatus(actions.connect),
     door: elements.createDoor(actions.showCode),
     composer: elements.createComposer(room, tab, {
       submit: actions.say,
       onWrite: () => typing.wrote(),
+      names: () => members.names,
     }),
     transcript: elements.createTranscript(
       elements.createUnsentLines(actions.takeBack, actions.discard),
       actions.look,
+      actions.seek,
     ),
+    search: elements.createSearch(actions.search, actions.seek),
+    roomList: elements.createRoomList(actions.askForRooms),
     people: elements.createPeople(members, actions.askForMembers),
     nameForm: elements.createNameForm(actions.rename),
     typing,

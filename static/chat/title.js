@@ -5,6 +5,7 @@
 export class Title {
   #base;
   #unread = 0;
+  #isCalled = false;
 
   /** @param {string} base */
   constructor(base) {
@@ -16,17 +17,21 @@ export class Title {
   }
 
   /**
-   * Counts new messages, if nobody is looking.
+   * Counts a new message, if nobody is looking.
    *
-   * @param {number} count
+   * @param {boolean} isForMe it speaks to us by name
    */
-  addUnread(count) {
-    if (document.hidden && count > 0) this.#show(this.#unread + count);
+  addUnread(isForMe) {
+    if (!document.hidden) return;
+    this.#isCalled ||= isForMe;
+    this.#show(this.#unread + 1);
   }
 
   /** @param {number} unread */
   #show(unread) {
     this.#unread = unread;
-    document.title = unread > 0 ? `(${unread}) ${this.#base}` : this.#base;
+    if (unread === 0) this.#isCalled = false;
+    const mark = this.#isCalled ? `@ ${unread}` : `${unread}`;
+    document.title = unread > 0 ? `(${mark}) ${this.#base}` : this.#base;
   }
 }

@@ -7,7 +7,7 @@
 /** @import { Entry } from "./line.js" */
 /** @import { Entry as Unsent } from "../client/outbox.js" */
 /** @import { UnsentLines } from "./unsent.js" */
-import { createLine, entryOf, renewTimes } from "./line.js";
+import { createLine, entryOf, renewQuotes, renewTimes } from "./line.js";
 import { relate } from "./neighbours.js";
 import { Reader } from "./reader.js";
 import { Tones } from "./tones.js";
@@ -44,9 +44,10 @@ export class Transcript {
   /**
    * @param {Parts} parts
    * @param {() => void} onLook the view changed: `wants` may have, too
+   * @param {(seq: number) => void} onSeek the reader wants to see this message
    * @param {number} maxLines
    */
-  constructor(parts, onLook, maxLines = MAX_LINES) {
+  constructor(parts, onLook, onSeek, maxLines = MAX_LINES) {
     this.#parts = parts;
     this.#onLook = onLook;
     this.#maxLines = maxLines;
@@ -55,6 +56,14 @@ export class Transcript {
       this.follow();
       // The button is gone; without this the keyboard would start at the top.
       parts.scroller.focus({ preventScroll: true });
+    });
+    parts.list.addEventListener("click", ({ target }) => {
+      const quote = target instanceof Element
+        ? target.closest("[data-answered]")
+        : null;
+      if (quote instanceof HTMLElement) {
+        onSeek(Number(quote.dataset["answered"]));
+      }
     });
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.#leftAlone();
@@ -150,6 +159,60 @@ export class Transcript {
     this.#reader.canFollow = reachesEnd;
     this.#cutSurplus();
     if (this.#reader.isFollowing) this.#reader.follow();
+    this.#planUpdate();
+  }
+
+  /**
+   * Leads the reader to a message. Returns false if it is not here.
+   *
+   * @param {number} seq
+   */
+  leadTo(seq) {
+    const line = this.#lineOf(seq);
+    if (!(line instanceof HTMLElement)) return false;
+    this.#reader.stay();
+    line.scrollIntoView({ block: "center" });
+    line.tabIndex = -1;
+    line.focus({ preventScroll: true });
+    return true;
+  }
+
+  /**
+   * Shows these lines in place of all that are there.
+   *
+   * @param {Entry[]} entries
+   * @param {boolean} reachesEnd whether they are the newest
+   */
+  replace(entries, reachesEnd) {
+    this.#queue = [];
+    this.#reader.stay();
+    this.#reader.canFollow = reachesEnd;
+    this.#parts.list.replaceChildren();
+    this.#addAtEnd(entries);
+    this.#planUpdate();
+  }
+
+  /**
+   * A message was deleted: takes its text away, here and in the quotes of it.
+   *
+   * @param {number} seq
+   */
+  deleted(seq) {
+    this.#queue = this.#queue.map((entry) =>
+      entry.type === "message" && entry.seq === seq ? emptied(entry) : entry
+    );
+    const { list } = this.#parts;
+    const line = this.#lineOf(seq);
+    const entry = entryOf(line);
+    if (line === null || entry?.type !== "message") return;
+    const gone = emptied(entry);
+    this.#reader.keepPlace(line.nextElementSibling, () => {
+      const [changed] = this.#createLines([gone]);
+      if (changed === undefined) return;
+      line.replaceWith(changed);
+      renewQuotes(list, gone);
+      this.#relateFrom(changed, changed);
+    });
     this.#planUpdate();
   }
 
@@ -269,7 +332,17 @@ export class Transcript {
 
   /** @param {Entry[]} entries */
   #createLines(entries) {
-    return entries.map((entry) => createLine(entry, this.#tones));
+    const tones = this.#tones;
+    // An answer may come together with what it answers.
+    const find = (/** @type {number} */ seq) =>
+      entries.find((entry) => entry.type === "message" && entry.seq === seq) ??
+        entryOf(this.#lineOf(seq));
+    return entries.map((entry) => createLine(entry, { tones, find }));
+  }
+
+  /** @param {number} seq */
+  #lineOf(seq) {
+    return this.#parts.list.querySelector(`[data-seq="${seq}"]`);
   }
 
   /**
@@ -340,6 +413,14 @@ export class Transcript {
     const isAtEnd = this.#newCount === 0 && this.reachesEnd;
     newMessages.hidden = isAtEnd || this.#reader.isFollowing;
   }
+}
+
+/**
+ * @param {Extract<Entry, { type: "message" }>} message
+ * @returns {Extract<Entry, { type: "message" }>}
+ */
+function emptied(message) {
+  return { ...message, message: "", replyTo: null, isDeleted: true };
 }
 
 /** @param {Element | null} line */

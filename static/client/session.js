@@ -64,6 +64,11 @@ export class Session {
     return this.#identity.name;
   }
 
+  /** What our own messages have as `author`; null while we are not welcome. */
+  get author() {
+    return this.#welcome?.author ?? null;
+  }
+
   /** The seq of the newest message that was passed on. */
   get seq() {
     return this.#position?.seq ?? 0;

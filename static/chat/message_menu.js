@@ -1,0 +1,167 @@
+// @ts-check
+// What a person can do with one message: answer it, copy it, delete it. Each
+// message has a button that opens the one menu. Of all these buttons the Tab key
+// reaches one; from there the arrow keys lead to the others.
+
+import { copyText } from "../shared/clipboard.js";
+import { entryOf } from "./line.js";
+import { quoteOf } from "./reply.js";
+
+/** @import { MessageEntry } from "./reply.js" */
+
+const BUTTON = ".line-menu";
+/** Where each key leads in a row of buttons. */
+const STEPS = /** @type {const} */ ({
+  ArrowUp: -1,
+  ArrowDown: 1,
+  Home: -Infinity,
+  End: Infinity,
+});
+
+/**
+ * @typedef {object} Parts
+ * @property {HTMLElement} list the lines
+ * @property {HTMLElement} menu a popover
+ * @property {HTMLElement} words whose message it is
+ * @property {HTMLButtonElement} reply
+ * @property {HTMLButtonElement} copy
+ * @property {HTMLButtonElement} remove
+ * @property {HTMLElement} note what came of it; a voice reads it
+ */
+
+/**
+ * @typedef {object} Handlers
+ * @property {(message: MessageEntry) => void} reply
+ * @property {(message: MessageEntry) => boolean} remove false if it cannot be
+ *   asked for now
+ */
+
+export class MessageMenu {
+  #parts;
+  /** @type {Element | null} the button that the Tab key reaches */
+  #reached = null;
+  /** @type {Element | null} the button that opened the menu */
+  #opener = null;
+  #asksAgain = false;
+
+  /**
+   * @param {Parts} parts
+   * @param {Handlers} handlers
+   */
+  constructor(parts, handlers) {
+    const { list, menu, reply, copy, remove } = parts;
+    this.#parts = parts;
+    list.addEventListener("click", ({ target }) => {
+      const button = target instanceof Element ? target.closest(BUTTON) : null;
+      if (button !== null) this.#open(button);
+    });
+    list.addEventListener("keydown", (event) => this.#keyDown(event));
+    new MutationObserver(() => this.#keepOneReached())
+      .observe(list, { childList: true });
+    menu.addEventListener("toggle", (event) => {
+      const { newState } = /** @type {ToggleEvent} */ (event);
+      this.#askOnce();
+      // What was deleted must not stay here.
+      if (newState === "closed") this.#parts.words.textContent = "";
+    });
+    reply.addEventListener("click", () => {
+      const message = this.#message;
+      menu.hidePopover();
+      if (message !== undefined) handlers.reply(message);
+    });
+    copy.addEventListener("click", () => this.#copy());
+    remove.addEventListener("click", () => this.#remove(handlers));
+  }
+
+  /** @param {Element} button */
+  #open(button) {
+    const entry = entryOf(button.closest("li"));
+    if (entry?.type !== "message") return;
+    const { menu, words, remove, note } = this.#parts;
+    this.#opener = button;
+    this.#reach(button);
+    words.textContent = quoteOf(entry);
+    note.textContent = "";
+    remove.hidden = !entry.isMine;
+    menu.showPopover();
+    this.#place(button);
+  }
+
+  /**
+   * Below the button, or above it where there is no space below.
+   *
+   * @param {Element} button
+   */
+  #place(button) {
+    const { menu } = this.#parts;
+    const { top, bottom, right } = button.getBoundingClientRect();
+    const { offsetHeight: height, offsetWidth: width } = menu;
+    const isBelow = bottom + height < innerHeight;
+    menu.style.top = `${Math.max(0, isBelow ? bottom : top - height)}px`;
+    menu.style.left = `${Math.max(0, right - width)}px`;
+    this.#parts.reply.focus();
+  }
+
+  /** The menu's message; none if it was deleted while the menu was open. */
+  get #message() {
+    const entry = entryOf(this.#opener?.closest("li") ?? null);
+    const isHere = this.#opener?.isConnected && entry?.type === "message";
+    return isHere ? entry : undefined;
+  }
+
+  async #copy() {
+    const { note } = this.#parts;
+    const isCopied = await copyText(this.#message?.message ?? "");
+    note.textContent = isCopied ? "Copied." : "It could not be copied.";
+  }
+
+  /** @param {Handlers} handlers */
+  #remove(handlers) {
+    const { menu, remove, note } = this.#parts;
+    if (!this.#asksAgain) {
+      this.#asksAgain = true;
+      remove.textContent = "Delete it for everyone";
+      return;
+    }
+    const message = this.#message;
+    if (message === undefined || handlers.remove(message)) menu.hidePopover();
+    else note.textContent = "Not connected: it was not deleted. Try again.";
+  }
+
+  #askOnce() {
+    this.#asksAgain = false;
+    this.#parts.remove.textContent = "Delete";
+  }
+
+  /** @param {KeyboardEvent} event */
+  #keyDown(event) {
+    const { target, key } = event;
+    if (!(target instanceof Element) || !target.matches(BUTTON)) return;
+    const step = STEPS[/** @type {keyof typeof STEPS} */ (key)];
+    if (step === undefined) return;
+    event.preventDefault();
+    const buttons = [...this.#parts.list.querySelectorAll(BUTTON)];
+    const at = buttons.indexOf(target) + step;
+    const next = buttons[Math.min(Math.max(at, 0), buttons.length - 1)];
+    if (next === undefined) return;
+    this.#reach(next);
+    if (next instanceof HTMLElement) next.focus();
+  }
+
+  /** The newest, unless the keyboard is on another. */
+  #keepOneReached() {
+    if (this.#reached?.matches(":focus") && this.#reached.isConnected) return;
+    let line = this.#parts.list.lastElementChild;
+    while (line !== null && line.querySelector(BUTTON) === null) {
+      line = line.previousElementSibling;
+    }
+    this.#reach(line?.querySelector(BUTTON) ?? null);
+  }
+
+  /** @param {Element | null} button */
+  #reach(button) {
+    this.#reached?.setAttribute("tabindex", "-1");
+    button?.setAttribute("tabindex", "0");
+    this.#reached = button;
+  }
+}
