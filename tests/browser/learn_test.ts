@@ -124,23 +124,31 @@ test("chapter 2: the computed answer is the one that this server gives", async (
   assert(await tab.page.locator("#accept-command").isHidden());
 });
 
-test("chapter 3: each side talks in a rhythm of its own", async () => {
+test("chapter 3: messages of both sides are under way at the same time", async () => {
   await using server = await startServer();
   await using tab = await openLesson(server);
-  const [, inARow, outInARow] =
-    /^9 messages went out and 9 from the other side came in, .* Up to (\d+) of those .* up to (\d+) went/
-      .exec(await run(tab, "duplex-try")) ?? [];
-  assert(Number(inARow) > 1, `${inARow} came in a row`);
-  assert(Number(outInARow) > 1, `${outInARow} went out in a row`);
-  const marks = tab.page.locator("#duplex-try-figure .mark");
-  assertEquals(await marks.count(), 18);
-  await tab.page.getByLabel("The page sends").selectOption("nothing");
+  const figure = tab.page.locator("#duplex-try-figure");
+  const sentence = await run(tab, "duplex-try");
+  const [, passing] =
+    /^9 messages went out and 9 from the other side came in\. (\d) of the 9 that went out were under way at the same time as one that came in: none waited for an answer\.$/
+      .exec(sentence) ?? [];
+  // Three times the two send in the same tick, before anything can arrive.
+  assert(Number(passing) >= 3, sentence);
+  assertEquals(await figure.locator(".way").count(), 18);
+  assert(await figure.locator(".both").count() >= 9);
+  await figure.getByRole("img", { name: sentence }).waitFor();
+  await figure.getByText("shaded: both at once").waitFor();
+  const pace = tab.page.getByLabel("This side sends");
+  await pace.selectOption("a message every 15 ms");
+  assertMatch(await run(tab, "duplex-try"), /^3 messages .* 3 of the 3 /);
+  await pace.selectOption("nothing");
   assertEquals(
     await run(tab, "duplex-try"),
-    "0 messages went out and 9 from the other side came in, on one connection. " +
-      "The page had asked for none of them.",
+    "0 messages went out and 9 from the other side came in. " +
+      "This side had asked for none of them.",
   );
-  assertEquals(await marks.count(), 9);
+  assertEquals(await figure.locator(".way").count(), 9);
+  assertEquals(await figure.locator(".both").count(), 0);
   await isQuiet(server);
 });
 
