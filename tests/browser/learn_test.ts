@@ -821,7 +821,7 @@ test("all can be done by keyboard, and the focus stays where it was", async () =
   assert(await button.evaluate((it) => it === it.ownerDocument.activeElement));
   await tab.page.locator("#question-1006 summary").last().focus();
   await tab.page.keyboard.press(" ");
-  await tab.page.getByText("It is never in a frame").waitFor();
+  await tab.page.getByText("ended without a close frame").waitFor();
 });
 
 test("Enter sends what was typed, and a sample that was changed is one no more", async () => {
