@@ -36,6 +36,7 @@ export const DISCONNECTS = {
     CloseCode.tryAgainLater,
     "the history no longer reaches back so far",
   ],
+  joins_often: [CloseCode.tryAgainLater, "joining too often"],
   late_hello: [CloseCode.protocolError, "no hello came in time"],
   log_unavailable: [CloseCode.tryAgainLater, "the store cannot be used"],
   name_lost: [CloseCode.tryAgainLater, "the name was lost"],

@@ -4,6 +4,7 @@
 import type { Owner } from "../http/proxy.ts";
 import type { Context } from "../ops/context.ts";
 import { TokenBucket } from "../ops/rate_limit.ts";
+import type { DisconnectReason } from "../protocol/close_codes.ts";
 import type { ErrorCode } from "../protocol/events.ts";
 import {
   foldName,
@@ -47,6 +48,12 @@ const OF_CONNECTION = { burst: 16, perSecond: 1 };
 /** The same for an address behind a trusted proxy, where a whole class may be. */
 const OF_ADDRESS = { burst: 300, perSecond: 30 };
 
+/**
+ * How often one identity may be announced at once, and then a second: everybody in
+ * a room is told that it came, or has another name. Each server counts for itself.
+ */
+export const ANNOUNCED = { burst: 20, perSecond: 1 };
+
 /** Newcomers who are too many come back within this time, not all at once. */
 const RETURN_AT_EARLIEST_MS = 1_000;
 const RETURN_SPREAD_MS = 4_000;
@@ -73,12 +80,13 @@ export class NameError extends Error {
   }
 }
 
-/** Too many newcomers came at once. */
+/** Too many newcomers came at once, or one identity too often. */
 export class CrowdError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
     readonly retryAfterMs: number,
+    readonly reason: DisconnectReason = "crowd",
   ) {
     super(message);
   }
@@ -101,6 +109,8 @@ export class Identities {
   readonly #origins = new Retained<Origin>();
   /** By the name of the owner. */
   readonly #newcomersOf = new Retained<TokenBucket>();
+  /** How often each identity may still be announced, by its id. */
+  readonly #announced = new Retained<TokenBucket>();
   /** Identities that are being acquired, with the latest generation elsewhere. */
   readonly #asked = new Map<
     string,
@@ -174,18 +184,36 @@ export class Identities {
         waitMs,
       );
     }
-    if (this.#newcomers.take(this.#originOf(owner), nowMs) > 0) {
-      throw new CrowdError(
-        "busy",
-        "Too many new people are joining at once. Try again.",
-        RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS,
-      );
-    }
+    this.#joinCrowd(owner);
     bucket.take(nowMs);
   }
 
-  /** A name for someone without an identity; give it back with `releaseName`. */
-  async claimName(holder: Holder): Promise<string> {
+  /** Throws if too many come in sum. */
+  #joinCrowd(owner: Owner): void {
+    const nowMs = this.context.monotonic();
+    if (this.#newcomers.take(this.#originOf(owner), nowMs) === 0) return;
+    throw new CrowdError(
+      "busy",
+      "Too many new people are joining at once. Try again.",
+      RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS,
+    );
+  }
+
+  /** How often the identity `id` may still be announced: each time takes one. */
+  announcements(id: string): TokenBucket {
+    const nowMs = this.context.monotonic();
+    const { burst, perSecond } = ANNOUNCED;
+    const rate = this.limits.rate === 0 ? 0 : perSecond;
+    const make = () => new TokenBucket(rate, burst, nowMs);
+    return this.#announced.get(id, nowMs, make);
+  }
+
+  /**
+   * A name for someone without an identity; give it back with `releaseName`. Such a
+   * one is new each time: throws a `CrowdError` if too many come.
+   */
+  async claimName(holder: Holder, owner: Owner): Promise<string> {
+    this.#joinCrowd(owner);
     for (let tries = 0;; tries++) {
       const name = this.#pickName(tries);
       const folded = foldName(name);
@@ -218,14 +246,16 @@ export class Identities {
 
   /**
    * The identity whose key this is. Whoever is here under it is superseded.
-   * Undefined if there is none; then `register` makes one.
+   * Undefined if there is none; then `register` makes one. Throws a `CrowdError`, and
+   * nobody is superseded, if it comes back too often.
    */
   async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
     const identity = await this.identify(key);
     if (identity === undefined) return undefined;
+    const { id } = identity;
+    this.#admitReturn(id);
     const held = await this.#acquire(identity);
     if (held === undefined) return undefined;
-    const { id } = identity;
     const { generation, supersededBy, name } = held;
     const allowance = this.#allowanceOf(id, held.fullInMs);
     const before = this.#holders.get(id)?.holder;
@@ -234,6 +264,17 @@ export class Identities {
     before?.supersede(true);
     if (supersededBy > generation) holder.supersede();
     return { id, name, generation, allowance };
+  }
+
+  #admitReturn(id: string): void {
+    const waitMs = this.announcements(id).take(this.context.monotonic());
+    if (waitMs === 0) return;
+    throw new CrowdError(
+      "rate_limited",
+      "You join too often with this key. Wait a second, then try again.",
+      waitMs,
+      "joins_often",
+    );
   }
 
   /** What is left to say for somebody who comes back, perhaps from elsewhere. */

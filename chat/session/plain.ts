@@ -3,7 +3,7 @@
 // every frame is right. It knows nothing of history and of sending again.
 import { encode, type ErrorCode, SERVER_NAME } from "../protocol/events.ts";
 import type { EventFrame } from "../protocol/frames.ts";
-import type { Holder } from "../room/identities.ts";
+import { CrowdError, type Holder } from "../room/identities.ts";
 import type { Allowance } from "../room/rates.ts";
 import type { Member, Room } from "../room/room.ts";
 import type { Turn } from "../room/turn.ts";
@@ -26,9 +26,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
   async open(room: Room): Promise<void> {
     this.#room = room;
     const name = await this.#prepare(room);
-    if (name === undefined) {
-      return this.session.disconnect("log_unavailable", STORE_RETRY_MS);
-    }
+    if (name === undefined) return;
     if (this.session.hasEnded) {
       return this.session.at.hub.identities.releaseName(name);
     }
@@ -37,14 +35,22 @@ export class Plain implements DialectOf<"text">, Member, Holder {
     this.session.receiveEarly();
   }
 
-  /** A name, once the room is open; undefined if the store cannot be used. */
+  /** A name, once the room is open; or disconnects, and returns undefined. */
   async #prepare(room: Room): Promise<string | undefined> {
+    const { session } = this;
+    const { hub, owner } = session.at;
     try {
       await room.open();
-      return await this.session.at.hub.identities.claimName(this);
+      return await hub.identities.claimName(this, owner);
     } catch (error) {
+      if (error instanceof CrowdError) {
+        this.#refuse(error);
+        session.disconnect(error.reason, error.retryAfterMs);
+        return undefined;
+      }
       if (!(error instanceof StoreError)) throw error;
-      this.session.note("A client could not join.", error);
+      session.note("A client could not join.", error);
+      session.disconnect("log_unavailable", STORE_RETRY_MS);
     }
   }
 

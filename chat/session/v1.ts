@@ -57,6 +57,9 @@ export const STORE_FAILED = {
   retryAfterMs: STORE_RETRY_MS,
 } as const;
 
+const RENAMED_OFTEN =
+  "You change your name too often. Wait a second, then try again.";
+
 /** More pages, of history or of names, are asked for than may wait. */
 const TOO_MANY_PAGES: Problem = {
   code: "rate_limited",
@@ -376,7 +379,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       await pager.catchUp();
     } catch (error) {
       if (error instanceof CrowdError) {
-        return this.#fail("crowd", error);
+        return this.#fail(error.reason, error);
       }
       if (!(error instanceof StoreError)) throw error;
       this.session.note("A hello failed.", error);
@@ -500,9 +503,16 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   async #renameNow(room: Room, name: string): Promise<void> {
     if (this.#identity === undefined || this.session.hasEnded) return;
     const before = this.name;
-    await this.session.at.hub.identities.rename(this.#identity, name);
+    const { hub: { identities }, context } = this.session.at;
+    const { id } = this.#identity;
+    const waitMs = identities.announcements(id).peek(context.monotonic());
+    if (waitMs > 0) {
+      return this.refuse("rate_limited", RENAMED_OFTEN, undefined, waitMs);
+    }
+    await identities.rename(this.#identity, name);
     // Whoever left meanwhile did so under the name that the room knew.
     if (this.session.hasEnded || before === name) return;
+    identities.announcements(id).take(context.monotonic());
     this.#name = name;
     room.rename(this, before);
   }

@@ -7,7 +7,7 @@ import { defaultOptions } from "../../chat/options.ts";
 import { CloseCode, DISCONNECTS } from "../../chat/protocol/close_codes.ts";
 import { MAX_DRAW_BYTES } from "../../chat/protocol/requests.ts";
 import { MAX_DRAWERS } from "../../chat/room/board.ts";
-import { NEWCOMERS_PER_SECOND } from "../../chat/room/identities.ts";
+import { ANNOUNCED, NEWCOMERS_PER_SECOND } from "../../chat/room/identities.ts";
 import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
 import { BODY_TIMEOUT_MS } from "../../chat/transport/http_requests.ts";
@@ -107,6 +107,7 @@ Deno.test("the numbers on the page are those of the server", () => {
   says(1013, `--send-limit bytes (${options.sendLimit})`);
   says(1013, `${MAX_DRAWERS} clients draw`);
   says(1013, `${NEWCOMERS_PER_SECOND} a second`);
+  says(1013, `${ANNOUNCED.burst} times at once`);
   says(408, `after ${BODY_TIMEOUT_MS / 1000} seconds`);
   says(410, `for ${LEASE_MS / 1000} seconds`);
   says(413, `--max-frame bytes (${options.maxFrame})`);

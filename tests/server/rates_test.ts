@@ -5,6 +5,7 @@ import http2 from "node:http2";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import { SUBPROTOCOL } from "../../chat/protocol/requests.ts";
+import { ANNOUNCED } from "../../chat/room/identities.ts";
 import { FIRST_BURST } from "../../chat/room/rates.ts";
 import { EventSourceClient, get, post } from "../support/http_clients.ts";
 import {
@@ -312,6 +313,10 @@ Deno.test("newcomers who are too many are asked to come back, by WebSocket and b
   const answer = await post(`${server.http}/messages`, "hi");
   assertEquals(answer.status, 503);
   assertMatch(`${answer.retryAfter}`, /^[1-5]$/);
+  // A plain client has another name each time.
+  await using plain = await Client.open(server.ws);
+  assertEquals((await plain.nextOf("error")).code, "busy");
+  assertEquals((await soon(plain.closed, "the end")).code, 1013);
 });
 
 Deno.test("somebody who comes back with a key is no newcomer", async () => {
@@ -321,5 +326,135 @@ Deno.test("somebody who comes back with a key is no newcomer", async () => {
   for (const room of range(1, 20)) {
     const url = `${server.http}/messages?room=r-${room}&key=${key}`;
     assertEquals((await get(url)).body[0].type, "welcome");
+  }
+});
+
+/** Joins and leaves as often, one after the other. */
+async function comeAndGo({ ws, hub }: TestServer, key: string, times: number) {
+  for (const _ of range(1, times)) {
+    const before = hub.rooms.get("lobby")?.members.size ?? 0;
+    await (await Client.join(ws, { key }))[Symbol.asyncDispose]();
+    const hasLeft = () => (hub.rooms.get("lobby")?.members.size ?? 0) <= before;
+    await until(hasLeft, "the end of a visit");
+  }
+}
+
+/** A hello with this key, and how it was refused. */
+async function refusedHello({ ws }: TestServer, key: string) {
+  await using client = await Client.open(ws, { protocols: [SUBPROTOCOL] });
+  client.request({ type: "hello", key });
+  const error = await client.nextOf("error");
+  const { code, reason } = await soon(client.closed, "the end");
+  return { error, end: `${code} ${reason}` };
+}
+
+Deno.test("a key that comes and goes without end is announced at its rate, on every transport", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using watcher = await Client.join(server.ws, { name: "Watcher" });
+  const first = await Client.join(server.ws);
+  const { key, sender: name } = first.welcome;
+  await first[Symbol.asyncDispose]();
+  await comeAndGo(server, key, ANNOUNCED.burst);
+  const { error, end } = await refusedHello(server, key);
+  assertEquals([error.code, error.retryAfter], ["rate_limited", 1_000]);
+  assertMatch(
+    error.message,
+    /^You join too often with this key\. Wait a second/,
+  );
+  assertEquals(end, "1013 joining too often; come back in 1 s");
+  const url = `${server.http}/messages?key=${key}`;
+  const { status, retryAfter } = await post(url, "hi");
+  assertEquals([status, retryAfter], [429, "1"]);
+  assertEquals((await get(url)).body[0].code, "rate_limited");
+  {
+    const events = `${server.http}/events?key=${key}`;
+    await using stream = await EventSourceClient.open(events);
+    assertEquals((await stream.next("close")).retry, "1000");
+  }
+  // Whoever waits is let in, and everybody else always.
+  await using other = await Client.join(server.ws, { name: "Other" });
+  nowMs = 1_000;
+  await using back = await Client.join(server.ws, { key });
+  assertEquals(back.welcome.sender, name);
+  back.request({ type: "message", message: "back", id: "1" });
+  const heard: string[] = [];
+  for (let event: WireEvent = {}; event.message !== "back";) {
+    event = await watcher.next();
+    if (event.type === "join") heard.push(event.sender);
+  }
+  const own = heard.filter((sender) => sender === name);
+  assertEquals(own.length, 1 + ANNOUNCED.burst + 1);
+  assertEquals(heard.includes(other.welcome.sender), true);
+});
+
+Deno.test("a refused hello leaves whoever is here with that key where it is", async () => {
+  await using server = await startServer({}, STANDING);
+  await using first = await Client.join(server.ws);
+  const { key } = first.welcome;
+  let last = first;
+  await using stack = new AsyncDisposableStack();
+  for (const _ of range(1, ANNOUNCED.burst)) {
+    last = stack.use(await Client.join(server.ws, { key }));
+  }
+  assertEquals((await refusedHello(server, key)).error.code, "rate_limited");
+  assertEquals((await say(last, 1)).length, 0);
+});
+
+Deno.test("new names are announced at the same rate, and a name that is refused costs nothing", async () => {
+  let nowMs = 0;
+  const limits = { rate: 100, burst: 100 };
+  await using server = await startServer(limits, { monotonic: () => nowMs });
+  await using other = await Client.join(server.ws, { name: "Other" });
+  const client = await Client.join(server.ws);
+  const { key } = client.welcome;
+  const rename = (name: string) => client.request({ type: "rename", name });
+  for (const i of range(1, ANNOUNCED.burst)) {
+    rename(other.welcome.sender);
+    rename(`name-${i}`);
+  }
+  rename("one more");
+  for (const _ of range(1, ANNOUNCED.burst)) {
+    assertEquals((await client.nextOf("error")).code, "name_taken");
+  }
+  const { code, retryAfter, message } = await client.nextOf("error");
+  assertEquals([code, retryAfter], ["rate_limited", 1_000]);
+  assertMatch(message, /^You change your name too often\. Wait a second/);
+  for (const i of range(1, ANNOUNCED.burst)) {
+    assertEquals((await other.nextOf("rename")).name, `name-${i}`);
+  }
+  await client[Symbol.asyncDispose]();
+  assertEquals((await refusedHello(server, key)).error.code, "rate_limited");
+  nowMs = 1_000;
+  await comeAndGo(server, key, 1);
+});
+
+Deno.test("a class behind one address that loads its pages again and again is let in", async () => {
+  await using server = await startServer({}, STANDING);
+  const joinAll = (hellos: { key?: string }[]) =>
+    Promise.all(hellos.map((hello) => Client.join(server.ws, hello)));
+  const leaveAll = (clients: Client[]) =>
+    Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+  let pages = await joinAll(range(1, 60).map(() => ({})));
+  for (const _ of range(1, 4)) {
+    const keys = pages.map(({ welcome: { key } }) => ({ key }));
+    await leaveAll(pages);
+    pages = await joinAll(keys);
+  }
+  await leaveAll(pages);
+});
+
+Deno.test("a key that comes back once a second is let in for ever, and with --rate 0 at any rate", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using free = await startServer({ rate: 0 }, STANDING);
+  const first = await Client.join(server.ws);
+  const other = await Client.join(free.ws);
+  await first[Symbol.asyncDispose]();
+  await other[Symbol.asyncDispose]();
+  for (const _ of range(1, 2 * ANNOUNCED.burst)) {
+    await comeAndGo(server, first.welcome.key, 1);
+    await comeAndGo(free, other.welcome.key, 1);
+    nowMs += 1_000;
   }
 });

@@ -116,7 +116,7 @@ Deno.test("10,000 clients have 10,000 names", async () => {
   const hub = hubOf({ maxClients: 10_000 });
   const names = new Set<string>();
   for (let i = 0; i < 5_000; i++) {
-    names.add(await hub.identities.claimName(new Holder()));
+    names.add(await hub.identities.claimName(new Holder(), newOwner()));
     names.add(
       (await hub.identities.register(undefined, new Holder(), newOwner())).name,
     );
@@ -172,14 +172,14 @@ Deno.test("a name rests for a minute after its holder has gone", async () => {
   let nowMs = 0;
   // Random draws that always make the same pair show what is remembered.
   const hub = hubOf({ monotonic: () => nowMs, random: () => 0 });
-  const name = await hub.identities.claimName(new Holder());
+  const name = await hub.identities.claimName(new Holder(), newOwner());
   hub.identities.releaseName(name);
   nowMs = NAME_REST_MS - 1;
-  const other = await hub.identities.claimName(new Holder());
+  const other = await hub.identities.claimName(new Holder(), newOwner());
   assert(other !== name);
   hub.identities.releaseName(other);
   nowMs = NAME_REST_MS;
-  assertEquals(await hub.identities.claimName(new Holder()), name);
+  assertEquals(await hub.identities.claimName(new Holder(), newOwner()), name);
 });
 
 Deno.test("when the friendly names are reserved by absent people, numbers are added", async () => {
@@ -194,7 +194,7 @@ Deno.test("when the friendly names are reserved by absent people, numbers are ad
   hub.identities.release(identity, absent);
   const names = new Set<string>();
   for (let i = 0; i < 100; i++) {
-    names.add(await hub.identities.claimName(new Holder()));
+    names.add(await hub.identities.claimName(new Holder(), newOwner()));
     names.add(
       (await hub.identities.register(undefined, new Holder(), newOwner())).name,
     );
@@ -206,7 +206,7 @@ Deno.test("when the friendly names are reserved by absent people, numbers are ad
 Deno.test("a name that has rested can be taken without anybody else coming", async () => {
   let nowMs = 0;
   const hub = hubOf({ monotonic: () => nowMs });
-  const name = await hub.identities.claimName(new Holder());
+  const name = await hub.identities.claimName(new Holder(), newOwner());
   hub.identities.releaseName(name);
   nowMs = NAME_REST_MS;
   assertEquals(
