@@ -10,7 +10,9 @@ import type { Clocks } from "../ops/context.ts";
 import { encodeDeleted, encodeMessage } from "../protocol/events.ts";
 import { foldName } from "../protocol/names.ts";
 import {
+  type Change,
   hasStayedUp,
+  NO_CHANGE,
   type Reading,
   RunFile,
   type RunNote,
@@ -228,7 +230,10 @@ export class SqliteArchive implements Archive {
         this.#migrate();
         return this.#begin();
       });
-      this.#runFile?.write(this.#note());
+      if (this.#runFile) {
+        this.#runFile.newest = NO_CHANGE;
+        this.#runFile.write(this.#note());
+      }
       this.#db.exec(
         `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
       );
@@ -281,7 +286,8 @@ export class SqliteArchive implements Archive {
    * Notes that the file is open and returns its epoch: another one for all rooms
    * if messages may be missing whose `seq` would be given to others, because the
    * machine went down under the last server, or because the file is an older
-   * copy: then the run file beside it knows a newer mark, or there is none.
+   * copy: then the run file beside it knows a newer mark, or of something that
+   * was stored later, or there is none.
    */
   #begin(): string {
     const log = this.#get("SELECT * FROM log") as LogRow | undefined;
@@ -292,7 +298,8 @@ export class SqliteArchive implements Archive {
     const note = this.#runFile?.read();
     const wasCut = log.is_closed === 0 &&
       !hasStayedUp(note?.reading, this.#reading());
-    const isCopy = log.mark !== "" && !note?.marks.includes(log.mark);
+    const isCopy = log.mark !== "" &&
+      !(note?.marks.includes(log.mark) && this.#has(this.#runFile?.newest));
     const epoch = wasCut || isCopy ? newEpoch() : log.epoch;
     if (epoch !== log.epoch) this.#run("UPDATE room SET epoch = ?", epoch);
     const next = newEpoch();
@@ -302,6 +309,21 @@ export class SqliteArchive implements Archive {
     this.#run("UPDATE log SET epoch = ?, is_closed = 0", epoch);
     if (this.#runFile) this.#setMark(next);
     return epoch;
+  }
+
+  /** Whether a change is in the file; not if its room was forgotten since. */
+  #has([room, seq, deletion] = NO_CHANGE): boolean {
+    if (room === 0) return true;
+    const row = this.#get(
+      "SELECT max(last_seq) AS seq FROM turn WHERE room = ?",
+      room,
+    );
+    return Number(row?.seq) >= seq && this.#lastDeletion(room) >= deletion;
+  }
+
+  /** For the run file, before anybody hears of the change. */
+  #noteNewest(...change: Change): void {
+    this.#runFile?.note(change);
   }
 
   #reading(): Reading | undefined {
@@ -427,6 +449,7 @@ export class SqliteArchive implements Archive {
       }
       if (remembered.length > 0) this.#journal(remembered);
       this.#run("COMMIT");
+      if (fresh.length > 0) this.#noteNewest(room.id, last, 0);
       if (this.#runFile && this.#isMarkOld) this.#renewMark(this.#runFile);
       return { epoch: room.epoch, stored };
     } catch (error) {
@@ -554,7 +577,10 @@ export class SqliteArchive implements Archive {
   delete(roomName: string, deletion: Deletion) {
     return this.#attempt(() => {
       const outcome = this.#transaction(() => this.#delete(roomName, deletion));
-      if (outcome === "deleted") this.#wipeSoon();
+      if (outcome !== "deleted") return outcome;
+      const { id } = this.#room(roomName);
+      this.#noteNewest(id, 0, this.#lastDeletion(id));
+      this.#wipeSoon();
       return outcome;
     });
   }
@@ -579,14 +605,19 @@ export class SqliteArchive implements Archive {
   }
 
   #noteDeletion({ id, seq }: RoomRow, text: string): void {
-    const row = this.#get(
-      "SELECT max(nth) AS nth FROM deletion WHERE room = ?",
-      id,
-    );
-    const nth = Number(row?.nth) + 1;
+    const nth = this.#lastDeletion(id) + 1;
     this.#run("INSERT INTO deletion VALUES (?, ?, ?, ?)", id, nth, seq, text);
     const last = nth - MAX_DELETIONS;
     this.#run("DELETE FROM deletion WHERE room = ? AND nth <= ?", id, last);
+  }
+
+  /** The number of the newest; 0 if nothing was deleted. */
+  #lastDeletion(room: number): number {
+    const row = this.#get(
+      "SELECT max(nth) AS nth FROM deletion WHERE room = ?",
+      room,
+    );
+    return Number(row?.nth);
   }
 
   /** Takes what was deleted out of the write-ahead log, too. */
@@ -785,16 +816,18 @@ export class SqliteArchive implements Archive {
       // On a full disk the next start will take it for a cut, which is safe.
     }
     this.#db.close();
-    this.#closeRunFile();
+    if (this.#runFile) this.#closeRunFile(this.#runFile);
   }
 
   /** No server uses the data file any more, and no mark but the last is its. */
-  #closeRunFile(): void {
+  #closeRunFile(runFile: RunFile): void {
+    runFile.newest = NO_CHANGE;
     try {
-      this.#runFile?.write({ marks: [this.#mark] });
+      runFile.write({ marks: [this.#mark] });
     } catch {
       // As it stands it says more than it has to.
     }
+    runFile.close();
   }
 
   /** A room in which nothing was said yet has no row. */

@@ -124,6 +124,11 @@ function killed(path: string): string {
   return `${copy}/test.db`;
 }
 
+/** The marks by which the run file knows the newest data file. */
+function marksIn(path: string): string {
+  return JSON.parse(Deno.readTextFileSync(`${path}-run`)).marks.join(" ");
+}
+
 Deno.test("SQLite: a server that is killed keeps whom it has told their key, and nobody else", () =>
   withFile(async (path) => {
     const names = range(1, 100).map((n) => `person ${n}`);
@@ -203,12 +208,9 @@ Deno.test("SQLite: a clock that starts where it did before is seen through by th
     const store = openFile(path, 100, machine);
     const { epoch } = await store.head("a");
     machine.pass(60);
-    const marks = Deno.readTextFileSync(`${path}-run`);
+    const marks = marksIn(path);
     await fill(store, "a", 2);
-    await until(
-      () => Deno.readTextFileSync(`${path}-run`) !== marks,
-      "a new reading of the clocks",
-    );
+    await until(() => marksIn(path) !== marks, "a new reading of the clocks");
     const left = killed(path);
     store.close();
     // It has no clock of its own, and comes up a second later than then.
@@ -273,12 +275,10 @@ Deno.test("SQLite: the run file is whole after each write, and of no use to a co
     const early = killed(path);
     for (const turn of range(1, 2)) {
       machine.pass(10);
-      const before = Deno.readTextFileSync(`${path}-run`);
+      const before = marksIn(path);
       await fill(store, "a", 1);
-      const file = () => Deno.readTextFileSync(`${path}-run`);
-      await until(() => file() !== before, `mark ${turn}`);
-      const { marks } = JSON.parse(file());
-      assertEquals(marks.length, 2);
+      await until(() => marksIn(path) !== before, `mark ${turn}`);
+      assertEquals(marksIn(path).split(" ").length, 2);
     }
     const late = killed(path);
     store.close();
@@ -289,6 +289,80 @@ Deno.test("SQLite: the run file is whole after each write, and of no use to a co
       assertEquals((await again.head("a")).epoch === epoch, isSame, left);
       again.close();
     }
+  }));
+
+/** What may be stored after a copy was made, while the mark stays the same. */
+const changes = {
+  "a message": (store: LocalStore) => fill(store, "a", 1),
+  "a room": (store: LocalStore) => fill(store, "b", 1),
+  "a deletion": async (store: LocalStore) => {
+    const { epoch } = await store.head("a");
+    const deletion = { target: 3, author: "me", epoch, text: "{}" };
+    assertEquals(await store.delete("a", deletion), "deleted");
+  },
+};
+
+for (const [what, change] of Object.entries(changes)) {
+  Deno.test(`SQLite: a copy to which nothing but ${what} is missing begins a new epoch`, () =>
+    withFile(async (path) => {
+      const machine = new TestMachine();
+      const store = openFile(path, 100, machine);
+      await fill(store, "a", 2);
+      await say(store, "a", [draft("mine", undefined, undefined, "me")], 2);
+      const { epoch } = await store.head("a");
+      const early = killed(path);
+      await change(store);
+      const late = killed(path);
+      assertEquals(marksIn(early), marksIn(late));
+      store.close();
+      Deno.copyFileSync(`${late}-run`, `${early}-run`);
+      for (const [left, isSame] of [[late, true], [early, false]] as const) {
+        const again = openFile(left, 100, machine);
+        assertEquals((await again.head("a")).epoch === epoch, isSame, left);
+        again.close();
+      }
+    }));
+}
+
+Deno.test("SQLite: a run file that is replaced while messages are stored knows the newest of them", () =>
+  withFile(async (path) => {
+    const machine = new TestMachine();
+    const store = openFile(path, 100, machine);
+    await fill(store, "a", 1);
+    const marks = marksIn(path);
+    machine.pass(10);
+    // The first of them begins to replace it, the last comes before that is done.
+    await fill(store, "a", 1);
+    await fill(store, "a", 1);
+    const early = killed(path);
+    await fill(store, "a", 1);
+    await until(() => marksIn(path) !== marks, "the next run file");
+    const { newest } = JSON.parse(Deno.readTextFileSync(`${path}-run`));
+    assertEquals(newest, [1, 4, 0]);
+    Deno.copyFileSync(`${path}-run`, `${early}-run`);
+    const { epoch } = await store.head("a");
+    store.close();
+    const again = openFile(early, 100, machine);
+    const head = await again.head("a");
+    assertEquals(head.seq, 3);
+    assert(head.epoch !== epoch);
+    again.close();
+  }));
+
+Deno.test("SQLite: a run file of an older version, which knows no newest message, still counts", () =>
+  withFile(async (path) => {
+    const machine = new TestMachine();
+    const store = openFile(path, 100, machine);
+    await fill(store, "a", 2);
+    const head = await store.head("a");
+    const left = killed(path);
+    store.close();
+    const note = JSON.parse(Deno.readTextFileSync(`${left}-run`));
+    delete note.newest;
+    Deno.writeTextFileSync(`${left}-run`, JSON.stringify(note));
+    const again = openFile(left, 100, machine);
+    assertEquals(await again.head("a"), head);
+    again.close();
   }));
 
 Deno.test("SQLite: a clock that is 31 days ahead at a start makes it forget nothing", () =>
