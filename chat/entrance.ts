@@ -1,0 +1,87 @@
+// How a client gets into a room: admission lets it in, and then what it asked for
+// is opened, a WebSocket, an event stream or a poll.
+import type { Connections } from "./connections.ts";
+import { Admission } from "./http/admission.ts";
+import type { ErrorAnswer } from "./http/http_error.ts";
+import { Networks, type Owner } from "./http/proxy.ts";
+import { byMethod, type Handler, type Incoming } from "./http/router.ts";
+import type { Context } from "./ops/context.ts";
+import type { Options } from "./options.ts";
+import type { Place } from "./session/session.ts";
+import type { Peers } from "./store/store.ts";
+import { HttpRequests } from "./transport/http_requests.ts";
+import { readSubprotocol } from "./transport/websocket.ts";
+
+/** What opens a way into a room, for a client that was let in. */
+type Opener = (incoming: Incoming, at: Place) => ReturnType<Handler>;
+
+export class Entrance {
+  readonly requests: HttpRequests;
+  readonly #admission: Admission;
+
+  constructor(
+    private readonly options: Options,
+    private readonly connections: Connections,
+    private readonly context: Context,
+    answerError: ErrorAnswer,
+  ) {
+    const admission = new Admission(
+      options,
+      new Networks(options.trustProxy),
+      context,
+      (...room) => connections.noSpace(...room),
+      answerError,
+    );
+    this.#admission = admission;
+    this.requests = new HttpRequests({
+      hub: connections.hub,
+      monotonic: context.monotonic,
+      polls: connections.polls,
+      checkSpace: (...room) => admission.checkSpace(...room),
+      keep: (...kept) => connections.keepHttp(...kept),
+    });
+  }
+
+  /** Lets in what may come in, to what its method is for. */
+  letIn(openers: Record<string, Opener>): Handler {
+    const methods = Object.keys(openers);
+    return (incoming) =>
+      this.#admission.enter(incoming, methods, (...from) => {
+        const open = byMethod(openers, incoming.request);
+        return open(incoming, this.#placeOf(...from));
+      });
+  }
+
+  /**
+   * Opens a socket, or throws why not. Whether an upgrade was asked for is
+   * looked at last: a page cannot see why its handshake was refused, but it can
+   * ask the same address with `fetch` and be told.
+   */
+  upgrade(incoming: Incoming, at: Place): Response {
+    const agreement = readSubprotocol(incoming.request.headers);
+    this.#admission.checkSpace(at.roomName);
+    return this.connections.openSocket(incoming, agreement, at);
+  }
+
+  /** Begins to act for the clients that other servers have, and they for ours. */
+  joinPeers(peers: Peers): void {
+    const { identities } = this.connections.hub;
+    peers.join({
+      supersede: (...held) => identities.supersede(...held),
+      // What fails here is done again when the store is back.
+      rejoin: () => void identities.rejoin().catch(() => {}),
+      answer: (question) => this.requests.answer(question),
+    });
+  }
+
+  /** Answers at once every wrong code that still waits for its answer. */
+  close(): void {
+    this.#admission.close();
+  }
+
+  #placeOf(roomName: string, owner: Owner): Place {
+    const { options, context } = this;
+    const { hub, overload } = this.connections;
+    return { hub, limits: options, overload, context, roomName, owner };
+  }
+}
