@@ -65,6 +65,8 @@ export interface Owner {
   readonly isShared: boolean;
   /** Its address, or of version 6 the network, whose addresses one machine may have. */
   readonly network: string;
+  /** The larger network around that, which one organisation may have. */
+  readonly block: string;
   /** Its address, for the operator's eyes. */
   readonly client: string;
 }
@@ -77,15 +79,27 @@ export function ownerOf(
   isSingle: boolean,
 ): Owner {
   const client = clientAddress(headers, hostname, trusted);
-  const network = networkOf(client);
+  const { network, block } = networksOf(client);
   const isShared = isSingle && trusted.has(hostname);
   const name = isShared ? network : `${hostname} ${port}`;
-  return { name, isShared, network, client };
+  return { name, isShared, network, block, client };
 }
 
-/** Of version 6 the first 64 bits, which one machine may have to itself. */
-function networkOf(address: string): string {
-  if (familyOf(address) !== "ipv6") return address;
+/**
+ * Of version 6 the first 64 bits, which one machine may have to itself, and 48,
+ * which one site may have (RFC 6177); of version 4 the address, and 24 bits.
+ */
+function networksOf(address: string): { network: string; block: string } {
+  if (familyOf(address) !== "ipv6") {
+    return { network: address, block: address.replace(/\.\d+$/, ".0/24") };
+  }
+  const groups = groupsOf(address).map((group) => group.toString(16));
+  const first = (count: number) => `${groups.slice(0, count).join(":")}::`;
+  return { network: `${first(4)}/64`, block: `${first(3)}/48` };
+}
+
+/** The eight numbers of an address of version 6, or at least the first six. */
+function groupsOf(address: string): number[] {
   const [before = "", after] = address.split("::");
   const groups = before.split(":").map((group) => parseInt(group || "0", 16));
   if (after !== undefined) {
@@ -95,8 +109,7 @@ function networkOf(address: string): string {
     while (groups.length < 8 - count) groups.push(0);
     groups.push(...last.map((group) => parseInt(group || "0", 16)));
   }
-  const first = groups.slice(0, 4).map((group) => group.toString(16));
-  return `${first.join(":")}::/64`;
+  return groups;
 }
 
 /**

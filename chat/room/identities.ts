@@ -22,6 +22,7 @@ import {
 } from "../store/store.ts";
 import {
   Allowance,
+  Block,
   NEW_MS,
   Origin,
   type RateLimits,
@@ -37,7 +38,7 @@ const TAKEN_TRIES = 4;
 
 /**
  * How many new identities may come at once, or as many as there are places for;
- * after that so many a second. The addresses they come from share them fairly.
+ * after that so many a second. The networks they come from share them fairly.
  */
 export const NEWCOMERS_AT_ONCE = 3_000;
 export const NEWCOMERS_PER_SECOND = 300;
@@ -107,6 +108,7 @@ export class Identities {
   readonly #newcomers: SharedRate;
   /** By the network. */
   readonly #origins = new Retained<Origin>();
+  readonly #blocks = new Retained<Block>();
   /** By the name of the owner. */
   readonly #newcomersOf = new Retained<TokenBucket>();
   /** How often each identity may still be announced, by its id. */
@@ -159,11 +161,16 @@ export class Identities {
     allowance.bequeath(this.limits, this.context.monotonic());
   }
 
-  #originOf({ network }: Owner): Origin {
+  #originOf({ network, block: name }: Owner): Origin {
+    const { limits } = this;
     const nowMs = this.context.monotonic();
-    const make = () =>
-      new Origin(this.limits, this.#newcomers.newCount(), nowMs);
-    return this.#origins.get(network, nowMs, make);
+    const newCount = () => this.#newcomers.newCount();
+    const makeBlock = () => new Block(limits, newCount());
+    const block = this.#blocks.get(name, nowMs, makeBlock);
+    const make = () => new Origin(limits, newCount(), nowMs, block);
+    const origin = this.#origins.get(network, nowMs, make);
+    origin.block = block;
+    return origin;
   }
 
   /** Throws if too many come, by the connection of this owner or in sum. */

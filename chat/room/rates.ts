@@ -179,8 +179,16 @@ function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
 export interface Sharer {
   /** How much of it this one took lately. */
   readonly said: RecentCount;
-  /** Of one that is new, what all took that are new from the same network. */
-  newFrom?(nowMs: number): { saidByNew: RecentCount } | undefined;
+  /** Of one that shares its part with others, how much all of these took. */
+  readonly saidByBlock?: RecentCount | undefined;
+  /** Of one that is new, its network and the block of that. */
+  newFrom?(nowMs: number): NewFrom | undefined;
+}
+
+/** What all took who are new from one network, and in the block around it. */
+interface NewFrom {
+  readonly saidByNew: RecentCount;
+  readonly block: { readonly saidByNew: RecentCount };
 }
 
 /** A rate that many share, such as that of the messages in one room. */
@@ -211,37 +219,39 @@ export class SharedRate {
    */
   take(client: Sharer, nowMs: number): number {
     if (this.perSecond === 0) return 0;
-    const newFrom = client.newFrom?.(nowMs)?.saidByNew;
-    const own = client.said.at(nowMs);
-    const reserve = newFrom !== undefined || own > NOTHING ? RESERVE : 0;
+    const newFrom = client.newFrom?.(nowMs);
+    const { said, saidByBlock } = client;
+    const shared = saidByBlock
+      ? [[said], [saidByBlock], [this.#said]]
+      : [[said], [this.#said]];
+    const ofNew = newFrom
+      ? [[newFrom.saidByNew, newFrom.block.saidByNew], [this.#saidByNew]]
+      : [];
+    const tookLately = (saidByBlock ?? said).at(nowMs) > NOTHING;
+    const reserve = newFrom !== undefined || tookLately ? RESERVE : 0;
     const waitMs = Math.max(
-      this.#waitMs(own, this.#said.at(nowMs), 1 - reserve),
-      newFrom === undefined
-        ? 0
-        : this.#waitAsNewMs(own, newFrom.at(nowMs), nowMs),
+      this.#waitMs(shared, 1 - reserve, nowMs),
+      newFrom ? this.#waitMs([[said], ...ofNew], NEW_PART, nowMs) : 0,
     );
     if (waitMs > 0) return Math.ceil(waitMs);
-    client.said.add(1, nowMs);
-    this.#said.add(1, nowMs);
-    newFrom?.add(1, nowMs);
-    if (newFrom !== undefined) this.#saidByNew.add(1, nowMs);
+    for (const counts of [...shared, ...ofNew]) {
+      for (const count of counts) count.add(1, nowMs);
+    }
     return 0;
   }
 
   /**
-   * The same for one that is new. Its network has a share of what all that are new
-   * leave free of their part, and it has a share of what its network leaves of that.
+   * Until the first of these counts is below its share of what the next ones leave
+   * free of theirs, and so on; the last has this part of all.
    */
-  #waitAsNewMs(own: number, ofNetwork: number, nowMs: number): number {
-    const all = this.#saidByNew.at(nowMs);
-    const shrunk = SHARE * SHARE * this.#space * NEW_PART /
-      (own + SHARE * ofNetwork + SHARE * SHARE * all);
-    return -Math.log(shrunk) * this.#said.lifeMs;
-  }
-
-  /** Until `own` is below its share of what `all` leave free of a part. */
-  #waitMs(own: number, all: number, part: number): number {
-    const shrunk = SHARE * this.#space * part / (own + SHARE * all);
+  #waitMs(levels: RecentCount[][], part: number, nowMs: number): number {
+    let taken = 0;
+    let weight = 1 / SHARE;
+    for (const counts of levels) {
+      weight *= SHARE;
+      for (const count of counts) taken += weight * count.at(nowMs);
+    }
+    const shrunk = weight * this.#space * part / taken;
     return -Math.log(shrunk) * this.#said.lifeMs;
   }
 
@@ -253,6 +263,24 @@ export class SharedRate {
   /** Whether a new one would be the same. */
   isAsNew(nowMs: number): boolean {
     return this.#said.at(nowMs) < NOTHING;
+  }
+}
+
+/**
+ * A block of networks, which share what newcomers have; or somebody who has many of
+ * them would have all of it.
+ */
+export class Block {
+  /** What new clients from it said lately, in whatever room. */
+  readonly saidByNew: RecentCount;
+
+  /** `said` counts people who came, as for a network. */
+  constructor({ roomRate }: RateLimits, readonly said: RecentCount) {
+    this.saidByNew = new RecentCount(lifeMs(roomRate));
+  }
+
+  isAsNew(nowMs: number): boolean {
+    return this.said.at(nowMs) < NOTHING && this.saidByNew.at(nowMs) < NOTHING;
   }
 }
 
@@ -270,11 +298,17 @@ export class Origin implements Sharer {
     { historyRate, roomRate }: RateLimits,
     readonly said: RecentCount,
     nowMs: number,
+    /** Is made anew when it has been forgotten. */
+    public block: Block,
   ) {
     this.saidByNew = new RecentCount(lifeMs(roomRate));
     const bytes = historyRate * 1024;
     const most = bytes * HISTORY_NEW_SECONDS * CLASS_SIZE;
     this.history = new TokenBucket(bytes * CLASS_READERS, most, nowMs);
+  }
+
+  get saidByBlock(): RecentCount {
+    return this.block.said;
   }
 
   bequeath(left: Allowance, nowMs: number): void {

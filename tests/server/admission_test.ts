@@ -434,6 +434,19 @@ Deno.test("limits count the addresses of IPv6 by their first 64 bits", () => {
   }
 });
 
+Deno.test("the block around a network is a /48 of IPv6 and a /24 of IPv4", () => {
+  for (
+    const [address, block] of [
+      ["203.0.113.9", "203.0.113.0/24"],
+      ["2001:db8:1:2::9", "2001:db8:1::/48"],
+      ["2001:db8::9", "2001:db8:0::/48"],
+      ["::ffff:203.0.113.9", "203.0.113.0/24"],
+    ] as const
+  ) {
+    assertEquals(ownerAt("10.1.2.3", address).block, block);
+  }
+});
+
 Deno.test("a request belongs to its connection, and behind a trusted proxy to its network", () => {
   const forwarded = "2001:db8::d";
   const { name, isShared, client } = ownerAt("10.1.2.3", forwarded);

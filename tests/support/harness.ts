@@ -453,5 +453,6 @@ export function request(
 export function newOwner(owner: Partial<Owner> = {}): Owner {
   const client = owner.network ?? crypto.randomUUID();
   const name = crypto.randomUUID();
-  return { name, isShared: false, network: client, client, ...owner };
+  const common = { name, isShared: false, network: client, block: client };
+  return { ...common, client, ...owner };
 }

@@ -4,6 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   Allowance,
+  Block,
   FIRST_BURST,
   NEW_MS,
   Origin,
@@ -17,8 +18,10 @@ const LIMITS = { rate: 0, burst: 20, roomRate: 200, historyRate: 0 };
 
 const known = (limits = LIMITS) => new Allowance(limits, 0);
 
-const originOf = (limits = LIMITS) =>
-  new Origin(limits, new RecentCount(1_000), 0);
+const blockOf = (limits = LIMITS) => new Block(limits, new RecentCount(1_000));
+
+const originOf = (limits = LIMITS, block = blockOf(limits)) =>
+  new Origin(limits, new RecentCount(1_000), 0, block);
 
 const newcomer = (nowMs: number, origin = originOf(), limits = LIMITS) =>
   new Allowance(limits, nowMs, {
@@ -214,4 +217,16 @@ Deno.test("networks share what new clients may say in a room, and then their cli
   assert(ofMany + ofFew <= 101 + 100 * 20, `${ofFew} and ${ofMany}`);
   const [least, most] = [Math.min(...of(heard)), Math.max(...of(heard))];
   assert(most <= 1.3 * least, `${least} to ${most}`);
+});
+
+Deno.test("however many networks of one block new clients come from, other blocks have their share of a room", () => {
+  const room = new SharedRate(200);
+  const block = blockOf();
+  const flood = range(1, 500).map(() => newcomer(0, originOf(LIMITS, block)));
+  const other = newcomer(0);
+  const said = talk(room, [...flood, other], 0, 20_000);
+  const ofFlood = flood.reduce((all, one) => all + (said.get(one) ?? 0), 0);
+  assert(ofFlood >= 0.6 * 100 * 20, `${ofFlood}`);
+  const ofOther = said.get(other) ?? 0;
+  assert(ofOther >= 0.15 * ofFlood, `${ofOther} and ${ofFlood}`);
 });
