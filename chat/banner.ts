@@ -2,6 +2,7 @@
 // use, and only those at which the server listens. It is made here and printed
 // elsewhere.
 import { renderUnicodeCompact } from "uqr";
+import { isLoopback } from "./ops/health.ts";
 import { isRedis, type Options } from "./options.ts";
 
 /** A network interface as the system lists it. */
@@ -33,69 +34,85 @@ export function lanAddresses(interfaces: Interface[]): string[] {
     .map(({ address }) => address);
 }
 
+const EVERYWHERE = ["0.0.0.0", "::"];
+
+type Bound = Pick<Deno.NetAddr, "hostname" | "port">;
+
 /**
  * What a person needs to know when the server has started. `bound` is the
  * address at which it listens, `interfaces` are those of the machine.
  */
 export function banner(
   options: Options,
-  bound: Pick<Deno.NetAddr, "hostname" | "port">,
+  bound: Bound,
   interfaces: Interface[],
 ): string {
-  const { base, invite, moderator } = options;
-  const scheme = options.cert === "" ? "http" : "https";
-  // A URL knows where an address needs brackets and a port can be left out.
-  const site = (host: string) =>
-    new URL(`${scheme}://${bracketed(host)}:${bound.port}${base}`).href;
-  const guest = fragment({ invite });
-  const own = ownHost(options.host, bound.hostname);
-  const isEverywhere = EVERYWHERE.includes(bound.hostname);
-  const isLocal = /^(::ffff:)?127\.|^::1$/i.test(bound.hostname);
-  // IPv4 reaches [::] too, but IPv6 never reaches 0.0.0.0.
-  const reachable = bound.hostname === "::"
-    ? interfaces
-    : interfaces.filter(({ family }) => family === "IPv4");
-  const others = isEverywhere ? lanAddresses(reachable) : [];
-  const lines = [
+  const guest = fragment({ invite: options.invite });
+  const own = siteAt(ownHost(options.host, bound.hostname), options, bound);
+  const others = otherHosts(bound, interfaces)
+    .map((host) => siteAt(host, options, bound) + guest);
+  const isOneAddress = !EVERYWHERE.includes(bound.hostname) &&
+    !isLoopback(bound.hostname);
+  const best = isOneAddress ? own + guest : others[0];
+  return [
     "Partyline is running.",
     "",
-    `  Open    ${site(own)}${guest}`,
-    ...others.map((address) => `  Others  ${site(address)}${guest}`),
-  ];
-  if (isEverywhere && others.length === 0) {
-    lines.push("  Others  cannot reach this machine: it is not on a network");
-  }
-  if (isLocal) {
-    lines.push("  Others  can join if you start the server with --lan");
-  }
-  lines.push(
-    `  Lesson  ${site(own)}learn${guest}`,
-    `  Lab     ${site(own)}lab${guest}`,
-    `  X-ray   ${site(own)}x-ray${guest}`,
+    `  Open    ${own}${guest}`,
+    ...waysOfOthers(bound, others).map((way) => `  Others  ${way}`),
+    `  Lesson  ${own}learn${guest}`,
+    `  Lab     ${own}lab${guest}`,
+    `  X-ray   ${own}x-ray${guest}`,
     `  History ${historyPlace(options.data)}`,
     "  Stop    Ctrl-C",
     "",
-  );
-  // A projector may show the terminal, so the code that opens everything is
-  // shown only when it is asked for, and then not beside what all may scan.
-  if (options.showModerator) {
-    // The pages that the X-ray links to need the invitation.
-    const code = fragment({ moderator, invite });
-    lines.push(`Secret, for the moderator: ${site(own)}x-ray${code}`, "");
-  } else {
-    lines.push(
-      "The X-ray needs the moderator's code: --show-moderator prints it.",
-      "",
-    );
-    const best = isEverywhere ? others[0] : isLocal ? undefined : own;
-    if (best !== undefined) {
-      lines.push(renderUnicodeCompact(site(best) + guest), "");
-    }
-  }
-  return lines.join("\n");
+    // A projector may show the terminal, so the code that opens everything is
+    // shown only when it is asked for, and then not beside what all may scan.
+    ...options.showModerator ? secretLink(own, options) : linkToScan(best),
+  ].join("\n");
 }
 
-const EVERYWHERE = ["0.0.0.0", "::"];
+/** The address of the pages, for a browser that reaches the server at `host`. */
+function siteAt(host: string, { cert, base }: Options, { port }: Bound) {
+  const scheme = cert === "" ? "http" : "https";
+  // A URL knows where an address needs brackets and a port can be left out.
+  return new URL(`${scheme}://${bracketed(host)}:${port}${base}`).href;
+}
+
+function otherHosts({ hostname }: Bound, interfaces: Interface[]): string[] {
+  if (!EVERYWHERE.includes(hostname)) return [];
+  // IPv4 reaches [::] too, but IPv6 never reaches 0.0.0.0.
+  return lanAddresses(
+    hostname === "::"
+      ? interfaces
+      : interfaces.filter(({ family }) => family === "IPv4"),
+  );
+}
+
+/** How others come in: by one of these `sites`, or why they cannot. */
+function waysOfOthers({ hostname }: Bound, sites: string[]): string[] {
+  if (isLoopback(hostname)) {
+    return ["can join if you start the server with --lan"];
+  }
+  if (EVERYWHERE.includes(hostname) && sites.length === 0) {
+    return ["cannot reach this machine: it is not on a network"];
+  }
+  return sites;
+}
+
+/** The pages that the X-ray links to need the invitation too. */
+function secretLink(site: string, { moderator, invite }: Options): string[] {
+  const code = fragment({ moderator, invite });
+  return [`Secret, for the moderator: ${site}x-ray${code}`, ""];
+}
+
+function linkToScan(link: string | undefined): string[] {
+  const code = link === undefined ? [] : [renderUnicodeCompact(link), ""];
+  return [
+    "The X-ray needs the moderator's code: --show-moderator prints it.",
+    "",
+    ...code,
+  ];
+}
 
 /** The host under which this machine reaches its own server. */
 function ownHost(given: string, bound: string): string {

@@ -264,6 +264,9 @@ export function defaultOptions(changes: Partial<Options> = {}): Options {
   return { ...Object.fromEntries(defaults), ...changes };
 }
 
+/** What was given for each option, as text, and where. */
+type Given = Map<keyof Options, { text: string; source: string }>;
+
 /**
  * Reads the command line and, for what it leaves open, the environment.
  * Returns "help" or "version" when one of them is asked for.
@@ -273,13 +276,42 @@ export function parseOptions(
   args: string[],
   env: (name: string) => string | undefined,
 ): Options | "help" | "version" {
-  const given = new Map<keyof Options, { text: string; source: string }>();
+  const given = givenByEnvironment(env);
+  for (const token of tokensOf(args)) {
+    if (token.kind === "positional") {
+      throw new OptionError(
+        `${quoted(token.value)} is not an option: options start with --`,
+      );
+    }
+    if (token.kind === "option-terminator") continue;
+    if (token.name === "help" || token.name === "version") return token.name;
+    addFlag(given, token);
+  }
+  const options: Partial<Options> = Object.fromEntries(
+    [...given].map(([key, { text, source }]) => [key, read(key, text, source)]),
+  );
+  const [lan, host] = [given.get("lan"), given.get("host")];
+  if (options.lan && host) {
+    throw new OptionError(
+      `${lan?.source} and ${host.source} cannot be used together: the first ` +
+        "listens on all addresses, the second on one",
+    );
+  }
+  return checkTogether(defaultOptions(options));
+}
+
+function givenByEnvironment(env: (name: string) => string | undefined): Given {
+  const given: Given = new Map();
   for (const key of keys) {
     const text = env(envName(key));
     // Set and empty is not set: how a shell or a compose file leaves it out.
     if (text) given.set(key, { text, source: envName(key) });
   }
-  const { tokens } = parseArgs({
+  return given;
+}
+
+function tokensOf(args: string[]) {
+  return parseArgs({
     args,
     strict: false,
     allowPositionals: true,
@@ -289,43 +321,30 @@ export function parseOptions(
       ["help", { type: "boolean", short: "h" }],
       ["version", { type: "boolean", short: "V" }],
     ]),
-  });
-  for (const token of tokens) {
-    if (token.kind === "positional") {
-      throw new OptionError(
-        `${quoted(token.value)} is not an option: options start with --`,
-      );
-    }
-    if (token.kind === "option-terminator") continue;
-    if (token.name === "help" || token.name === "version") return token.name;
-    const key = keys.find((key) => flagName(key) === token.name);
-    if (key === undefined) {
-      const likely = closestFlag(token.name);
-      const hint = likely === undefined ? "" : `: did you mean --${likely}?`;
-      throw new OptionError(`unknown option ${token.rawName}${hint}`);
-    }
-    const source = `--${flagName(key)}`;
-    // A flag without a value is followed by nothing or by the next flag.
-    const text = token.value ?? (flagType(key) === "boolean" ? "true" : "");
-    const isNextFlag = token.inlineValue === false && /^--./.test(text);
-    if (isNextFlag) throw new OptionError(`${source} needs a value`);
-    const isRepeatedList = Array.isArray(settings[key].default) &&
-      given.get(key)?.source === source;
-    const before = isRepeatedList ? `${given.get(key)?.text},` : "";
-    given.set(key, { text: before + text, source });
-  }
-  const options: Partial<Options> = Object.fromEntries(
-    [...given].map(([key, { text, source }]) => [key, read(key, text, source)]),
-  );
-  if (options.lan && given.has("host")) {
-    throw new OptionError(
-      `${given.get("lan")?.source} and ${
-        given.get("host")?.source
-      } cannot be ` +
-        "used together: the first listens on all addresses, the second on one",
-    );
-  }
-  return checkTogether(defaultOptions(options));
+  }).tokens;
+}
+
+type Token = ReturnType<typeof tokensOf>[number];
+
+/** Takes a flag in place of a variable; a list goes on with each flag. */
+function addFlag(given: Given, token: Token & { kind: "option" }): void {
+  const key = keys.find((key) => flagName(key) === token.name);
+  if (key === undefined) throw unknownFlag(token);
+  const source = `--${flagName(key)}`;
+  // A flag without a value is followed by nothing or by the next flag.
+  const text = token.value ?? (flagType(key) === "boolean" ? "true" : "");
+  const isNextFlag = token.inlineValue === false && /^--./.test(text);
+  if (isNextFlag) throw new OptionError(`${source} needs a value`);
+  const isRepeatedList = Array.isArray(settings[key].default) &&
+    given.get(key)?.source === source;
+  const before = isRepeatedList ? `${given.get(key)?.text},` : "";
+  given.set(key, { text: before + text, source });
+}
+
+function unknownFlag({ name, rawName }: Token & { kind: "option" }) {
+  const likely = closestFlag(name);
+  const hint = likely === undefined ? "" : `: did you mean --${likely}?`;
+  return new OptionError(`unknown option ${rawName}${hint}`);
 }
 
 /**

@@ -65,12 +65,18 @@ export function router(
 
   return async (request, { remoteAddr }) => {
     const response = await answer(request, remoteAddr);
-    // Deno before 2.8.3 takes a request that has a length besides its chunks,
-    // and hides the length. Where a proxy goes by the length, what follows may
-    // be another client's (RFC 9112 section 6.1): nothing may follow.
-    if (request.headers.has("transfer-encoding")) {
-      response.headers.set("connection", "close");
-    }
+    endAfterChunks(request, response);
     return response;
   };
+}
+
+/**
+ * Deno before 2.8.3 takes a request that has a length besides its chunks, and
+ * hides the length. Where a proxy goes by the length, what follows may be another
+ * client's (RFC 9112 section 6.1): nothing may follow.
+ */
+function endAfterChunks(request: Request, response: Response): void {
+  if (request.headers.has("transfer-encoding")) {
+    response.headers.set("connection", "close");
+  }
 }
