@@ -149,7 +149,7 @@ const WRONG_CODE_WAIT_MS = 1_000;
 export const MAX_WRONG_CODES_WAITING = 60;
 
 /** The errors for a code that does not let a client in. */
-export interface CodeErrors {
+interface CodeErrors {
   missing(): HttpError;
   wrong(): HttpError;
   tooMany(retryAfter: { "retry-after": string }): HttpError;

@@ -7,7 +7,7 @@ import { reasonOf } from "../ops/system_error.ts";
 const RETRY_MS = 250;
 
 /** Starts a server on this port that `signal` ends with all its connections. */
-export type Listen = (
+type Listen = (
   port: number,
   signal: AbortSignal,
 ) => Deno.HttpServer<Deno.NetAddr>;

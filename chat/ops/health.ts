@@ -28,7 +28,7 @@ export function tellHealth(
 }
 
 /** How many of each there are at this moment. */
-export interface Census {
+interface Census {
   connections: number;
   members: number;
   rooms: number;

@@ -3,10 +3,10 @@
 // make it write more than a few lines a second.
 import { TokenBucket } from "./rate_limit.ts";
 
-export type Level = "info" | "warn" | "error";
+type Level = "info" | "warn" | "error";
 
 /** What is known about an event beside its sentence. */
-export type Fields = Record<string, string | number | undefined>;
+type Fields = Record<string, string | number | undefined>;
 
 /** Lines that one kind of event may write at once, and then each second. */
 const BURST = 20;

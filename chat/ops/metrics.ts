@@ -6,7 +6,7 @@
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
 /** Counts by the value of one label, or only under "" if there is none. */
-export class Counter {
+class Counter {
   readonly #counts = new Map<string, number>();
 
   constructor(
@@ -34,7 +34,7 @@ export class Counter {
 }
 
 /** Counts how long something took. */
-export class Histogram {
+class Histogram {
   readonly #counts = new Array<number>(BOUNDS.length + 1).fill(0);
   #sum = 0;
 

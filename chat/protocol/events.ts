@@ -79,14 +79,14 @@ export interface LeaveEvent {
 }
 
 /** `sender` is called `name` from now on. */
-export interface RenameEvent {
+interface RenameEvent {
   type: "rename";
   at: string;
   sender: string;
   name: string;
 }
 
-export interface TypingEvent {
+interface TypingEvent {
   type: "typing";
   at: string;
   sender: string;
@@ -138,7 +138,7 @@ export interface HistoryEvent {
 }
 
 /** The answer to `search`: the messages that contain the text, the oldest first. */
-export interface FoundEvent {
+interface FoundEvent {
   type: "found";
   /** As asked for, like `before`. */
   text: string;
@@ -163,7 +163,7 @@ export interface MembersEvent {
 }
 
 /** A room with people in it, and how many are there. */
-export interface ListedRoom {
+interface ListedRoom {
   name: string;
   count: number;
 }
@@ -177,7 +177,7 @@ export interface RoomsEvent {
   more: boolean;
 }
 
-export interface PongEvent {
+interface PongEvent {
   type: "pong";
   id?: string;
 }

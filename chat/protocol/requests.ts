@@ -76,7 +76,7 @@ export type Request =
   | PingRequest;
 
 /** A frame that is JSON but no request; `message` says what is wrong with it. */
-export interface Malformed {
+interface Malformed {
   type: "malformed";
   message: string;
   id?: string;

@@ -5,7 +5,7 @@
 import { TokenBucket } from "../ops/rate_limit.ts";
 
 /** Shows somebody who draws what another one drew. May not throw or wait. */
-export type Show = (frame: ArrayBuffer) => void;
+type Show = (frame: ArrayBuffer) => void;
 
 /** On one board at a time. */
 export const MAX_DRAWERS = 64;

@@ -40,7 +40,7 @@ const TAKEN_TRIES = 4;
  * How many new identities may come at once, or as many as there are places for;
  * after that so many a second. The networks they come from share them fairly.
  */
-export const NEWCOMERS_AT_ONCE = 3_000;
+const NEWCOMERS_AT_ONCE = 3_000;
 export const NEWCOMERS_PER_SECOND = 300;
 
 /** How many identities one connection may make at once, and then a second. */

@@ -27,7 +27,7 @@ export const FIRST_BURST = 10;
 export const NEW_MS = 30_000;
 
 /** What history may come at once to a client that had none lately, in seconds. */
-export const HISTORY_BURST_SECONDS = 4;
+const HISTORY_BURST_SECONDS = 4;
 
 /** The same for a client that nobody knows yet: a page or two. */
 const HISTORY_NEW_SECONDS = 1 / 2;
@@ -61,7 +61,7 @@ const MAX_LEFT = 256;
 const MAX_RETAINED = 100_000;
 
 /** Whoever is new for a while, and the network it comes from. */
-export interface Newcomer {
+interface Newcomer {
   untilMs: number;
   origin: () => Origin;
 }
@@ -176,7 +176,7 @@ function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
 }
 
 /** One of those who share a rate. */
-export interface Sharer {
+interface Sharer {
   /** How much of it this one took lately. */
   readonly said: RecentCount;
   /** Of one that shares its part with others, how much all of these took. */

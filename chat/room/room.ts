@@ -67,7 +67,7 @@ export const PRESENCE_PAUSE_MS = 250;
 const MAX_JOIN_PAUSE_MS = 2_000;
 
 /** How long others do not hear that somebody left who may be back at once. */
-export const BACK_WITHIN_MS = 3_000;
+const BACK_WITHIN_MS = 3_000;
 
 /**
  * How many of the newest messages of a room can be deleted. In Redis, which cannot

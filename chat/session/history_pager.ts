@@ -26,7 +26,7 @@ export const MAX_WAITING_PAGES = 32;
 const RATE_PAUSE_MS = 250;
 
 /** The first events for a client, and where it stands after them. */
-export interface Missed {
+interface Missed {
   epoch: string;
   events: string[];
   /** Whether these are all since the position that it told; null without one. */

@@ -38,7 +38,7 @@ const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "rate_limited",
 ]);
 
-export interface SessionLimits extends RateLimits {
+interface SessionLimits extends RateLimits {
   /** Characters of one message. */
   maxMessage: number;
   /** Bytes of one frame of text. */
@@ -73,7 +73,7 @@ export type Happening =
   | { type: "closed"; code: number; reason: string; isClean: boolean };
 
 /** Sees what happens to a session while somebody watches; never throws. */
-export type Recorder = (happening: Happening) => void;
+type Recorder = (happening: Happening) => void;
 
 /** Where a session is, and what it has in common with all others. */
 export interface Place {

@@ -161,7 +161,7 @@ interface RoomRow {
 }
 
 /** The machine on which a data file is used. */
-export interface Machine extends Clocks {
+interface Machine extends Clocks {
   /** Seconds since it was started; undefined where that cannot be known. */
   uptime: () => number | undefined;
 }

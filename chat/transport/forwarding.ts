@@ -52,7 +52,7 @@ type Told =
  * Does here what is asked of an identity. Undefined if nobody is here with it;
  * throws `Elsewhere` if somebody is on another server.
  */
-export type AskHere = (
+type AskHere = (
   identity: string | undefined,
   asking: Asking,
 ) => Promise<Response | undefined>;

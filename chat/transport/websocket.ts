@@ -29,7 +29,7 @@ const FAULTS: ReadonlySet<number> = new Set([
 ]);
 
 /** A session on a new socket. */
-export interface Opened {
+interface Opened {
   session: Session;
   response: Response;
   /** Resolves when the socket is gone. */

@@ -8,7 +8,7 @@ export const Opcode = { text: 1, binary: 2, close: 8 } as const;
 /** As the server sees it: the client's frames come in, the server's go out. */
 export type Direction = "in" | "out";
 
-export interface FrameHeader {
+interface FrameHeader {
   /** All but the masking key, which cannot be derived. */
   bytes: Uint8Array;
   /** The bits that the payload's length takes. */

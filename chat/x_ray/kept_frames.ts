@@ -16,7 +16,7 @@ const FRAME_SIZE = 200;
 
 /** How much of a payload is shown. */
 export const PREVIEW_CHARS = 800;
-export const PREVIEW_BYTES = 256;
+const PREVIEW_BYTES = 256;
 
 /** The beginning of a payload; undefined where only its length is known. */
 export type Preview = string | Uint8Array | undefined;

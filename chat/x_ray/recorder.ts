@@ -32,7 +32,7 @@ const MAX_EARLY_CHARS = 16 * 1024;
 /** The close frame was empty (RFC 6455 section 7.1.5). */
 const NO_STATUS = 1005;
 
-export interface Count {
+interface Count {
   frames: number;
   bytes: number;
 }

@@ -33,7 +33,7 @@ type Value = string | number;
 type Listener = (text: string) => void;
 
 /** The functions that a connection is given. */
-export interface ConnectionHandlers {
+interface ConnectionHandlers {
   /**
    * Prepares a new connection, before anything is heard over it. `runId` names
    * the process that is Redis. If it rejects, it is tried again.

@@ -71,7 +71,7 @@ const CHUNK = 500;
 
 const MAX_CHARS = 1e15;
 
-export interface RedisOptions {
+interface RedisOptions {
   url: string;
   /** A file with certificates to trust; "" for the system's. */
   ca: string;
@@ -86,7 +86,7 @@ type Call = Parameters<Run>;
 /** What the script `turn` returns: epoch, clock, the seq before it, repeats. */
 type TurnAnswer = [string, string, string, string[]];
 
-export interface RedisContext {
+interface RedisContext {
   random: () => number;
   /** Hears when Redis is away, and without a reason when it is back. */
   noteStatus: (trouble: StoreError | undefined) => void;

@@ -37,7 +37,7 @@ export interface Position extends Snapshot {
 }
 
 /** The functions that a subscription is given. */
-export interface SubscriptionHandlers {
+interface SubscriptionHandlers {
   /** Rejects with a `StoreError`, like `sync`. */
   read(
     seq: number,
