@@ -7,6 +7,7 @@ import { Networks, type Owner } from "./http/proxy.ts";
 import { byMethod, type Handler, type Incoming } from "./http/router.ts";
 import type { Context } from "./ops/context.ts";
 import type { Options } from "./options.ts";
+import { HistoryQueue } from "./session/history_queue.ts";
 import type { Place } from "./session/session.ts";
 import type { Peers } from "./store/store.ts";
 import { HttpRequests } from "./transport/http_requests.ts";
@@ -18,6 +19,7 @@ type Opener = (incoming: Incoming, at: Place) => ReturnType<Handler>;
 export class Entrance {
   readonly requests: HttpRequests;
   readonly #admission: Admission;
+  readonly #history = new HistoryQueue();
 
   constructor(
     private readonly options: Options,
@@ -82,6 +84,7 @@ export class Entrance {
   #placeOf(roomName: string, owner: Owner): Place {
     const { options, context } = this;
     const { hub, overload } = this.connections;
-    return { hub, limits: options, overload, context, roomName, owner };
+    const common = { hub, history: this.#history, overload, context };
+    return { ...common, limits: options, roomName, owner };
   }
 }

@@ -1,10 +1,10 @@
 // What one client is given of its room's history: the first events, what it missed
-// until it is live, and the pages that it asks for. A page is read when the
-// client's allowance has some left (`room/rates.ts`) and when most of what
-// was sent before has left this machine's memory. The client is sent no message
-// before all those that came before it: `position` is the newest one that it was
-// sent, and it is live when that is the newest of the room. The end of the session
-// ends every wait.
+// until it is live, and the pages that it asks for. A page is read when most of what
+// was sent before has left this machine's memory, when the turn of the client comes
+// (`history_queue.ts`), and when its allowance has some left then (`room/rates.ts`).
+// The client is sent no message before all those that came before it: `position` is
+// the newest one that it was sent, and it is live when that is the newest of the
+// room. The end of the session ends every wait.
 import { Buffer } from "node:buffer";
 import { type DeleteEvent, encodeDeleted, seqOf } from "../protocol/events.ts";
 import { encodeFrames, MAX_SENT_BYTES } from "../protocol/frames.ts";
@@ -60,8 +60,8 @@ export class HistoryPager {
 
   /**
    * What the client of this `hello` missed, or the newest events. If it may be given
-   * none yet it is let in at once, and they follow. Undefined if the session ended.
-   * Rejects as the store does.
+   * none yet when its turn comes it is let in, and they follow. Undefined if the
+   * session ended. Rejects as the store does.
    */
   async missed(hello: Hello): Promise<Missed | undefined> {
     const { deletionCount: deletions, head } = this.room;
@@ -70,11 +70,11 @@ export class HistoryPager {
     this.#before = { deletions, seq: isKnown ? since.seq : head.seq };
     const read = () => this.#readMissed(hello);
     if (hello.since === undefined && hello.history === 0) return await read();
-    const nowMs = this.session.at.context.monotonic();
-    const waitMs = this.allowance.takeHistory(0, nowMs);
-    return await (waitMs > 0
-      ? this.#findMissed(hello)
-      : this.#read(read, this.room.maxTurnChars));
+    const { maxTurnChars } = this.room;
+    const missed = await this.#atTurn(() => this.#tryRead(read, maxTurnChars));
+    // After a stop the store is closed, and there is nobody to read it for.
+    if (missed !== undefined || this.session.hasEnded) return missed;
+    return await this.#findMissed(hello);
   }
 
   /** As `#readMissed`, without the events: only what comes before the first. */
@@ -147,7 +147,7 @@ export class HistoryPager {
       // What was said since it came, it would have been given anyway.
       const page = await (this.position < this.#historyEnd
         ? this.#read(read, room.maxTurnChars)
-        : read());
+        : this.#atTurn(read));
       if (page === undefined) {
         return;
       }
@@ -199,10 +199,8 @@ export class HistoryPager {
     const page = earlier.then(async () => {
       await this.#untilRead();
       const found = await this.#read(read, maxBytes);
-      this.#waitingPages--;
-      if (found === undefined || this.session.hasEnded) return;
-      this.#send([found.text]);
-    });
+      if (found !== undefined) this.#send([found.text]);
+    }).finally(() => this.#waitingPages--);
     this.#paging = page.catch(() => {});
     await page;
   }
@@ -220,7 +218,7 @@ export class HistoryPager {
 
   /**
    * Reads from the history as soon as the client may be given it; undefined if the
-   * session ended. What is not used of a whole page is given back.
+   * session ended.
    */
   async #read<Found extends { events: readonly string[] | undefined }>(
     read: () => Promise<Found>,
@@ -228,14 +226,29 @@ export class HistoryPager {
   ): Promise<Found | undefined> {
     const { allowance, session } = this;
     const { monotonic } = session.at.context;
-    // After a stop the store is closed, and there is nobody to read it for.
-    if (session.hasEnded) return undefined;
-    const taken = Math.min(pageBytes, allowance.mostHistory);
-    let waitMs: number;
-    while ((waitMs = allowance.takeHistory(taken, monotonic())) > 0) {
-      await this.#pause(Math.min(waitMs, RATE_PAUSE_MS));
-      if (session.hasEnded) return undefined;
+    while (!session.hasEnded) {
+      const waitMs = allowance.takeHistory(0, monotonic());
+      if (waitMs > 0) {
+        await this.#pause(Math.min(waitMs, RATE_PAUSE_MS));
+        continue;
+      }
+      const found = await this.#atTurn(() => this.#tryRead(read, pageBytes));
+      if (found !== undefined) return found;
     }
+  }
+
+  /**
+   * Reads from the history if the client may be given some now, else undefined. What
+   * is not used of a whole page is given back.
+   */
+  async #tryRead<Found extends { events: readonly string[] | undefined }>(
+    read: () => Promise<Found>,
+    pageBytes: number,
+  ): Promise<Found | undefined> {
+    const { allowance } = this;
+    const { monotonic } = this.session.at.context;
+    const taken = Math.min(pageBytes, allowance.mostHistory);
+    if (allowance.takeHistory(taken, monotonic()) > 0) return undefined;
     let used = 0;
     try {
       const found = await read();
@@ -244,6 +257,38 @@ export class HistoryPager {
     } finally {
       allowance.giveBackHistory(taken - used, monotonic());
     }
+  }
+
+  /** Does this when the client's turn comes; undefined if the session ended. */
+  async #atTurn<Found>(
+    work: () => Promise<Found>,
+  ): Promise<Found | undefined> {
+    const { session } = this;
+    if (session.hasEnded || !await this.#untilTurn()) return undefined;
+    try {
+      return session.hasEnded ? undefined : await work();
+    } finally {
+      session.at.history.finish();
+    }
+  }
+
+  /** False if the session ended before the turn came; then nothing is begun. */
+  #untilTurn(): Promise<boolean> {
+    const { history } = this.session.at;
+    const pauses = this.#pauses ??= new Set();
+    return new Promise((resolve) => {
+      const begin = () => {
+        pauses.delete(end);
+        resolve(true);
+      };
+      const end = () => {
+        history.leave(begin);
+        pauses.delete(end);
+        resolve(false);
+      };
+      pauses.add(end);
+      history.enter(begin);
+    });
   }
 
   /** Waits until most of what was sent has left this machine's memory. */

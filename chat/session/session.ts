@@ -23,6 +23,7 @@ import type { Allowance, RateLimits } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
 import { StoreError } from "../store/store.ts";
 import type { Dialect } from "./dialect.ts";
+import type { HistoryQueue } from "./history_queue.ts";
 
 /** Refusals in a row after which a client is disconnected. */
 export const MAX_REFUSALS = 50;
@@ -78,6 +79,7 @@ type Recorder = (happening: Happening) => void;
 /** Where a session is, and what it has in common with all others. */
 export interface Place {
   hub: Hub;
+  history: HistoryQueue;
   roomName: string;
   limits: SessionLimits;
   overload: Overload;

@@ -108,7 +108,8 @@ export class MemoryArchive implements Archive {
     }
     const start = Math.max(0, events.length - this.keep);
     const end = Math.max(start, Math.min(events.length, seq - floor - 1));
-    const found = cut(events.slice(start, end), limit, "end");
+    const from = Math.max(start, end - limit.count);
+    const found = cut(events.slice(from, end), limit, "end");
     const more = found.length < end - start;
     return Promise.resolve({ events: found, more });
   }
