@@ -6,7 +6,9 @@
 // A room shares its rate by a dynamic threshold (Choudhury and Hahne, 1998): a
 // client may say one more while what it said lately is below a factor times what
 // the room has free. So one that is alone gets most of the rate, and many that say
-// much have equal shares and leave something free.
+// much have equal shares and leave something free. A long message counts as several,
+// so a room has a rate of bytes as well.
+import { Buffer } from "node:buffer";
 import { RecentCount, TokenBucket } from "../ops/rate_limit.ts";
 
 export interface RateLimits {
@@ -14,7 +16,7 @@ export interface RateLimits {
   rate: number;
   /** Messages that may come at once before the rate holds. */
   burst: number;
-  /** Messages per second in one room; 0 for no limit. */
+  /** Messages per second in one room, as `weightOf` counts them; 0 for no limit. */
   roomRate: number;
   /** KiB of history per second of one client; 0 for no limit. */
   historyRate: number;
@@ -44,6 +46,9 @@ const SHARE = 4;
 
 /** The part of a room that is for those who said nothing lately. */
 const RESERVE = 1 / 10;
+
+/** Bytes of text that count as one message: 500 characters of any script. */
+const MESSAGE_BYTES = 2 * 1024;
 
 /** What those may still have said, as `RecentCount` weighs it. */
 const NOTHING = 1 / 20;
@@ -166,6 +171,13 @@ export class Allowance implements Sharer {
   }
 }
 
+/** As how many messages this one counts in its room: one for each 2 KiB, as JSON. */
+export function weightOf(message: string): number {
+  // A UTF-16 unit takes at most six bytes in JSON, so short text needs no count.
+  if (message.length * 6 <= MESSAGE_BYTES) return 1;
+  return Math.ceil(Buffer.byteLength(JSON.stringify(message)) / MESSAGE_BYTES);
+}
+
 function burstOf(roomRate: number): number {
   return Math.max(roomRate, LEAST_ROOM_BURST);
 }
@@ -215,9 +227,10 @@ export class SharedRate {
 
   /**
    * Counts one message, say, of a client. Returns 0; or, and nothing is counted, the
-   * milliseconds after which it may be said if nobody else says anything.
+   * milliseconds after which it may be said if nobody else says anything. One that
+   * counts as several may take more than there is; then all wait until it is back.
    */
-  take(client: Sharer, nowMs: number): number {
+  take(client: Sharer, nowMs: number, count = 1): number {
     if (this.perSecond === 0) return 0;
     const newFrom = client.newFrom?.(nowMs);
     const { said, saidByBlock } = client;
@@ -235,7 +248,7 @@ export class SharedRate {
     );
     if (waitMs > 0) return Math.ceil(waitMs);
     for (const counts of [...shared, ...ofNew]) {
-      for (const count of counts) count.add(1, nowMs);
+      for (const each of counts) each.add(count, nowMs);
     }
     return 0;
   }

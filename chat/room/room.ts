@@ -9,6 +9,7 @@ import {
   encodeDeleted,
   encodeDraft,
   MAX_LISTED_MEMBERS,
+  type MessageEvent,
   seqOf,
 } from "../protocol/events.ts";
 import type { EventFrame } from "../protocol/frames.ts";
@@ -29,7 +30,7 @@ import {
   type Subscriber,
 } from "../store/store.ts";
 import { Board } from "./board.ts";
-import type { SharedRate } from "./rates.ts";
+import { type SharedRate, weightOf } from "./rates.ts";
 import { type Author, Turn, TurnQueue, type Waiting } from "./turn.ts";
 
 /** Someone in a room or about to be. Who only draws is a guest, and no member. */
@@ -537,7 +538,7 @@ export class Room implements Subscriber {
     if (turn.firstSeq !== undefined && turn.lastSeq !== undefined) {
       const count = turn.lastSeq - turn.firstSeq + 1;
       messages.add(count);
-      this.#countOthers(count);
+      this.#countOthers(published.filter(({ seq }) => seq !== 0));
       this.head.seq = turn.lastSeq;
     }
     deliveries.add(this.members.size);
@@ -557,10 +558,14 @@ export class Room implements Subscriber {
   }
 
   /** Of messages that are published, those of other servers count here too. */
-  #countOthers(count: number): void {
-    const others = Math.max(0, count - this.#unpublished);
-    this.#forgetUnpublished(count);
-    if (others > 0) this.rate.note(others, this.context.monotonic());
+  #countOthers(messages: readonly Published[]): void {
+    const others = Math.max(0, messages.length - this.#unpublished);
+    this.#forgetUnpublished(messages.length);
+    if (others === 0) return;
+    // Most often all of a turn are of one server.
+    const weight = messages.reduce((sum, { text }) => sum + weightIn(text), 0);
+    const share = others / messages.length;
+    this.rate.note(weight * share, this.context.monotonic());
   }
 
   #forgetUnpublished(count: number): void {
@@ -637,6 +642,13 @@ function upperBound(sorted: readonly string[], value: string): number {
     else from = middle + 1;
   }
   return from;
+}
+
+/** As how many messages the one in this event counts. */
+function weightIn(event: string): number {
+  // Few are so long that they have to be looked into.
+  const isLong = weightOf(event) > 1;
+  return isLong ? weightOf((JSON.parse(event) as MessageEvent).message) : 1;
 }
 
 function presenceOf({ name, generation = 0 }: Member): Presence {

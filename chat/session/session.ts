@@ -19,7 +19,7 @@ import {
   MAX_DRAW_BYTES,
 } from "../protocol/requests.ts";
 import type { Hub } from "../room/hub.ts";
-import type { Allowance, RateLimits } from "../room/rates.ts";
+import { type Allowance, type RateLimits, weightOf } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
 import { StoreError } from "../store/store.ts";
 import type { Dialect } from "./dialect.ts";
@@ -313,7 +313,7 @@ export class Session<D extends Dialect = Dialect> {
     const nowMs = this.at.context.monotonic();
     const waitMs = allowance.messages.peek(nowMs);
     if (waitMs > 0) return this.tooFast(waitMs);
-    const refusal = this.#askRoom(allowance, nowMs);
+    const refusal = this.#askRoom(message, allowance, nowMs);
     if (refusal === undefined) this.takeToken(allowance.messages);
     return refusal;
   }
@@ -322,14 +322,18 @@ export class Session<D extends Dialect = Dialect> {
    * What the room refuses is no fault of the client and costs nothing, unless it
    * comes again before the time that was told: then the room is not asked.
    */
-  #askRoom(allowance: Allowance, nowMs: number): Problem | undefined {
+  #askRoom(
+    message: string,
+    allowance: Allowance,
+    nowMs: number,
+  ): Problem | undefined {
     const rate = this.#room?.rate;
     const earlyMs = allowance.heldBackMs(rate, nowMs);
     if (earlyMs > 0) {
       allowance.messages.take(nowMs);
       return this.#crowded(Math.ceil(earlyMs));
     }
-    const roomWaitMs = rate?.take(allowance, nowMs) ?? 0;
+    const roomWaitMs = rate?.take(allowance, nowMs, weightOf(message)) ?? 0;
     if (rate === undefined || roomWaitMs === 0) return undefined;
     // Spread, or all who were refused would come again at one moment.
     const chance = this.at.context.random();
@@ -371,7 +375,7 @@ export class Session<D extends Dialect = Dialect> {
         `${
           inSeconds(waitMs)
         }; everyone in the room shares ${this.at.limits.roomRate} messages ` +
-        "per second.",
+        "per second, and a long one counts as several.",
       retryAfterMs: waitMs,
     };
   }

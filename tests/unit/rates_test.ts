@@ -10,6 +10,7 @@ import {
   Origin,
   Retained,
   SharedRate,
+  weightOf,
 } from "../../chat/room/rates.ts";
 import { RecentCount, TokenBucket } from "../../chat/ops/rate_limit.ts";
 import { range } from "../support/harness.ts";
@@ -36,6 +37,7 @@ function talk(
   fromMs: number,
   untilMs: number,
   each = (_nowMs: number) => {},
+  weight = 1,
 ): Map<Allowance, number> {
   const said = new Map(clients.map((client) => [client, 0]));
   for (let nowMs = fromMs; nowMs < untilMs; nowMs++) {
@@ -43,7 +45,7 @@ function talk(
     const first = nowMs * 7 % clients.length;
     for (const i of clients.keys()) {
       const client = clients[(first + i) % clients.length] as Allowance;
-      const isSaid = room.take(client, nowMs) === 0;
+      const isSaid = room.take(client, nowMs, weight) === 0;
       if (isSaid) said.set(client, (said.get(client) ?? 0) + 1);
     }
     each(nowMs);
@@ -119,6 +121,37 @@ Deno.test("what is said on other servers counts, but for nobody here", () => {
   let said = 0;
   while (room.take(client, 0) === 0) said++;
   assert(said > 1 && said < 20, `${said}`);
+});
+
+Deno.test("a message counts once for each 2 KiB of its text as JSON", () => {
+  const weights = (texts: string[]) => texts.map(weightOf);
+  const short = ["", "hi", "x".repeat(500), "\n".repeat(500), "😀".repeat(500)];
+  assertEquals(weights(short), [1, 1, 1, 1, 1]);
+  // With its two quotes.
+  assertEquals(weights(["x".repeat(2046), "x".repeat(2047)]), [1, 2]);
+  assertEquals(weights(["x".repeat(4_000), "é".repeat(4_000)]), [2, 4]);
+  assertEquals(weights(["😀".repeat(4_000), "\x01".repeat(4_000)]), [8, 12]);
+});
+
+Deno.test("a room takes so much less of those who say long messages, and keeps none from speaking", () => {
+  const room = new SharedRate(200);
+  const quiet = known();
+  const weight = weightOf("\x01".repeat(4_000));
+  const clients = range(1, 20).map(() => known());
+  const said = sum(talk(room, clients, 0, 30_000, (nowMs) => {
+    if (nowMs % 4_000 === 3_999) assertEquals(room.take(quiet, nowMs), 0);
+  }, weight));
+  assert(said * weight <= 200 + 200 * 30 + weight, `${said}`);
+  assert(said * weight >= 0.7 * 200 * 30, `${said}`);
+});
+
+Deno.test("a message that counts as more than all there is can be said in a quiet room", () => {
+  const room = new SharedRate(1);
+  const client = known();
+  assertEquals(room.take(client, 0, 100), 0);
+  const waitMs = room.take(client, 0);
+  assert(waitMs > 0);
+  assertEquals(room.take(client, waitMs, 100), 0);
 });
 
 Deno.test("a room without a rate takes everything", () => {
