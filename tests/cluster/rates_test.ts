@@ -6,9 +6,13 @@ import { redisTest } from "../support/redis.ts";
 import { startCluster } from "./nodes.ts";
 
 /** Says as many, and waits until each is answered; how many were stored. */
-async function say(client: Client, count: number): Promise<number> {
+async function say(
+  client: Client,
+  count: number,
+  message = "hi",
+): Promise<number> {
   const ids = new Set(range(1, count).map(() => crypto.randomUUID()));
-  for (const id of ids) client.request({ type: "message", message: "hi", id });
+  for (const id of ids) client.request({ type: "message", message, id });
   let stored = 0;
   while (ids.size > 0) {
     const event: WireEvent = await client.next();
@@ -71,6 +75,24 @@ redisTest(
     assert(stored + more <= 20, `${stored} and ${more}`);
   },
 );
+
+redisTest("long messages of another server count as several, too", async () => {
+  const limits = { roomRate: 40, rate: 0 };
+  let nowMs = 0;
+  const clock = { monotonic: () => nowMs };
+  await using nodes = await startCluster({}, limits, clock);
+  await using one = await Client.join(nodes.one.ws);
+  await using two = await Client.join(nodes.two.ws);
+  // By then neither is new any more.
+  nowMs = 60_000;
+  const stored = await say(one, 30, "x".repeat(4_000));
+  // Each counts as two: one client alone has 4/5 of nine tenths of the room.
+  assertEquals(stored, 15);
+  const room = nodes.two.hub.rooms.get("lobby");
+  await until(() => room?.head.seq === stored, "all that was said");
+  // It would be 17 if they counted as one each.
+  assertEquals(await say(two, 30), 5);
+});
 
 redisTest("what a server says and hears itself it counts once", async () => {
   const limits = { roomRate: 40, rate: 0 };

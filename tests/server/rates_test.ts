@@ -22,12 +22,16 @@ import {
 
 const STANDING = { monotonic: () => 0 };
 
-/** Says it as often, one after the other; the refusals. */
-async function say(client: Client, count: number): Promise<WireEvent[]> {
+/** Says something as often, one after the other; the refusals. */
+async function say(
+  client: Client,
+  count: number,
+  message = "hi",
+): Promise<WireEvent[]> {
   const refusals: WireEvent[] = [];
   for (const i of range(1, count)) {
     const id = `${i} ${Math.random()}`;
-    client.request({ type: "message", message: `${i}`, id });
+    client.request({ type: "message", message, id });
     let event: WireEvent;
     do event = await client.next(); while (event.id !== id);
     if (event.type === "error") refusals.push(event);
@@ -130,6 +134,26 @@ Deno.test("what is too much for a room is refused with the id, the time to wait 
   await using plain = await Client.open(server.ws);
   for (const _ of range(1, 10)) plain.send("hi");
   assertEquals((await plain.nextOf("error")).code, "rate_limited");
+});
+
+Deno.test("long messages fill a room with fewer of them, in either dialect", async () => {
+  const limits = { roomRate: 40, rate: 0 };
+  const countOf = async (message: string) => {
+    await using server = await startServer(limits, STANDING);
+    await using client = await Client.join(server.ws);
+    const refusals = await say(client, 40, message);
+    assertMatch(refusals[0]?.message, /a long one counts as several/);
+    return seqOf(server);
+  };
+  // A new client alone gets 16/21 of half of the room: see SharedRate.
+  assertEquals(await countOf("😀".repeat(500)), 15);
+  assertEquals(await countOf("x".repeat(4_000)), 8);
+  assertEquals(await countOf("😀".repeat(4_000)), 2);
+  await using server = await startServer(limits, STANDING);
+  await using plain = await Client.open(server.ws);
+  for (const _ of range(1, 5)) plain.send("😀".repeat(4_000));
+  await plain.nextOf("error");
+  assertEquals(seqOf(server), 2);
 });
 
 Deno.test("a person who says little is heard in a room that others fill", async () => {
