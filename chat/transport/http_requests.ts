@@ -46,6 +46,7 @@ const WELCOME_TIMEOUT_MS = 10_000;
 
 const HAS_ENDED = "This line has ended: open /events or /messages again.";
 
+/** Handed in from above, where it is known who is connected. */
 export interface Host {
   hub: Hub;
   monotonic(): number;
