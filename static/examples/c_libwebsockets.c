@@ -113,6 +113,7 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
       return 0;
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
       fputs("No connection: ", stderr);
+      if (lws_http_client_http_response(wsi) > 0) fprintf(stderr, "%u ", lws_http_client_http_response(wsi));
       print(stderr, in ? in : "unknown", in ? length : strlen("unknown"));
       fputc('\n', stderr);
       status = 1;

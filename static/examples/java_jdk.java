@@ -95,7 +95,9 @@ class Chat implements WebSocket.Listener {
   private static String explain(Throwable failure) {
     Throwable cause = failure.getCause() == null ? failure : failure.getCause();
     if (cause instanceof WebSocketHandshakeException) {
-      return "the server answered " + ((WebSocketHandshakeException) cause).getResponse().statusCode();
+      var answer = ((WebSocketHandshakeException) cause).getResponse();
+      String text = String.valueOf(answer.body()).strip();
+      return answer.statusCode() + " " + text.substring(0, Math.min(200, text.length()));
     }
     return cause instanceof ConnectException ? "no server answers there" : cause.toString();
   }

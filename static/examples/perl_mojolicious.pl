@@ -43,7 +43,7 @@ $ua->websocket($address => sub ($ua, $tx) {
   if (!$tx->is_websocket) {
     my $error = $tx->error // {message => 'that is no WebSocket'};
     my $answer = $error->{code} ? substr trim($tx->res->text), 0, 200 : '';
-    end(1, "No connection to $address: $error->{message} $answer");
+    end(1, join ' ', "No connection to $address:", grep {length} $error->{code} // '', $error->{message}, $answer);
   }
   $tx->on(json => sub ($tx, $event) { say visible("$event->{sender}: $event->{message}") });
   $tx->once(finish => sub ($tx, $code, $reason) {

@@ -23,9 +23,11 @@ async def talk(socket):
         await socket.send_str(line.rstrip("\n"))
 
 async def listen(socket):
-    async for frame in socket:
+    """Returns the reason that the server gave when it closed."""
+    while (frame := await socket.receive()).type == aiohttp.WSMsgType.TEXT:
         event = frame.json()
         print(visible(f"{event['sender']}: {event['message']}"), flush=True)
+    return frame.extra or ""
 
 async def main(address="ws://localhost:8000/ws"):
     async with aiohttp.ClientSession() as session:
@@ -40,6 +42,7 @@ async def main(address="ws://localhost:8000/ws"):
         listening.cancel()
         await asyncio.wait({listening})
         await socket.close()  # with 1000, unless the server has closed
-        end(0 if socket.close_code == 1000 else 1, f"Closed: {socket.close_code}")
+        reason = "" if listening.cancelled() else listening.result()
+        end(0 if socket.close_code == 1000 else 1, f"Closed: {socket.close_code} {reason}")
 
 asyncio.run(main(*sys.argv[1:]))

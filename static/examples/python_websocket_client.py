@@ -27,6 +27,11 @@ def talk(socket):
 address = sys.argv[1] if len(sys.argv) > 1 else "ws://localhost:8000/ws"
 try:
     socket = websocket.create_connection(address, timeout=10)
+except websocket.WebSocketBadStatusException as error:
+    # Newer versions of the library keep what the server answered.
+    body = getattr(error, "resp_body", None) or b""
+    status = str(error).split(" -+-+- ")[0]
+    end(1, f"No connection to {address}: {status} {body[:200].decode(errors='replace').strip()}")
 except Exception as error:
     end(1, f"No connection to {address}: {error}")
 socket.settimeout(None)  # A chat may be quiet for as long as it likes.

@@ -19,6 +19,12 @@ def end(status, text):
     print(visible(text), file=sys.stderr, flush=True)
     os._exit(status)  # sys.exit would wait for the next line to be typed.
 
+def explain(error):
+    """Newer versions of the library keep what the server answered."""
+    answer = getattr(error, "response", None)
+    body = getattr(answer, "body", None) or b""
+    return f"{error} {body[:200].decode(errors='replace').strip()}"
+
 async def talk(socket):
     while line := await asyncio.to_thread(sys.stdin.readline):
         await socket.send(line.rstrip("\n"))
@@ -28,7 +34,7 @@ async def main(address="ws://localhost:8000/ws"):
     try:
         socket = await websockets.connect(address)
     except Exception as error:
-        end(1, f"No connection to {address}: {error}")
+        end(1, f"No connection to {address}: {explain(error)}")
     talking = asyncio.create_task(talk(socket))
     try:
         async for frame in socket:

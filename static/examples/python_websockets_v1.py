@@ -27,6 +27,12 @@ def end(status, text):
     tell(text)
     os._exit(status)  # sys.exit would wait for the next line to be typed.
 
+def explain(error):
+    """Newer versions of the library keep what the server answered."""
+    answer = getattr(error, "response", None)
+    body = getattr(answer, "body", None) or b""
+    return f"{error} {body[:200].decode(errors='replace').strip()}"
+
 class Chat:
     socket = None  # set from the welcome to the end of a connection
     key = None  # makes us the same person again
@@ -124,8 +130,8 @@ async def main(address="ws://localhost:8000/ws"):
             socket = await websockets.connect(address, subprotocols=["partyline.v1"])
         except Exception as error:
             if chat.key is None:
-                end(1, f"No connection to {address}: {error}")
-            tell(f"No connection: {error}")
+                end(1, f"No connection to {address}: {explain(error)}")
+            tell(f"No connection: {explain(error)}")
         else:
             talking = talking or asyncio.create_task(chat.talk())
             if await chat.converse(socket):
