@@ -191,7 +191,7 @@ function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
 interface Sharer {
   /** How much of it this one took lately. */
   readonly said: RecentCount;
-  /** Of one that shares its part with others, how much all of these took. */
+  /** Of a network, what all in the block around it took. */
   readonly saidByBlock?: RecentCount | undefined;
   /** Of one that is new, its network and the block of that. */
   newFrom?(nowMs: number): NewFrom | undefined;
@@ -201,6 +201,14 @@ interface Sharer {
 interface NewFrom {
   readonly saidByNew: RecentCount;
   readonly block: { readonly saidByNew: RecentCount };
+}
+
+/**
+ * What a network counts as: the mean of what it took and what its block took. One
+ * that is alone in its block counts as itself; one of many counts as half of them.
+ */
+function mean(own: RecentCount, ofBlock: RecentCount, nowMs: number): number {
+  return (own.at(nowMs) + ofBlock.at(nowMs)) / 2;
 }
 
 /** A rate that many share, such as that of the messages in one room. */
@@ -233,23 +241,20 @@ export class SharedRate {
   take(client: Sharer, nowMs: number, count = 1): number {
     if (this.perSecond === 0) return 0;
     const newFrom = client.newFrom?.(nowMs);
-    const { said, saidByBlock } = client;
-    const shared = saidByBlock
-      ? [[said], [saidByBlock], [this.#said]]
-      : [[said], [this.#said]];
-    const ofNew = newFrom
-      ? [[newFrom.saidByNew, newFrom.block.saidByNew], [this.#saidByNew]]
-      : [];
-    const tookLately = (saidByBlock ?? said).at(nowMs) > NOTHING;
-    const reserve = newFrom !== undefined || tookLately ? RESERVE : 0;
+    const { said, saidByBlock = said } = client;
+    const isQuiet = saidByBlock.at(nowMs) <= NOTHING;
+    const reserve = newFrom === undefined && isQuiet ? 0 : RESERVE;
+    const levels = [mean(said, saidByBlock, nowMs), this.#said.at(nowMs)];
     const waitMs = Math.max(
-      this.#waitMs(shared, 1 - reserve, nowMs),
-      newFrom ? this.#waitMs([[said], ...ofNew], NEW_PART, nowMs) : 0,
+      this.#waitMs(levels, 1 - reserve),
+      newFrom === undefined ? 0 : this.#waitAsNewMs(client, newFrom, nowMs),
     );
     if (waitMs > 0) return Math.ceil(waitMs);
-    for (const counts of [...shared, ...ofNew]) {
-      for (const each of counts) each.add(count, nowMs);
+    const counts = [said, saidByBlock, this.#said];
+    if (newFrom !== undefined) {
+      counts.push(newFrom.saidByNew, newFrom.block.saidByNew, this.#saidByNew);
     }
+    for (const each of new Set(counts)) each.add(count, nowMs);
     return 0;
   }
 
@@ -257,13 +262,20 @@ export class SharedRate {
    * Until the first of these counts is below its share of what the next ones leave
    * free of theirs, and so on; the last has this part of all.
    */
-  #waitMs(levels: RecentCount[][], part: number, nowMs: number): number {
+  #waitAsNewMs({ said }: Sharer, { saidByNew, block }: NewFrom, nowMs: number) {
+    const ofNetwork = mean(saidByNew, block.saidByNew, nowMs);
+    const all = this.#saidByNew.at(nowMs);
+    return this.#waitMs([said.at(nowMs), ofNetwork, all], NEW_PART);
+  }
+
+  /**
+   * Until the first of these counts is below its share of what the next one leaves
+   * free of its own, and so on; the last has this part of all.
+   */
+  #waitMs(levels: number[], part: number): number {
     let taken = 0;
     let weight = 1 / SHARE;
-    for (const counts of levels) {
-      weight *= SHARE;
-      for (const count of counts) taken += weight * count.at(nowMs);
-    }
+    for (const count of levels) taken += (weight *= SHARE) * count;
     const shrunk = weight * this.#space * part / taken;
     return -Math.log(shrunk) * this.#said.lifeMs;
   }
