@@ -28,6 +28,10 @@ const INTERRUPTIONS = {
 export const DISCONNECTS = {
   binary_frame: [CloseCode.unsupportedData, "send text, not binary"],
   board_full: [CloseCode.tryAgainLater, "too many people are drawing here"],
+  board_idle: [
+    CloseCode.tryAgainLater,
+    "you drew nothing for 30 s and somebody else came to draw",
+  ],
   crowd: [CloseCode.tryAgainLater, "too many new people at once"],
   flood: [CloseCode.policy, "too many refused messages"],
   frame_too_large: [CloseCode.tooLarge, "frame too large"],

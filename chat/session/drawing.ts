@@ -43,8 +43,11 @@ export class Drawing implements DialectOf<"binary"> {
     this.#room = room;
     await room.open();
     if (this.session.hasEnded) return;
-    const show = (frame: ArrayBuffer) => this.show(frame);
-    if (!room.board.join(this, show, this.#nowMs)) {
+    const drawer = {
+      show: (frame: ArrayBuffer) => this.show(frame),
+      supersede: () => this.session.disconnect("board_idle"),
+    };
+    if (!room.board.join(this, drawer, this.#nowMs)) {
       this.session.disconnect("board_full");
     }
   }

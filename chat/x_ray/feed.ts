@@ -108,9 +108,25 @@ export class Feed {
 export class EventFeed {
   readonly #ring = new Ring();
   readonly #feed: Feed;
+  #usedAtMs: number;
 
-  constructor(onEnd: (feed: EventFeed) => void) {
-    this.#feed = new Feed(() => this.#ring.drain(), () => onEnd(this));
+  constructor(
+    private readonly monotonic: () => number,
+    onEnd: (feed: EventFeed) => void,
+  ) {
+    this.#usedAtMs = monotonic();
+    this.#feed = new Feed(() => this.#drain(), () => onEnd(this));
+  }
+
+  #drain(): string | undefined {
+    const text = this.#ring.drain();
+    if (text !== undefined) this.#usedAtMs = this.monotonic();
+    return text;
+  }
+
+  /** When an event was last read, or it began. */
+  get usedAtMs(): number {
+    return this.#usedAtMs;
   }
 
   get body(): ReadableStream<Uint8Array> {
@@ -124,5 +140,12 @@ export class EventFeed {
 
   close(): void {
     this.#feed.close();
+  }
+
+  /** Ends it with this event in place of those that wait. */
+  end(event: string): void {
+    this.#ring.drain();
+    this.put(event);
+    this.close();
   }
 }

@@ -10,13 +10,19 @@ import type { Session } from "../session/session.ts";
 import { EVENT_STREAM_HEADERS } from "../transport/event_stream.ts";
 import { ConnectionRecorder, type End, type Shared } from "./recorder.ts";
 import { ClosedConnections } from "./closed_connections.ts";
-import { EventFeed, Feed } from "./feed.ts";
+import { EventFeed, Feed, formatEvent } from "./feed.ts";
 import { MAX_KEPT_SIZE } from "./kept_frames.ts";
 import type { Context } from "../ops/context.ts";
 
 /** Readers of their own connections: all together, and of one identity. */
 export const MAX_OWN_WATCHERS = 256;
 export const MAX_WATCHERS_PER_KEY = 4;
+
+/**
+ * When all places are taken, one in which nothing was read for so long goes to
+ * somebody who comes.
+ */
+export const WATCHER_IDLE_MS = 30_000;
 
 /** Readers with the moderator's code. Nobody without it takes their places. */
 export const MAX_MODERATOR_WATCHERS = 64;
@@ -28,6 +34,12 @@ const MAX_LISTED = 500;
 const OVERVIEW_EVERY_MS = 250;
 
 const RETRY_MS = 5_000;
+
+/** What somebody is told whose place went to another one. */
+const IDLE = "Somebody else watches in this place, because nothing happened " +
+  "here for 30 seconds. Close and open the X-ray to watch again.";
+const SEVERAL = "Somebody else watches in this place, because you watch in " +
+  "several windows. Close and open the X-ray to watch again.";
 
 interface Options {
   /** The code to watch all connections; "" if nobody may. */
@@ -55,7 +67,7 @@ export class XRay {
     options: Options,
     private readonly hub: Hub,
     private readonly sessions: () => Iterable<Session>,
-    context: Context,
+    private readonly context: Context,
   ) {
     const { moderator, idleTimeout } = options;
     this.#shared = {
@@ -135,9 +147,10 @@ export class XRay {
     if (await this.hub.identities.identify(key) === undefined) {
       throw new HttpError(403, "No client of this server has this key.");
     }
-    this.#checkSpace(this.#ownCount, MAX_OWN_WATCHERS);
     const feeds = this.#feedsByKey.get(key) ?? new Set();
     if (feeds.size >= MAX_WATCHERS_PER_KEY) throw tooMany(429);
+    if (this.#ownCount >= MAX_OWN_WATCHERS) this.#endOne(feeds.size === 0);
+    this.#checkSpace(this.#ownCount, MAX_OWN_WATCHERS);
     const feed = this.#newFeed(() => {
       feeds.delete(feed);
       if (feeds.size === 0) this.#feedsByKey.delete(key);
@@ -149,6 +162,25 @@ export class XRay {
       else if (session.key === "") this.#await(session, false);
     }
     return feed;
+  }
+
+  /**
+   * Ends a stream of which nothing was read for long; or for somebody who has none,
+   * one of those who have the most.
+   */
+  #endOne(hasNone: boolean): void {
+    const sets = [...this.#feedsByKey.values()];
+    const idle = sets.flatMap((feeds) => [...feeds])
+      .reduce((one, other) => other.usedAtMs < one.usedAtMs ? other : one);
+    if (idle.usedAtMs + WATCHER_IDLE_MS <= this.context.monotonic()) {
+      return idle.end(formatEvent("superseded", { why: IDLE }));
+    }
+    const most = sets.reduce((one, other) =>
+      other.size > one.size ? other : one
+    );
+    const [oldest] = most;
+    if (!hasNone || most.size === 1) return;
+    oldest?.end(formatEvent("superseded", { why: SEVERAL }));
   }
 
   /** Only the full dialect has keys. */
@@ -204,7 +236,7 @@ export class XRay {
   }
 
   #newFeed(onEnd: () => void): EventFeed {
-    const feed = new EventFeed((feed) => {
+    const feed = new EventFeed(this.context.monotonic, (feed) => {
       this.#feeds.delete(feed);
       for (const recorder of this.#recorders.values()) {
         recorder.feeds.delete(feed);

@@ -35,6 +35,11 @@ export function watchOwn(body, getKey) {
         : "Connecting to the X-ray…";
     },
     onEvent: (name, data) => {
+      if (name === "superseded") {
+        stream.close();
+        status.textContent = data.why;
+        return;
+      }
       view.hear(name, data);
       lastFrames.hear(name, data);
     },

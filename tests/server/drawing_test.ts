@@ -12,6 +12,7 @@ import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import {
   Board,
   BOARD_BYTES_PER_SECOND,
+  DRAWER_IDLE_MS,
   MAX_DRAWERS,
 } from "../../chat/room/board.ts";
 import {
@@ -205,6 +206,30 @@ Deno.test("a full board takes nobody in, until someone goes", async () => {
   stack.use(await Pen.join(server));
 });
 
+Deno.test("on a full board one who drew nothing for 30 s gives way to one who comes", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using stack = new AsyncDisposableStack();
+  const first = stack.use(await Pen.join(server));
+  const idle = stack.use(await Pen.join(server));
+  for (let i = 2; i < MAX_DRAWERS; i++) stack.use(await Pen.join(server));
+  nowMs += DRAWER_IDLE_MS;
+  first.draw(7);
+  assertEquals(await idle.next(), [7]);
+  const late = stack.use(
+    new Pen(new WebSocket(server.ws, DRAW_SUBPROTOCOL)),
+  );
+  const { code, reason } = await soon(idle.closed, "a close");
+  assertEquals(code, CloseCode.tryAgainLater);
+  assertEquals(
+    reason,
+    "you drew nothing for 30 s and somebody else came to draw",
+  );
+  first.draw(8);
+  assertEquals(await late.next(), [8]);
+  assertEquals(drawersIn(server), MAX_DRAWERS);
+});
+
 Deno.test("a drawer that does not read misses strokes and stays, for a while", async () => {
   let nowMs = 0;
   await using server = await startServer({}, { monotonic: () => nowMs });
@@ -246,7 +271,8 @@ function boardOf(count: number) {
   const board = new Board();
   const drawers = Array.from({ length: count }, () => ({ shown: 0 }));
   for (const drawer of drawers) {
-    assert(board.join(drawer, () => drawer.shown++, 0));
+    const show = () => drawer.shown++;
+    assert(board.join(drawer, { show, supersede: () => {} }, 0));
   }
   const sent = () => drawers.reduce((sum, { shown }) => sum + shown, 0);
   return { board, drawers, sent };

@@ -30,6 +30,7 @@ import {
   MAX_MODERATOR_WATCHERS,
   MAX_OWN_WATCHERS,
   MAX_WATCHERS_PER_KEY,
+  WATCHER_IDLE_MS,
 } from "../../chat/x_ray/x_ray.ts";
 import { frame, Opcode } from "../support/frames.ts";
 import {
@@ -661,8 +662,6 @@ Deno.test("guests who watch all that they may keep no moderator out, nor moderat
     const { key } = stack.use(await Client.join(server.ws)).welcome;
     for (let j = 0; j < MAX_WATCHERS_PER_KEY; j++) await open({ key });
   }
-  const late = await Client.join(server.ws);
-  assertEquals(await status(server, `key=${stack.use(late).welcome.key}`), 503);
   const one = { moderator: MODERATOR, connection: "1" };
   await open({ moderator: MODERATOR });
   for (let i = 1; i < MAX_MODERATOR_WATCHERS; i++) await open(one);
@@ -681,6 +680,60 @@ Deno.test("guests who watch all that they may keep no moderator out, nor moderat
   again.use(await Watcher.open(server, { key: ada.welcome.key }));
 });
 
+/** All places for own X-rays are taken, by people who are alone in their rooms. */
+async function takeAll(server: TestServer, stack: AsyncDisposableStack) {
+  const watchers: Watcher[] = [];
+  const people: Awaited<ReturnType<typeof Client.join>>[] = [];
+  for (let i = 0; i < MAX_OWN_WATCHERS / MAX_WATCHERS_PER_KEY; i++) {
+    const url = `${server.ws}?room=room-${i}`;
+    const person = stack.use(await Client.join(url));
+    people.push(person);
+    const { key } = person.welcome;
+    for (let j = 0; j < MAX_WATCHERS_PER_KEY; j++) {
+      watchers.push(stack.use(await Watcher.open(server, { key })));
+    }
+  }
+  return { watchers, people };
+}
+
+Deno.test("when all places are taken, one in which nothing was read for 30 s goes to somebody who comes", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using stack = new AsyncDisposableStack();
+  const { watchers, people } = await takeAll(server, stack);
+  const { key = "" } = people[0]?.welcome ?? {};
+  for (const watcher of watchers) await watcher.next("opened");
+  nowMs += WATCHER_IDLE_MS;
+  // The first person's four streams are read, so they stay.
+  people[0]?.request({ type: "ping" });
+  for (const watcher of watchers.slice(0, 4)) {
+    await watcher.frame("in", "ping");
+  }
+  const late = stack.use(await Client.join(`${server.ws}?room=late`));
+  const lateWatcher = stack.use(
+    await Watcher.open(server, { key: late.welcome.key }),
+  );
+  await lateWatcher.next("opened");
+  const { why } = await watchers[4]!.next("superseded");
+  assertMatch(why, /nothing happened here for 30 seconds\. .*again\.$/);
+  await soon(watchers[4]!.ended, "the end of the stream");
+  assertEquals(await status(server, `key=${key}`), 429);
+});
+
+Deno.test("when all places are taken, those who have several give one to somebody who has none", async () => {
+  await using server = await startServer({}, { monotonic: () => 0 });
+  await using stack = new AsyncDisposableStack();
+  const { watchers } = await takeAll(server, stack);
+  const late = stack.use(await Client.join(`${server.ws}?room=late`));
+  const { key } = late.welcome;
+  stack.use(await Watcher.open(server, { key }));
+  const { why } = await watchers[0]!.next("superseded");
+  assertMatch(why, /you watch in several windows\. .*again\.$/);
+  await soon(watchers[0]!.ended, "the end of the stream");
+  // Whoever has one gets no second one of others.
+  assertEquals(await status(server, `key=${key}`), 503);
+});
+
 Deno.test("a watcher who does not read costs a full ring, and is told what was dropped", async () => {
   for (
     const [text, kept] of [
@@ -688,7 +741,7 @@ Deno.test("a watcher who does not read costs a full ring, and is told what was d
       ["x".repeat(MAX_RING_CHARS / 8), 7],
     ] as const
   ) {
-    const trace = new EventFeed(() => {});
+    const trace = new EventFeed(() => 0, () => {});
     const reader = trace.body.getReader();
     await reader.read();
     for (let i = 0; i < 1_000; i++) {
