@@ -139,7 +139,11 @@ class BadClient {
 
   /** Reads up to its own last word, or to the end, and says how it ended. */
   async readOn(): Promise<string> {
-    const isOpen = await this.#readUntil(() => this.heard.at(-1) === LAST);
+    // Pages of history come when their turn is, also after what was said later.
+    const isAll = () =>
+      this.heard.at(-1) === LAST &&
+      this.told.length >= (this.tried.told?.length ?? 0);
+    const isOpen = await this.#readUntil(isAll);
     return this.#closedWith ?? (isOpen ? GOES_ON : IS_CUT);
   }
 
