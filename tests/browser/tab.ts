@@ -42,6 +42,7 @@ const executablePath = findChromium();
 const isSkipped = executablePath === undefined &&
   Deno.env.get("CI") === undefined;
 let browser: Browser | undefined;
+let isDone = false;
 
 function findChromium(): string | undefined {
   const names = ["chromium", "chromium-browser", "google-chrome"];
@@ -65,9 +66,16 @@ Deno.test.beforeAll(async () => {
     args: FLAGS,
     env: { ...Deno.env.toObject(), FONTCONFIG_FILE: FONTS },
   });
+  // All tests of this file that follow fail then; .ci/run looks for this line.
+  browser.on("disconnected", () => {
+    if (!isDone) console.error("\nChromium itself ended.");
+  });
 });
 
-Deno.test.afterAll(async () => await browser?.close());
+Deno.test.afterAll(async () => {
+  isDone = true;
+  await browser?.close();
+});
 
 /**
  * A test that needs Chromium: skipped where there is none, except in CI. After
