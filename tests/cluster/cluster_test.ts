@@ -240,7 +240,7 @@ redisTest(
   "whoever is renamed and at once comes on the other server is there under the new name",
   async () => {
     const dice = new Dice(newSeed(), 0);
-    await using nodes = await startCluster();
+    await using nodes = await startCluster({}, { rate: 0 });
     const servers = [nodes.one, nodes.two];
     await using bob = await Watcher.join(nodes.one.ws, { name: "Bob" });
     await using ann = await Watcher.join(nodes.one.ws, { name: "Ann" });
