@@ -3,7 +3,7 @@
 import type { Connections } from "./connections.ts";
 import { Admission } from "./http/admission.ts";
 import type { ErrorAnswer } from "./http/http_error.ts";
-import { Networks, type Owner } from "./http/proxy.ts";
+import type { Networks, Owner } from "./http/proxy.ts";
 import { byMethod, type Handler, type Incoming } from "./http/router.ts";
 import type { Context } from "./ops/context.ts";
 import type { Options } from "./options.ts";
@@ -25,11 +25,12 @@ export class Entrance {
     private readonly options: Options,
     private readonly connections: Connections,
     private readonly context: Context,
+    trusted: Networks,
     answerError: ErrorAnswer,
   ) {
     const admission = new Admission(
       options,
-      new Networks(options.trustProxy),
+      trusted,
       context,
       (...room) => connections.noSpace(...room),
       answerError,

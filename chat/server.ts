@@ -31,14 +31,21 @@ export function serve(
   certificate?: Certificate,
 ) {
   const answerError = errorAnswer(assets, options.base);
+  const trusted = new Networks(options.trustProxy);
   const reopen: Reopen = (...why) => shutdown.reopen(...why);
   const hub = new Hub(options, store, context);
   const connections = new Connections(options, hub, context, reopen);
-  const entrance = new Entrance(options, connections, context, answerError);
+  const entrance = new Entrance(
+    options,
+    connections,
+    context,
+    trusted,
+    answerError,
+  );
   if (store.peers) entrance.joinPeers(store.peers);
   const parts = { options, context, connections, entrance };
   const routes = routesOf(parts, () => listening.address);
-  const file = fileOf(assets, options, certificate !== undefined);
+  const file = fileOf(assets, options, trusted, certificate !== undefined);
   const route = router(options.base, routes, file, answerError);
   const listening = new Listening(
     options,
@@ -113,8 +120,12 @@ function metrics(
   );
 }
 
-function fileOf(assets: Assets, options: Options, isTls: boolean): Handler {
-  const trusted = new Networks(options.trustProxy);
+function fileOf(
+  assets: Assets,
+  options: Options,
+  trusted: Networks,
+  isTls: boolean,
+): Handler {
   return (incoming) =>
     answerFile(
       assets,
