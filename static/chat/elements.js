@@ -4,7 +4,7 @@
 
 import { Composer } from "./composer.js";
 import { byId } from "../shared/dom.js";
-import { Door } from "./door.js";
+import { InvitationForm } from "../shared/invitation_form.js";
 import { MessageMenu } from "./message_menu.js";
 import { NameForm } from "./name_form.js";
 import { People } from "./people.js";
@@ -160,12 +160,12 @@ export function createPeople(members, askForMore) {
 }
 
 /** @param {(code: string) => void} submit */
-export function createDoor(submit) {
-  return new Door({
+export function createInvitationForm(submit) {
+  return new InvitationForm({
     covered: byId("main", HTMLElement),
-    form: byId("door", HTMLFormElement),
-    input: byId("door-input", HTMLInputElement),
-    note: byId("door-note", HTMLElement),
+    form: byId("invitation-form", HTMLFormElement),
+    input: byId("invitation-code", HTMLInputElement),
+    note: byId("invitation-note", HTMLElement),
   }, submit);
 }
 

@@ -204,10 +204,11 @@ class RoomPage {
   /** @param {State} state */
   #onState(state) {
     if (state.name === "open") return this.#opened();
-    const { status, door, transcript, nameForm, typing, search } = this.#view;
+    const { status, invitationForm, transcript, nameForm, typing, search } =
+      this.#view;
     status.show(state, this.#connection.endCode);
     if (state.name === "uninvited") this.#keepOut(state.why);
-    else if (state.name !== "connecting") door.stopAsking();
+    else if (state.name !== "connecting") invitationForm.stopAsking();
     transcript.showHint(false);
     this.#session.end();
     this.#heartbeat.stop();
@@ -235,7 +236,7 @@ class RoomPage {
   /** @param {string} why */
   #keepOut(why) {
     const { room, invitation } = this.#place;
-    this.#view.door.ask(why, invitation.code);
+    this.#view.invitationForm.ask(why, invitation.code);
     invitation.use("");
     shareWith(room, "");
   }
@@ -317,7 +318,8 @@ class RoomPage {
 
   /** @param {Welcome} event */
   #welcome(event) {
-    const { composer, door, nameForm, status, transcript } = this.#view;
+    const { composer, invitationForm, nameForm, status, transcript } =
+      this.#view;
     const { room, invitation } = this.#place;
     this.#members.hear(event);
     this.#showPeople();
@@ -329,8 +331,8 @@ class RoomPage {
     status.show({ name: "open", kind: this.#connection.kind });
     showCarrier(this.#connection.kind === "websocket");
     shareWith(room, invitation.code);
-    if (door.isOpen) {
-      door.close();
+    if (invitationForm.isOpen) {
+      invitationForm.close();
       composer.focus();
     }
     if (this.#hasBeenHere) this.#note("Reconnected");
@@ -506,7 +508,7 @@ function createView({ room, tab }, actions, members) {
     reply,
     title: new Title(`${room} · Partyline`),
     status: elements.createStatus(actions.connect),
-    door: elements.createDoor(actions.showCode),
+    invitationForm: elements.createInvitationForm(actions.showCode),
     composer: elements.createComposer(room, tab, {
       submit: actions.say,
       onWrite: () => typing.wrote(),

@@ -6,8 +6,8 @@
 import { basePath, socketUrl } from "../shared/address.js";
 import { utf8Bytes } from "../shared/framing.js";
 import { tabMemory } from "../shared/storage.js";
-import { make } from "../x-ray/make.js";
-import { countBytes, formatTime } from "../x-ray/units.js";
+import { make } from "../shared/make.js";
+import { countBytes, formatTime } from "../shared/units.js";
 
 /** @import { KeptFrame } from "../shared/storage.js" */
 

@@ -15,7 +15,7 @@ import { Load } from "./load.js";
 import { joinWitness } from "./member.js";
 import { Rows } from "./rows.js";
 import { Runs } from "./runs.js";
-import { formatBytes, grouped } from "./statistics.js";
+import { formatBytes, grouped } from "../shared/units.js";
 import { summarize } from "./summary.js";
 import { requestsOf, showTable } from "./table.js";
 import { WAYS } from "./ways.js";

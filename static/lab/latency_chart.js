@@ -4,13 +4,8 @@
 // receiver had it, on one logarithmic axis that all ways share, with lines at
 // the median and at the slowest.
 
-import {
-  decades,
-  formatAdded,
-  formatMs,
-  grouped,
-  percentile,
-} from "./statistics.js";
+import { formatAdded, formatMs, grouped } from "../shared/units.js";
+import { decades, percentile } from "./statistics.js";
 import { makeSvg } from "../shared/svg.js";
 import { drawing } from "./drawing.js";
 

@@ -3,7 +3,8 @@
 // what came of each way, also after a reload. The storage keeps the newest.
 
 import { framingPerMessage } from "./summary.js";
-import { formatBytes, formatMs, percentile } from "./statistics.js";
+import { formatBytes, formatMs } from "../shared/units.js";
+import { percentile } from "./statistics.js";
 import { WAYS } from "./ways.js";
 
 /** @import { KeptRun, KeptWay, Memory } from "../shared/storage.js" */

@@ -2,7 +2,8 @@
 // Says in words what a run of the lab showed. Every number is computed from that
 // run, and so is what is said to be faster, slower, or no different.
 
-import { formatBytes, formatMs, grouped, percentile } from "./statistics.js";
+import { formatBytes, formatMs, grouped } from "../shared/units.js";
+import { percentile } from "./statistics.js";
 
 /** @import { Result } from "./work.js" */
 

@@ -7,8 +7,8 @@ import {
   formatBytes,
   formatMs,
   grouped,
-  percentile,
-} from "./statistics.js";
+} from "../shared/units.js";
+import { percentile } from "./statistics.js";
 import { WAYS } from "./ways.js";
 
 /** @import { Result } from "./work.js" */

@@ -2,7 +2,7 @@
 // Draws durations as bars against a deadline. A bar that passes the deadline is drawn
 // as late.
 
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 

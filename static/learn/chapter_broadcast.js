@@ -6,7 +6,7 @@
 import { SUBPROTOCOL } from "../client/protocol.js";
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { fill } from "./table.js";
 import { showTimeLine } from "./time_line.js";
 

@@ -8,7 +8,7 @@ import { withCallers } from "./caller.js";
 import { showBars } from "./bars.js";
 import { byId } from "../shared/dom.js";
 import { Experiment } from "./experiment.js";
-import { formatMs, grouped } from "../lab/statistics.js";
+import { formatMs, grouped } from "../shared/units.js";
 import { fill } from "./table.js";
 
 /** @import { Caller } from "./caller.js" */

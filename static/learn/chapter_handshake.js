@@ -5,7 +5,7 @@
 import { Caller } from "./caller.js";
 import { acceptOf, GUID, hex, isKey, newKey, sha1 } from "./digest.js";
 import { Experiment } from "./experiment.js";
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { fill } from "./table.js";
 
 /** @import { Place } from "./place.js" */

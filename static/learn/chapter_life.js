@@ -7,13 +7,13 @@ import { SUBPROTOCOL } from "../client/protocol.js";
 import { basePath } from "../shared/address.js";
 import { utf8Bytes } from "../shared/framing.js";
 import { tabMemory } from "../shared/storage.js";
-import { LastFrames } from "../x-ray/last_frames.js";
+import { LastFrames } from "../shared/last_frames.js";
 import { Caller } from "./caller.js";
 import { hex } from "./digest.js";
 import { Experiment } from "./experiment.js";
 import { Sequence } from "./sequence.js";
 
-/** @import { Frame } from "../x-ray/last_frames.js" */
+/** @import { Frame } from "../shared/last_frames.js" */
 /** @import { Sent } from "./caller.js" */
 /** @import { Place } from "./place.js" */
 

@@ -6,7 +6,7 @@ import { byId } from "../shared/dom.js";
 import { SUBPROTOCOL } from "../client/protocol.js";
 import { Caller, withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
-import { formatMs, grouped } from "../lab/statistics.js";
+import { formatMs, grouped } from "../shared/units.js";
 import { effectsOf } from "./markup.js";
 import { parse } from "./markup_parser.js";
 import { fill } from "./table.js";

@@ -4,7 +4,7 @@
 // becomes a sentence. A close code, or a status of HTTP, leads to its explanation.
 
 import { byId } from "../shared/dom.js";
-import { explainer } from "../x-ray/explainer.js";
+import { explainer } from "../shared/explainer.js";
 import { ConnectionEnd } from "./caller.js";
 
 /**

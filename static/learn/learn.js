@@ -5,7 +5,7 @@
 
 import { basePath, roomFrom } from "../shared/address.js";
 import { byId, mediaQuery } from "../shared/dom.js";
-import { Door } from "../chat/door.js";
+import { InvitationForm } from "../shared/invitation_form.js";
 import { Invitation } from "../shared/invitation.js";
 import { askWhy } from "../client/http_error.js";
 import { sharedMemory, tabMemory } from "../shared/storage.js";
@@ -29,7 +29,7 @@ invitation.takeFromAddress();
 const place = new Place(base, invitation);
 const { room } = roomFrom(location.search);
 
-const door = new Door({
+const invitationForm = new InvitationForm({
   covered: byId("lesson", HTMLElement),
   form: byId("entry", HTMLFormElement),
   input: byId("entry-code", HTMLInputElement),
@@ -37,7 +37,7 @@ const door = new Door({
 }, tryCode);
 
 /** @param {string} why */
-const onUninvited = (why) => door.ask(why, invitation.code);
+const onUninvited = (why) => invitationForm.ask(why, invitation.code);
 
 setUpWhat(place, onUninvited);
 setUpHandshake(place, onUninvited);
@@ -63,8 +63,8 @@ async function tryCode(code) {
   invitation.use(code);
   const url = place.socket(place.freshRoom());
   const error = await askWhy(url, AbortSignal.timeout(10_000));
-  if (error?.kind === "uninvited") return door.ask(error.why, code);
-  door.close();
+  if (error?.kind === "uninvited") return invitationForm.ask(error.why, code);
+  invitationForm.close();
 }
 
 /** The current chapter is the one that crosses a line near the window's top. */

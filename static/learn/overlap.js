@@ -2,7 +2,7 @@
 // Draws messages of two directions along one axis of time, each as a bar from when it
 // was sent to when it arrived. The time in which both directions carry one is shaded.
 
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 

@@ -2,7 +2,7 @@
 // Draws the sequence diagram of one connection: two lifelines, and an arrow for each
 // thing that went from one to the other. A list says the same in words.
 
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 

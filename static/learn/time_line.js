@@ -1,7 +1,7 @@
 // @ts-check
 // Draws moments on lanes along one axis of time.
 
-import { formatMs } from "../lab/statistics.js";
+import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
 import { show, write } from "./picture.js";
 

@@ -5,9 +5,9 @@
 
 import { mediaQuery } from "../shared/dom.js";
 import { summarize } from "./glimpse.js";
-import { make } from "./make.js";
+import { make } from "../shared/make.js";
 import { Trace } from "./trace.js";
-import { counted, formatBytes, wayOf } from "./units.js";
+import { counted, formatBytes, wayOf } from "../shared/units.js";
 
 /** @import { ClosedLine, ClosedList } from "./closed_list.js" */
 

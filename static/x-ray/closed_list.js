@@ -3,9 +3,9 @@
 // code. How long they stay, and how many, is up to chat/x_ray/closed_connections.ts.
 
 import { nameOf } from "./board.js";
-import { make } from "./make.js";
+import { make } from "../shared/make.js";
 import { codeWords, ENDINGS } from "./closing.js";
-import { formatTime } from "./units.js";
+import { formatTime } from "../shared/units.js";
 
 /** @import { Line } from "./board.js" */
 /** @import { End } from "./closing.js" */

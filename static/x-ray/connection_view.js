@@ -5,14 +5,14 @@
 
 import { LOST } from "../client/protocol.js";
 import { codeWords, ENDINGS } from "./closing.js";
-import { explainer } from "./explainer.js";
+import { explainer } from "../shared/explainer.js";
 import { columnsFor, drawFields } from "./drawing.js";
 import { fieldsOf, fromHex } from "./fields.js";
 import { FrameList } from "./frame_list.js";
 import { showHandshake } from "./handshake.js";
 import { dumpHex } from "./hex.js";
-import { make } from "./make.js";
-import { countBytes, counted, wayOf } from "./units.js";
+import { make } from "../shared/make.js";
+import { countBytes, counted, wayOf } from "../shared/units.js";
 
 /** @import { Frame, Note } from "./frame_list.js" */
 /** @import { End } from "./closing.js" */

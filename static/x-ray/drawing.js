@@ -4,7 +4,7 @@
 // words what the drawing shows; fields.js decides what that is.
 
 import { makeSvg } from "../shared/svg.js";
-import { make } from "./make.js";
+import { make } from "../shared/make.js";
 
 /** @import { Field } from "./fields.js" */
 

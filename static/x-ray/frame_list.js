@@ -3,9 +3,9 @@
 // selected. It is one stop for the Tab key; the arrow keys go from row to row. The
 // list changes at most once per picture, and not at all while it is paused.
 
-import { startOf } from "./glimpse.js";
-import { make } from "./make.js";
-import { countBytes, counted, formatTime } from "./units.js";
+import { startOf } from "../shared/start_of.js";
+import { make } from "../shared/make.js";
+import { countBytes, counted, formatTime } from "../shared/units.js";
 
 /** @import { Derived } from "./fields.js" */
 

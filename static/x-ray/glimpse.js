@@ -2,6 +2,8 @@
 // The few words about a frame that fit on a card of the projector. A text that is
 // no event of the full dialect is shown as it is.
 
+import { startOf } from "../shared/start_of.js";
+
 const MAX_CHARS = 64;
 
 /** The parts that a person looks for in an event of the full dialect. */
@@ -22,17 +24,6 @@ export function summarize(text) {
 /** @param {string} text */
 function shorten(text) {
   return text.length <= MAX_CHARS ? text : `${startOf(text, MAX_CHARS)}…`;
-}
-
-/**
- * The first characters of a text, and no half of one.
- *
- * @param {string} text
- * @param {number} maxUnits in UTF-16 units
- */
-export function startOf(text, maxUnits) {
-  const isPair = (text.codePointAt(maxUnits - 1) ?? 0) > 0xffff;
-  return text.slice(0, isPair ? maxUnits - 1 : maxUnits);
 }
 
 /**

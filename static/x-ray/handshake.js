@@ -2,7 +2,7 @@
 // Shows how a connection was opened: the request, how the accept value is
 // computed from its key, and the answer. It says what the server does not know.
 
-import { make } from "./make.js";
+import { make } from "../shared/make.js";
 
 /**
  * As chat/x_ray/recorder.ts tells it. `head` and `answer` are lines: the first is

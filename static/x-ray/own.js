@@ -5,8 +5,8 @@
 import { basePath } from "../shared/address.js";
 import { tabMemory } from "../shared/storage.js";
 import { ConnectionView } from "./connection_view.js";
-import { LastFrames } from "./last_frames.js";
-import { make } from "./make.js";
+import { LastFrames } from "../shared/last_frames.js";
+import { make } from "../shared/make.js";
 import { Stream } from "./stream.js";
 
 /**

@@ -1,4 +1,4 @@
-// How the page stands at the door, in Chromium: what it says when the server
+// How the page asks for the invitation code, in Chromium: what it says when the server
 // does not have it, when it comes back, how it asks for an invitation. All of
 // it against real servers; what stands between is played by a small front.
 import { assert, assertEquals, assertMatch } from "@std/assert";

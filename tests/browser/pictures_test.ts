@@ -228,7 +228,7 @@ look("projector", `/x-ray#moderator=${CODE}`, (tab) =>
     "8 connections in 1 room · 0 B/s to the server · 0 B/s to the clients",
   ).waitFor());
 look(
-  "door-of-the-projector",
+  "code-of-the-projector",
   "/x-ray",
   (tab) => tab.page.getByRole("button", { name: "Watch" }).waitFor(),
 );

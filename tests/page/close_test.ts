@@ -13,7 +13,7 @@ import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
 import { BODY_TIMEOUT_MS } from "../../chat/transport/http_requests.ts";
 import { LEASE_MS } from "../../chat/transport/long_poll.ts";
 import { Memory } from "../../static/shared/storage.js";
-import { LastFrames } from "../../static/x-ray/last_frames.js";
+import { LastFrames } from "../../static/shared/last_frames.js";
 import { closePage, closeSections, textOf } from "../support/close_page.ts";
 
 /** Sent by clients, or made up by their libraries. */

@@ -272,8 +272,9 @@ Deno.test("the summary says what the figures of the run say", () => {
       "longer (Long poll + POST) than to send it as a WebSocket frame.",
       "To receive it took 1.0 ms longer (SSE + POST) and no longer (Long poll " +
       "+ POST) than by WebSocket.",
-      "For each message in the room WebSocket spent 100 B on headers and " +
-      "framing (80 B of it to open 2 connections), and Long poll + POST 300 B.",
+      "For each message in the room WebSocket spent 100\u00a0B on headers and " +
+      "framing (80\u00a0B of it to open 2 connections), and Long poll + POST " +
+      "300\u00a0B.",
     ],
   );
   // Whatever was expected, the other way round it is said the other way round.

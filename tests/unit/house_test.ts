@@ -91,3 +91,19 @@ Deno.test("client/ and shared/, which the pages share, import from no page", () 
     }
   }
 });
+
+Deno.test("a page imports from no other page, but for the chat, which holds a panel of the X-ray", () => {
+  const pages = ["chat/", "learn/", "lab/", "x-ray/", "close/"];
+  for (const page of pages) {
+    const folder = new URL(page, STATIC);
+    for (const module of modulesIn(folder, ".js")) {
+      for (const href of importsOf(module)) {
+        if (href === new URL("x-ray/toggle.js", STATIC).href) continue;
+        const other = pages.find((it) =>
+          it !== page && href.startsWith(new URL(it, STATIC).href)
+        );
+        assert(other === undefined, `${module.href} imports ${href}`);
+      }
+    }
+  }
+});

@@ -30,7 +30,7 @@ import {
   encodeHistory,
   MAX_SENT_BYTES,
 } from "../../chat/protocol/frames.ts";
-import { startOf as startOfInPage } from "../../static/x-ray/glimpse.js";
+import { startOf as startOfInPage } from "../../static/shared/start_of.js";
 import { newSeed } from "../support/seed.ts";
 
 fc.configureGlobal({ seed: newSeed(), numRuns: 1_000 });

@@ -3,7 +3,7 @@
 // right. The form takes the keyboard's focus only from what it covers, and does
 // not overwrite what somebody is typing.
 
-import { invitationFrom } from "../shared/address.js";
+import { invitationFrom } from "./address.js";
 
 /**
  * @typedef {object} Parts
@@ -13,7 +13,7 @@ import { invitationFrom } from "../shared/address.js";
  * @property {HTMLElement} note a voice reads what it says
  */
 
-export class Door {
+export class InvitationForm {
   #parts;
   #isAsking = false;
 

@@ -4,9 +4,9 @@
 // most MAX_FRAMES of a connection, and of each the beginning.
 
 import { LOST } from "../client/protocol.js";
-import { startOf } from "./glimpse.js";
+import { startOf } from "./start_of.js";
 
-/** @import { KeptFrame, Memory } from "../shared/storage.js" */
+/** @import { KeptFrame, Memory } from "./storage.js" */
 
 /**
  * The part of a frame that is used here; all of it is in frame_list.js.

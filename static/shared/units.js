@@ -10,7 +10,7 @@ const STEPS = ["kB", "MB", "GB", "TB"];
  * @param {number} bytes
  */
 export function formatBytes(bytes) {
-  if (bytes < 1_000) return `${bytes}\u00a0B`;
+  if (bytes < 1_000) return `${Math.round(bytes)}\u00a0B`;
   let amount = bytes;
   let unit = "";
   for (const step of STEPS) {
@@ -27,7 +27,7 @@ export function formatBytes(bytes) {
  * @param {number} bytes
  */
 export function countBytes(bytes) {
-  return `${bytes.toLocaleString("en")} ${bytes === 1 ? "byte" : "bytes"}`;
+  return `${grouped(bytes)} ${bytes === 1 ? "byte" : "bytes"}`;
 }
 
 /**
@@ -37,7 +37,36 @@ export function countBytes(bytes) {
  * @param {string} noun
  */
 export function counted(count, noun) {
-  return `${count.toLocaleString("en")} ${count === 1 ? noun : `${noun}s`}`;
+  return `${grouped(count)} ${count === 1 ? noun : `${noun}s`}`;
+}
+
+/**
+ * For example "1,500".
+ *
+ * @param {number} count
+ */
+export function grouped(count) {
+  return count.toLocaleString("en");
+}
+
+/**
+ * For example "1.5 ms" or "1,500 ms"; "–" for NaN.
+ *
+ * @param {number} ms
+ */
+export function formatMs(ms) {
+  if (Number.isNaN(ms)) return "–";
+  return ms < 10 ? `${ms.toFixed(1)} ms` : `${grouped(Math.round(ms))} ms`;
+}
+
+/**
+ * A difference. What is less than a browser's clock shows is said to be nothing.
+ *
+ * @param {number} ms
+ */
+export function formatAdded(ms) {
+  if (Math.abs(ms) < 0.1) return "+0 ms";
+  return ms < 0 ? `−${formatMs(-ms)}` : `+${formatMs(ms)}`;
 }
 
 /** @type {Record<string, string>} */
