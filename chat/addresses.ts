@@ -1,13 +1,42 @@
-// Tells a page that was opened as localhost how others reach this server: such
-// a page cannot know by itself. Only a request of this very machine is told the
-// machine's addresses; to others, and through a proxy, they are "unknown". A
-// proxy may hide that it is one, but the browser behind it names the page.
+// The addresses at which others reach this server. The terminal shows them, and a
+// page that was opened as localhost is told them by HTTP, because it cannot know
+// them by itself. Only a request of this very machine is told the machine's
+// addresses; to others, and through a proxy, they are "unknown". A proxy may hide
+// that it is one, but the browser behind it names the page.
 // Invariant: each host that is told is one at which the server listens.
 import { pageOrigin } from "./http/admission.ts";
 import { isLocal, isLoopback } from "./ops/health.ts";
-import { lanAddresses } from "./banner.ts";
 import type { Incoming } from "./http/router.ts";
 import type { Context } from "./ops/context.ts";
+
+/** A network interface as the system lists it. */
+export interface Interface {
+  name: string;
+  family: "IPv4" | "IPv6";
+  address: string;
+}
+
+/** Names that containers, virtual machines and tunnels give their interfaces. */
+const VIRTUAL =
+  /^(docker|br-|veth|virbr|vmnet|vmenet|vbox|vnic|vethernet|tun|tap|wg|utun|tailscale|zt|ppp|cni|flannel|cali|podman|lxc|lxd|bridge)/i;
+
+const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/;
+
+/**
+ * The addresses of this machine that others may reach, the likeliest first:
+ * private ones (RFC 1918) of real interfaces, then the other real ones, then
+ * those of virtual ones; at each place IPv4 before IPv6. Addresses of the link
+ * alone are left out: a browser cannot open them.
+ */
+export function lanAddresses(interfaces: Interface[]): string[] {
+  const rank = ({ name, family, address }: Interface) =>
+    (VIRTUAL.test(name) ? 4 : 0) + (PRIVATE.test(address) ? 0 : 2) +
+    (family === "IPv4" ? 0 : 1);
+  return interfaces
+    .filter(({ address }) => !/^(127\.|169\.254\.|::1$|fe80:)/i.test(address))
+    .sort((a, b) => rank(a) - rank(b))
+    .map(({ address }) => address);
+}
 
 /** `loopback`: it listens for this computer only; `network`: for others too. */
 type Reach = "loopback" | "network" | "unknown";

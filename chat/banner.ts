@@ -2,37 +2,9 @@
 // use, and only those at which the server listens. It is made here and printed
 // elsewhere.
 import { renderUnicodeCompact } from "uqr";
+import { type Interface, lanAddresses } from "./addresses.ts";
 import { isLoopback } from "./ops/health.ts";
 import { isRedis, type Options } from "./options.ts";
-
-/** A network interface as the system lists it. */
-export interface Interface {
-  name: string;
-  family: "IPv4" | "IPv6";
-  address: string;
-}
-
-/** Names that containers, virtual machines and tunnels give their interfaces. */
-const VIRTUAL =
-  /^(docker|br-|veth|virbr|vmnet|vmenet|vbox|vnic|vethernet|tun|tap|wg|utun|tailscale|zt|ppp|cni|flannel|cali|podman|lxc|lxd|bridge)/i;
-
-const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/;
-
-/**
- * The addresses of this machine that others may reach, the likeliest first:
- * private ones (RFC 1918) of real interfaces, then the other real ones, then
- * those of virtual ones; at each place IPv4 before IPv6. Addresses of the link
- * alone are left out: a browser cannot open them.
- */
-export function lanAddresses(interfaces: Interface[]): string[] {
-  const rank = ({ name, family, address }: Interface) =>
-    (VIRTUAL.test(name) ? 4 : 0) + (PRIVATE.test(address) ? 0 : 2) +
-    (family === "IPv4" ? 0 : 1);
-  return interfaces
-    .filter(({ address }) => !/^(127\.|169\.254\.|::1$|fe80:)/i.test(address))
-    .sort((a, b) => rank(a) - rank(b))
-    .map(({ address }) => address);
-}
 
 const EVERYWHERE = ["0.0.0.0", "::"];
 

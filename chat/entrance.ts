@@ -83,9 +83,12 @@ export class Entrance {
   }
 
   #placeOf(roomName: string, owner: Owner): Place {
-    const { options, context } = this;
+    const { context } = this;
     const { hub, overload } = this.connections;
+    // By name: other options are secrets.
+    const { maxMessage, maxFrame, rate, burst, roomRate } = this.options;
+    const limits = { maxMessage, maxFrame, rate, burst, roomRate };
     const common = { hub, history: this.#history, overload, context };
-    return { ...common, limits: options, roomName, owner };
+    return { ...common, limits, roomName, owner };
   }
 }

@@ -7,7 +7,7 @@
 // room. The end of the session ends every wait.
 import { Buffer } from "node:buffer";
 import { type DeleteEvent, encodeDeleted, seqOf } from "../protocol/events.ts";
-import { encodeFrames, MAX_SENT_BYTES } from "../protocol/frames.ts";
+import { MAX_SENT_BYTES } from "../protocol/frames.ts";
 import { DEFAULT_HISTORY, type Hello } from "../protocol/requests.ts";
 import type { Allowance } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
@@ -156,7 +156,7 @@ export class HistoryPager {
       }
       const events = page.events.slice(0, missing);
       this.position += events.length;
-      this.#send(events);
+      this.session.sendEvents(events);
     }
   }
 
@@ -169,7 +169,7 @@ export class HistoryPager {
     const read = async () => ({ events: await this.room.deletions(seq) });
     const found = await this.#read(read, MAX_SENT_BYTES);
     if (found !== undefined && found.events.length > 0) {
-      this.#send(found.events);
+      this.session.sendEvents(found.events);
     }
   }
 
@@ -199,7 +199,7 @@ export class HistoryPager {
     const page = earlier.then(async () => {
       await this.#untilRead();
       const found = await this.#read(read, maxBytes);
-      if (found !== undefined) this.#send([found.text]);
+      if (found !== undefined) this.session.sendEvents([found.text]);
     }).finally(() => this.#waitingPages--);
     this.#paging = page.catch(() => {});
     await page;
@@ -208,12 +208,6 @@ export class HistoryPager {
   /** Ends every wait; to be called when the session has ended. */
   close(): void {
     for (const end of this.#pauses ?? []) end();
-  }
-
-  #send(events: readonly string[]): void {
-    for (const frame of encodeFrames(events)) {
-      this.session.send(frame.text, frame.events);
-    }
   }
 
   /**

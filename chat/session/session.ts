@@ -13,6 +13,7 @@ import {
   isInterruption,
 } from "../protocol/close_codes.ts";
 import type { ErrorCode } from "../protocol/events.ts";
+import { encodeFrames } from "../protocol/frames.ts";
 import {
   exceedsBytes,
   exceedsChars,
@@ -39,7 +40,9 @@ const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "rate_limited",
 ]);
 
-interface SessionLimits extends RateLimits {
+/** What a client is told of, so nothing secret may be in it. */
+interface SessionLimits
+  extends Pick<RateLimits, "rate" | "burst" | "roomRate"> {
   /** Characters of one message. */
   maxMessage: number;
   /** Bytes of one frame of text. */
@@ -260,6 +263,13 @@ export class Session<D extends Dialect = Dialect> {
       this.recorder?.({ type: "sent", frame });
     } catch (fault) {
       this.#fail(fault);
+    }
+  }
+
+  /** Sends encoded events, in as few frames as their size allows. */
+  sendEvents(events: readonly string[]): void {
+    for (const frame of encodeFrames(events)) {
+      this.send(frame.text, frame.events);
     }
   }
 

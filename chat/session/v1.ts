@@ -30,7 +30,6 @@ import {
 } from "../protocol/events.ts";
 import {
   encodeFound,
-  encodeFrames,
   encodeHistory,
   type EventFrame,
   MAX_SENT_BYTES,
@@ -248,7 +247,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
 
   acknowledge(event: string, seq: number): void {
     // A client that has not come so far yet gets it when it catches up.
-    if (seq <= (this.#pager?.position ?? 0)) this.#send([event]);
+    if (seq <= (this.#pager?.position ?? 0)) this.session.sendEvents([event]);
   }
 
   stored(event: string, id: string | undefined): void {
@@ -328,14 +327,8 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     return await promise;
   }
 
-  #send(events: readonly string[]): void {
-    for (const frame of encodeFrames(events)) {
-      this.session.send(frame.text, frame.events);
-    }
-  }
-
   #tell(event: ServerEvent): void {
-    this.#send([encode(event)]);
+    this.session.sendEvents([encode(event)]);
   }
 
   #tellError({ code, message, retryAfterMs }: Problem, id?: string): void {
@@ -373,7 +366,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       // The room may still have to hear what another server has told.
       const seq = recovered ? Math.max(room.head.seq, position) : position;
       const welcome = this.#welcome(room, seq, identity.key, recovered, isNew);
-      this.#send([welcome, ...events]);
+      this.session.sendEvents([welcome, ...events]);
       if (isNew) this.#tellOfWish(hello.name, identity);
       this.session.receiveEarly();
       await pager.catchUp();
@@ -431,8 +424,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     recovered: boolean | null,
     isNew: boolean,
   ): string {
-    const { maxMessage, maxFrame, rate, ...limits } = this.session.at.limits;
-    const burst = isNew ? Math.min(limits.burst, FIRST_BURST) : limits.burst;
+    const { maxMessage, maxFrame, rate, burst } = this.session.at.limits;
     return encodeWelcome({
       type: "welcome",
       sender: this.name,
@@ -443,7 +435,12 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       seq,
       recovered,
       count: room.count,
-      limits: { message: maxMessage, frame: maxFrame, rate, burst },
+      limits: {
+        message: maxMessage,
+        frame: maxFrame,
+        rate,
+        burst: isNew ? Math.min(burst, FIRST_BURST) : burst,
+      },
       listsRooms: this.session.at.hub.listsRooms,
     }, room.listMembers(this.name));
   }
@@ -461,27 +458,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       return this.#refuse(this.session.tooFast(waitMs));
     }
     try {
-      switch (request.type) {
-        case "typing":
-          return room.typing(this);
-        case "ping":
-          return this.#tell({ ...request, type: "pong" });
-        case "rename":
-          return await this.#rename(room, request.name);
-        case "history":
-          return await this.#tellHistory(room, request);
-        case "delete":
-          return await this.#delete(room, request.seq);
-        case "search":
-          return await this.#tellFound(room, request);
-        case "rooms":
-          return await this.#tellRooms();
-        case "members":
-          return await this.#tellMembers(room, request);
-        default:
-          // A request that is not handled here is an error of the type check.
-          request satisfies never;
-      }
+      await this.#fulfil(request, room);
     } catch (error) {
       if (error instanceof NameError) {
         return this.refuse(error.code, error.message);
@@ -489,6 +466,31 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       if (!(error instanceof StoreError)) throw error;
       this.session.note(`A ${request.type} failed.`, error);
       this.#refuse(STORE_FAILED);
+    }
+  }
+
+  #fulfil(request: OtherRequest, room: Room): void | Promise<void> {
+    switch (request.type) {
+      case "typing":
+        return room.typing(this);
+      case "ping":
+        return this.#tell({ ...request, type: "pong" });
+      case "rename":
+        return this.#rename(room, request.name);
+      case "history":
+        return this.#tellHistory(room, request);
+      case "delete":
+        return this.#delete(room, request.seq);
+      case "search":
+        return this.#tellFound(room, request);
+      case "rooms":
+        return this.#tellRooms();
+      case "members":
+        return this.#tellMembers(room, request);
+      default:
+        // A request that is not handled here is an error of the type check. One
+        // that is said like a message is handled by `receive`.
+        request satisfies never;
     }
   }
 
@@ -534,7 +536,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
         // Everybody in the room is told.
         return;
       case "repeated":
-        return this.#send([text]);
+        return this.session.sendEvents([text]);
       case "foreign":
         return this.refuse("invalid", "You can delete only your own messages.");
       case "missing":

@@ -19,7 +19,9 @@ import {
   standingOf,
   type Stored,
 } from "./store.ts";
-import { cut, judge, Recent } from "./turn_rows.ts";
+import { deletionOutcome } from "./deletion.ts";
+import { RecentIds } from "./recent_ids.ts";
+import { cut } from "./turn_rows.ts";
 
 interface MemoryRoom {
   id: number;
@@ -35,7 +37,7 @@ interface MemoryRoom {
 interface MemoryIdentity {
   name: string;
   hash: Uint8Array;
-  recent: Recent;
+  recent: RecentIds;
   madeAtMs: number;
   usedAtMs: number;
 }
@@ -120,7 +122,7 @@ export class MemoryArchive implements Archive {
     const at = target - floor - 1;
     const isKept = epoch === room.epoch && at >= events.length - this.keep;
     const event = isKept ? events[at] : undefined;
-    const outcome = judge(event, author);
+    const outcome = deletionOutcome(event, author);
     if (event !== undefined && outcome === "deleted") {
       events[at] = encodeDeleted(event);
       deletions.push({ seq: floor + events.length, text });
@@ -151,7 +153,7 @@ export class MemoryArchive implements Archive {
     if (this.#names.has(foldName(name))) return Promise.resolve(undefined);
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret);
-    const recent = new Recent();
+    const recent = new RecentIds();
     const nowMs = this.monotonic();
     const times = { madeAtMs: nowMs, usedAtMs: nowMs };
     this.#identities.set(id, { name, hash, recent, ...times });

@@ -17,7 +17,9 @@ import {
   RunFile,
   type RunNote,
 } from "./run_file.ts";
-import { cut, eventsOf, judge, Recent, type TurnRow } from "./turn_rows.ts";
+import { deletionOutcome } from "./deletion.ts";
+import { RecentIds } from "./recent_ids.ts";
+import { cut, eventsOf, type TurnRow } from "./turn_rows.ts";
 import {
   type Deletion,
   type Draft,
@@ -170,7 +172,7 @@ export class SqliteArchive implements Archive {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
   /** The ids of identities of which the journal knows more than their row. */
-  readonly #recent = new Map<string, Recent>();
+  readonly #recent = new Map<string, RecentIds>();
   #journalTurns = 0;
   /** Whose ids are to be moved, and the journal's rows that can go after it. */
   #moving: string[] = [];
@@ -216,31 +218,37 @@ export class SqliteArchive implements Archive {
       throw explain(path, error);
     }
     try {
-      // Exclusive, so that a second server on the file is noticed; NORMAL, so
-      // that a turn waits for the system's memory and not for the disk.
-      this.#db.exec("PRAGMA locking_mode = EXCLUSIVE");
-      // What is deleted is overwritten with zeros.
-      this.#db.exec("PRAGMA secure_delete = ON");
-      // Before anything is written, for such a file has to stay as it is.
-      this.#refuseNewer();
-      this.#refuseForeign();
-      // That it is open has to be on the disk, or a power cut could be missed.
-      this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
-      this.#epoch = this.#transaction(() => {
-        this.#migrate();
-        return this.#begin();
-      });
-      if (this.#runFile) {
-        this.#runFile.newest = NO_CHANGE;
-        this.#runFile.write(this.#note());
-      }
-      this.#db.exec(
-        `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
-      );
+      this.#epoch = this.#open();
     } catch (error) {
       this.#db.close();
       throw explain(path, error);
     }
+  }
+
+  /** Prepares the file, and returns the epoch that begins. */
+  #open(): string {
+    // Exclusive, so that a second server on the file is noticed; NORMAL, so
+    // that a turn waits for the system's memory and not for the disk.
+    this.#db.exec("PRAGMA locking_mode = EXCLUSIVE");
+    // What is deleted is overwritten with zeros.
+    this.#db.exec("PRAGMA secure_delete = ON");
+    // Before anything is written, for such a file has to stay as it is.
+    this.#refuseNewer();
+    this.#refuseForeign();
+    // That it is open has to be on the disk, or a power cut could be missed.
+    this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+    const epoch = this.#transaction(() => {
+      this.#migrate();
+      return this.#begin();
+    });
+    if (this.#runFile) {
+      this.#runFile.newest = NO_CHANGE;
+      this.#runFile.write(this.#note());
+    }
+    this.#db.exec(
+      `PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${WAL_PAGES}`,
+    );
+    return epoch;
   }
 
   get #version(): number {
@@ -590,7 +598,7 @@ export class SqliteArchive implements Archive {
     const isKept = epoch === room.epoch && target > this.#floor(room);
     const row = isKept ? this.#turnOf(room, target) : undefined;
     const [event] = row ? eventsOf(row, target - 1, target + 1) : [];
-    const outcome = judge(event, author);
+    const outcome = deletionOutcome(event, author);
     if (row === undefined || event === undefined || outcome !== "deleted") {
       return outcome;
     }
@@ -879,12 +887,12 @@ export class SqliteArchive implements Archive {
     ) as TurnRow | undefined;
   }
 
-  #recentOf(identity: string): Recent | undefined {
+  #recentOf(identity: string): RecentIds | undefined {
     const known = this.#recent.get(identity);
     if (known) return known;
     const row = this.#get("SELECT recent FROM identity WHERE id = ?", identity);
     if (!row) return undefined;
-    const recent = new Recent(JSON.parse(row.recent as string));
+    const recent = new RecentIds(JSON.parse(row.recent as string));
     this.#recent.set(identity, recent);
     return recent;
   }

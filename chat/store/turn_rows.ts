@@ -1,7 +1,6 @@
-// What the stores share beneath the contract: turns as rows, pages of events cut
-// to a limit, and the ids that each identity used last.
-import { mendEncoded, type MessageEvent } from "../protocol/events.ts";
-import { type Deleted, type ReadLimit, REMEMBERED_IDS } from "./store.ts";
+// Turns as the stores keep them: a row of events, and pages that are cut to a limit.
+import { mendEncoded } from "../protocol/events.ts";
+import type { ReadLimit } from "./store.ts";
 
 /** A turn as it is stored: its events, a line each. */
 export interface TurnRow {
@@ -17,15 +16,6 @@ export function eventsOf(row: TurnRow, after: number, below: number): string[] {
     Math.max(0, after + 1 - first),
     Math.max(0, below - first),
   );
-}
-
-/** What becomes of an encoded message that the `author` wants to be deleted. */
-export function judge(event: string | undefined, author: string): Deleted {
-  if (event === undefined) return "missing";
-  const message = JSON.parse(event) as MessageEvent;
-  // What has no author is nobody's.
-  if (author === "" || message.author !== author) return "foreign";
-  return message.deleted ? "repeated" : "deleted";
 }
 
 /** As many of `events`, taken from the end given, as the limit allows. */
@@ -44,39 +34,4 @@ export function cut(
   return from === "start"
     ? events.slice(0, count)
     : events.slice(events.length - count);
-}
-
-/** The pairs of room and id that an identity used last, with their `seq`. */
-export class Recent {
-  readonly #seqs: Map<string, number>;
-
-  constructor(entries: [string, number][] = []) {
-    this.#seqs = new Map(entries);
-  }
-
-  /**
-   * The `seq` that goes with the pair: `seq`, unless it is known already.
-   * `room` is the room's number, not its name: a room that was forgotten and
-   * began again is another one.
-   */
-  remember(room: number, id: string, seq: number): number {
-    const pair = `${room} ${id}`;
-    const known = this.#seqs.get(pair);
-    if (known !== undefined) return known;
-    this.#seqs.set(pair, seq);
-    if (this.#seqs.size > REMEMBERED_IDS) {
-      const [oldest = ""] = this.#seqs.keys();
-      this.#seqs.delete(oldest);
-    }
-    return seq;
-  }
-
-  /** Whether nothing was ever said with an id. */
-  get isEmpty(): boolean {
-    return this.#seqs.size === 0;
-  }
-
-  get entries(): [string, number][] {
-    return [...this.#seqs];
-  }
 }

@@ -91,20 +91,19 @@ function isReturnable(name: string): boolean {
  * that is closed for what it sent is read on until it sends no more.
  */
 class SocketLine implements Line {
+  /** The socket's own, which never waits and never throws once it is open. */
+  readonly send: Line["send"];
   #socket;
   #isQuiet = true;
   #timer: ReturnType<typeof setInterval> | undefined;
 
   constructor(socket: WebSocket) {
     this.#socket = socket;
+    this.send = socket.send.bind(socket);
   }
 
   get bufferedAmount(): number {
     return this.#socket.bufferedAmount;
-  }
-
-  send(frame: string | ArrayBuffer): void {
-    this.#socket.send(frame);
   }
 
   close(code: number, reason: string): void {
@@ -112,6 +111,9 @@ class SocketLine implements Line {
     const atLatestMs = performance.now() + MAX_CLOSE_DELAY_MS;
     clearInterval(this.#timer);
     this.#isQuiet = true;
+    this.#socket.addEventListener("message", () => {
+      this.#isQuiet = false;
+    });
     this.#timer = setInterval(() => {
       if (this.#isQuiet || performance.now() >= atLatestMs) {
         clearInterval(this.#timer);
@@ -119,11 +121,6 @@ class SocketLine implements Line {
       }
       this.#isQuiet = true;
     }, QUIET_MS);
-  }
-
-  /** A message came. */
-  heard(): void {
-    this.#isQuiet = false;
   }
 
   /** The socket is gone. */
@@ -211,10 +208,7 @@ function attach(
     session.opened();
     if (session.hasOpened) deadline.cancel();
   };
-  socket.onmessage = (event) => {
-    line.heard();
-    session.receive(event);
-  };
+  socket.onmessage = session.receive;
   // `close` follows an error only sometimes and may come twice.
   socket.onerror = (event) => {
     const fault = event instanceof ErrorEvent ? event.message : "";

@@ -7,12 +7,12 @@ import { SUBPROTOCOL } from "../client/protocol.js";
 import { Caller, withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
 import { formatMs, grouped } from "../shared/units.js";
-import { effectsOf } from "./markup.js";
+import { effectsOf } from "./inner_html.js";
 import { parse } from "./markup_parser.js";
 import { fill } from "./table.js";
 
 /** @import { Place } from "./place.js" */
-/** @import { Tag } from "./markup.js" */
+/** @import { Tag } from "./inner_html.js" */
 
 const DRAW_SUBPROTOCOL = "partyline.draw.v1";
 // What the drawing board may send at once, and less.

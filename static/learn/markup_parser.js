@@ -3,7 +3,7 @@
 // never shown: nothing in such a document is loaded or run (HTML Standard, DOMParser:
 // scripting is disabled).
 
-/** @import { Tag } from "./markup.js" */
+/** @import { Tag } from "./inner_html.js" */
 
 /** A message may be long; what its first tags do shows enough. */
 const MAX_READ = 2_000;

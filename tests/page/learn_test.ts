@@ -12,7 +12,7 @@ import {
 import { DRAW_FRAMES_PER_SECOND } from "../../chat/session/drawing.ts";
 import { acceptOf, isKey, newKey, sha1 } from "../../static/learn/digest.js";
 import { frameHeaderBytes } from "../../static/shared/framing.js";
-import { effectsOf } from "../../static/learn/markup.js";
+import { effectsOf } from "../../static/learn/inner_html.js";
 import { Place } from "../../static/learn/place.js";
 import { Memory } from "../../static/shared/storage.js";
 import {

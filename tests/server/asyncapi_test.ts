@@ -172,7 +172,11 @@ Deno.test("the document is served as JSON", async () => {
 
 Deno.test("the document has the requests of the code, field by field", () => {
   const types = Object.keys(requests).sort();
-  assertEquals(typesOf(api.operations.request.messages), types);
+  assertEquals(
+    typesOf(api.operations.request.messages),
+    types,
+    "operations.request.messages in static/asyncapi.json",
+  );
   for (const [type, fields] of Object.entries(requests)) {
     const { payload } = messages[type];
     assertEquals([payload.properties.type.const, fieldsOf(payload)], [

@@ -251,9 +251,12 @@ export class Client implements AsyncDisposable {
 
   /** The next event of that type; those before it are passed over. */
   async nextOf(type: string): Promise<WireEvent> {
+    const passed: string[] = [];
     while (true) {
-      const event = await this.next();
+      const after = passed.length === 0 ? "" : ` after ${passed.join(", ")}`;
+      const event = await this.#events.take(`the event ${type}${after}`);
       if (event.type === type) return event;
+      passed.push(event.type);
     }
   }
 

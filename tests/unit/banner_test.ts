@@ -3,7 +3,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { renderUnicodeCompact } from "uqr";
 import { defaultOptions } from "../../chat/options.ts";
-import { banner, type Interface, lanAddresses } from "../../chat/banner.ts";
+import { type Interface, lanAddresses } from "../../chat/addresses.ts";
+import { banner } from "../../chat/banner.ts";
 
 const ipv4 = (name: string, address: string): Interface => ({
   name,

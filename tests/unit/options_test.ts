@@ -279,7 +279,7 @@ Deno.test("the help text names every option with its default", () => {
     assertStringIncludes(help, `--${flag} `);
   }
   assertStringIncludes(help, "(8000)");
-  assert(help.split("\n").every((line) => line.length <= 80), help);
+  assertEquals(help.split("\n").filter((line) => line.length > 80), []);
 });
 
 Deno.test("the page of the options lists them as --help does", () => {

@@ -41,7 +41,8 @@ import {
   type Subscriber,
 } from "../store.ts";
 import { publishedOf } from "../roster.ts";
-import { cut, eventsOf, judge } from "../turn_rows.ts";
+import { deletionOutcome } from "../deletion.ts";
+import { cut, eventsOf } from "../turn_rows.ts";
 import {
   ConnectionError,
   databaseOf,
@@ -227,7 +228,7 @@ export class RedisStore implements Store, Peers {
       const { events } = await this.before(room, target + 1, one, epoch);
       const [event = ""] = events;
       const isThere = seqOf(event) === target;
-      const outcome = judge(isThere ? event : undefined, author);
+      const outcome = deletionOutcome(isThere ? event : undefined, author);
       if (outcome !== "deleted") return outcome;
       const deleted = encodeDeleted(event);
       const values = [room, target, event, deleted, text, newEpoch()];
