@@ -268,7 +268,7 @@ Deno.test("a connection reset during the handshake gives its place back", async 
     Object.defineProperty(Deno, name, {
       configurable: true,
       value: (request: Request) => ({
-        socket: Object.assign(new EventTarget(), { close() {} }),
+        socket: Object.assign(new EventTarget(), { close() {}, send() {} }),
         response: new Response(request.method),
       }),
     });
