@@ -1,9 +1,8 @@
-// The addresses at which others reach this server. The terminal shows them, and a
-// page that was opened as localhost is told them by HTTP, because it cannot know
-// them by itself. Only a request of this very machine is told the machine's
-// addresses; to others, and through a proxy, they are "unknown". A proxy may hide
-// that it is one, but the browser behind it names the page.
-// Invariant: each host that is told is one at which the server listens.
+// Tells a page that was opened as localhost how others reach this server, which
+// the page cannot know by itself. Only a request from this very machine is told
+// the machine's addresses; for others, and through a proxy, they are "unknown".
+// A proxy may hide that it is one, but the browser behind it names the page.
+// Invariant: the server listens at each host that is told.
 import { pageOrigin } from "./http/admission.ts";
 import { isLocal, isLoopback } from "./ops/health.ts";
 import type { Incoming } from "./http/router.ts";
@@ -59,7 +58,7 @@ export function tellAddresses(
   });
 }
 
-/** Without the permission to see them, there are none to tell. */
+/** The machine's interfaces; none without the permission to see them. */
 function listed(interfaces: Context["interfaces"]) {
   try {
     return interfaces();
