@@ -2,7 +2,7 @@
 import { mendEncoded } from "../protocol/events.ts";
 import type { ReadLimit } from "./store.ts";
 
-/** A turn as it is stored: its events, a line each. */
+/** A turn as it is stored: its events, one per line. */
 export interface TurnRow {
   last_seq: number;
   events: string;
