@@ -227,7 +227,8 @@ async function borrow(data: string): Promise<Deno.TcpConn | undefined> {
   }
   if (said === LENT) return connection;
   hangUp(connection);
-  // After a kill another program may have the port: it controls no terminal.
+  // After a kill another program may have the port. Its answer must not control
+  // the terminal.
   const sentence = said.trimEnd().replace(/\p{C}/gu, "\ufffd");
   if (said.endsWith("\n")) throw new BackupError(sentence);
   return undefined;

@@ -1,6 +1,6 @@
-// What the terminal shows at the start: a banner with the addresses that others can
-// use, and only those at which the server listens. It is made here and printed
-// elsewhere.
+// The text in the terminal at the start: a banner with the addresses that
+// others can use, all of them addresses at which the server listens. The text
+// is made here and printed elsewhere.
 import { renderUnicodeCompact } from "uqr";
 import { type Interface, lanAddresses } from "./addresses.ts";
 import { isLoopback } from "./ops/health.ts";
@@ -43,7 +43,7 @@ export function banner(
   ].join("\n");
 }
 
-/** The address of the pages, for a browser that reaches the server at `host`. */
+/** The pages' address, for a browser that reaches the server at `host`. */
 function siteAt(host: string, { cert, base }: Options, { port }: Bound) {
   const scheme = cert === "" ? "http" : "https";
   // A URL knows which address needs brackets and which port can be left out.

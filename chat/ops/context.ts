@@ -1,5 +1,5 @@
-// What a server is given from outside, so that a test can replace it: two
-// clocks, randomness, memory, and where to report events.
+// Everything that a server is given from outside, so that a test can replace
+// it: two clocks, randomness, memory, and where to report events.
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 

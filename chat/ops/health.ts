@@ -1,4 +1,4 @@
-// What the server says about itself over HTTP: /healthz and /metrics. Present
+// The server's report about itself over HTTP: /healthz and /metrics. Present
 // numbers are read when somebody asks, from where they live; only events are
 // counted, in `Metrics`.
 import type { Overload } from "./overload.ts";

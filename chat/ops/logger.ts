@@ -5,7 +5,7 @@ import { TokenBucket } from "./rate_limit.ts";
 
 type Level = "info" | "warn" | "error";
 
-/** What is known about an event besides its sentence. */
+/** Facts about an event besides its sentence. */
 type Fields = Record<string, string | number | undefined>;
 
 /** Lines that one kind of event may write at once, and then per second. */

@@ -1,7 +1,7 @@
 // Writes lines to standard output or standard error without ever waiting for
-// the reader: a full pipe, a selection in a console or a full disk must not
-// stop the server, and would with Deno's `console`. Invariant: one write is
-// under way at a time, and the lines that wait are bounded.
+// the reader: a full pipe, a selection in a console or a full disk would stop
+// the server with Deno's `console`. Invariant: one write is under way at a
+// time, and the lines that wait are bounded.
 
 /** Bytes of lines that may wait for the reader; further lines are dropped. */
 export const MAX_WAITING_BYTES = 256 * 1024;

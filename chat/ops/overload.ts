@@ -50,7 +50,7 @@ const SETTLE_MS = 3_000;
  */
 const GROWTH = 1.25;
 
-/** What a connection costs the process. */
+/** A connection, by its cost for the process. */
 export interface Burden {
   /** Bytes that wait to be sent on it, also after it was closed. */
   readonly waitingBytes: number;

@@ -31,7 +31,7 @@ export class TokenBucket {
     return waitMs;
   }
 
-  /** What `take` would return; takes nothing. */
+  /** Returns the same as `take`, but takes nothing. */
   peek(nowMs: number): number {
     if (this.ratePerSecond === 0) return 0;
     this.#fill(nowMs);

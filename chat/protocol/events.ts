@@ -137,7 +137,7 @@ export interface HistoryEvent {
   more: boolean;
 }
 
-/** The answer to `search`: the messages that contain the text, the oldest first. */
+/** The answer to `search`: the messages with the text, the oldest first. */
 interface FoundEvent {
   type: "found";
   /** The value from the request, like `before`. */

@@ -112,8 +112,8 @@ function mixesScripts(word: string): boolean {
 }
 
 /**
- * What makes two names the same: neither case nor the width of look-alikes
- * counts (Unicode NFKC, then case folded).
+ * A name in the form in which equal names are the same text: neither case nor
+ * the width of look-alikes counts (Unicode NFKC, then case folded).
  */
 export function foldName(name: string): string {
   // Names that are made here are folded already.

@@ -75,7 +75,7 @@ export type Request =
   | { type: "typing" }
   | PingRequest;
 
-/** A frame that is JSON but no request; `message` says what is wrong with it. */
+/** A frame that is JSON but no request; `message` says what is wrong. */
 interface Malformed {
   type: "malformed";
   message: string;

@@ -116,7 +116,7 @@ export class Identities {
   readonly #newcomersOf = new Retained<TokenBucket>();
   /** How often each identity may still be announced, by its id. */
   readonly #announced = new Retained<TokenBucket>();
-  /** Identities that are being acquired, with the latest generation elsewhere. */
+  /** Identities that are being acquired; the latest generation elsewhere. */
   readonly #asked = new Map<
     string,
     { count: number; supersededBy: Generation }

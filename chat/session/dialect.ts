@@ -1,7 +1,8 @@
-// What a session asks of its client's dialect. A dialect is given its session
-// when it is made, and calls it to send, to refuse and to disconnect. A dialect
-// for chat is itself the member of the room (`Member`): the room asks it which
-// frames of a turn to send. The dialect for drawing joins the room's board.
+// The interface between a session and its client's dialect. A dialect is given
+// its session when it is made, and calls it to send, to refuse and to
+// disconnect. A dialect for chat is itself the member of the room (`Member`):
+// the room asks it which frames of a turn to send. The dialect for drawing
+// joins the room's board.
 import type { Interruption } from "../protocol/close_codes.ts";
 import type { Guest, Room } from "../room/room.ts";
 

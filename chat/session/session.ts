@@ -50,7 +50,7 @@ interface SessionLimits
   maxFrame: number;
 }
 
-/** What carries a session's frames; a WebSocket is one. */
+/** The carrier of a session's frames; a WebSocket is one. */
 export interface Line {
   /** Bytes that wait to be sent. */
   readonly bufferedAmount: number;

@@ -1,5 +1,5 @@
-// Who is in a room: how a turn changes the roster, and how a full list of names
-// does. Every store tells joins, leaves and renames in these words.
+// The people in a room: how a turn changes the roster, and how a full list of
+// names does. Every store tells joins, leaves and renames in these words.
 import { encode, type JoinEvent, LEAVE_MESSAGE } from "../protocol/events.ts";
 import type { Entry, Published, Stored, Subscriber } from "./store.ts";
 

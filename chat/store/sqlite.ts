@@ -389,7 +389,7 @@ export class SqliteArchive implements Archive {
     this.#lock("NORMAL");
   }
 
-  /** Keeps the file for this server alone again. Throws while others read it. */
+  /** Keeps the file for this server alone again. Throws while it is read. */
   reclaim(): void {
     this.#lock("EXCLUSIVE");
   }

@@ -23,7 +23,7 @@ export type Order = "next" | "answer" | "wrong";
 export type OtherEvent = Exclude<ServerEvent, WelcomeEvent | MessageEvent>;
 
 export interface Owner {
-  /** The text of the client's message with this number, which is also its id. */
+  /** The text of the client's message with this number, also its id. */
   textOf(n: number): string;
   /** Called with a message; returns its number if this client sent it. */
   see(event: MessageEvent): number | undefined;

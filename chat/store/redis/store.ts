@@ -628,7 +628,7 @@ export class RedisStore implements Store, Peers {
     );
   }
 
-  /** What Redis and this server know of each other may be wrong, both ways. */
+  /** Redis and this server may be wrong about each other: compares both. */
   #resync(): void {
     this.#handlers?.rejoin();
     for (const [room, subscription] of this.#subscriptions) {
