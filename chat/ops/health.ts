@@ -94,7 +94,7 @@ export function isLocal(
     hosts.every((host) => isLoopback(host.toLowerCase().replace(/:\d+$/, "")));
 }
 
-/** Whether a host, without a port, means this machine on every machine. */
+/** Whether a host, without a port, is a loopback name or address. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127\.[\d.]+|\[?(::ffff:(127\.[\d.]+|7f[\da-f]{2}:[\da-f]+)|::1)\]?)$/
     .test(host);

@@ -147,8 +147,8 @@ export class Identities {
   }
 
   /**
-   * The allowance of a new client. It has no more than the last client from its
-   * network left behind. Give it back with `bequeath`.
+   * The allowance of a new client. It has no more than an earlier client from
+   * its network left behind. Give it back with `bequeath`.
    */
   newAllowance(owner: Owner): Allowance {
     const nowMs = this.context.monotonic();

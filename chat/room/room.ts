@@ -326,7 +326,7 @@ export class Room implements Subscriber {
     this.#read = undefined;
     if (this.#isMember(guest)) this.#part(guest);
     if (this.guests.size > 0) return;
-    // Nobody here has to be spared events any more, so they go out at once.
+    // Nobody is left here to wait for, so what waits goes out at once.
     for (const { member } of this.#absent.values()) this.#tellLeave(member);
     clearTimeout(this.#presenceTimer);
     this.#presenceTimer = undefined;

@@ -25,7 +25,7 @@ export async function copyDataFile(path: string, copy: string): Promise<void> {
     const made = new DatabaseSync(copy);
     try {
       made.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
-      // Version 1 has no mark: to be not closed is enough for a new epoch.
+      // Version 1 has no mark: a copy that is not closed gets a new epoch.
       made.exec(
         version === 1
           ? "UPDATE log SET is_closed = 0"

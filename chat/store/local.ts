@@ -22,7 +22,7 @@ import {
   type Subscriber,
 } from "./store.ts";
 
-/** Where a `LocalStore` keeps what must outlive the server. */
+/** Where a `LocalStore` keeps what must outlive a client's connection. */
 export interface Archive extends Records {
   /**
    * Stores the drafts in their order under consecutive `seq`, the first one

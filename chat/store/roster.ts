@@ -34,8 +34,7 @@ export function turnOf(
       count--;
     }
     if (came !== undefined) {
-      // A member who was already told under the new name still has to lose the
-      // old one.
+      // A member that was already told under the new name loses the old one.
       if (isHere(came) && left === undefined) continue;
       if (!isHere(came)) count++;
       changed.set(came, true);
