@@ -87,7 +87,7 @@ export class Entrance {
   #placeOf(roomName: string, owner: Owner): Place {
     const { context } = this;
     const { hub, overload } = this.connections;
-    // By name: other options are secrets.
+    // Field by field, because other options are secrets.
     const { maxMessage, maxFrame, rate, burst, roomRate } = this.options;
     const limits = { maxMessage, maxFrame, rate, burst, roomRate };
     const common = { hub, history: this.#history, overload, context };

@@ -41,7 +41,7 @@ const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "rate_limited",
 ]);
 
-/** What a client is told of, so nothing secret may be in it. */
+/** Limits that a client is told, so none of them may be a secret. */
 interface SessionLimits
   extends Pick<RateLimits, "rate" | "burst" | "roomRate"> {
   /** Characters of one message. */

@@ -247,7 +247,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   }
 
   acknowledge(event: string, seq: number): void {
-    // A client that has not come so far yet gets it when it catches up.
+    // A client that has not come that far gets the event by catching up.
     if (seq <= (this.#pager?.position ?? 0)) this.session.sendEvents([event]);
   }
 
@@ -489,13 +489,13 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       case "members":
         return this.#tellMembers(room, request);
       default:
-        // A request that is not handled here is an error of the type check. One
-        // that is said like a message is handled by `receive`.
+        // A type of request without a case is an error of the type check.
+        // `receive` handles requests that are said like a message.
         request satisfies never;
     }
   }
 
-  /** One after the other: each has to know the name before it. */
+  /** One after the other, because each needs to know the name before it. */
   #rename(room: Room, name: string): Promise<void> {
     const before = this.#renaming ?? Promise.resolve();
     const renamed = before.then(() => this.#renameNow(room, name));

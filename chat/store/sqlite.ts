@@ -226,15 +226,15 @@ export class SqliteArchive implements Archive {
 
   /** Prepares the file, and returns the epoch that begins. */
   #open(): string {
-    // Exclusive, so that a second server on the file is noticed; NORMAL, so
-    // that a turn waits for the system's memory and not for the disk.
+    // Exclusive, so that a second server on the file is noticed. Below,
+    // NORMAL: a turn waits for the system's memory and not for the disk.
     this.#db.exec("PRAGMA locking_mode = EXCLUSIVE");
-    // What is deleted is overwritten with zeros.
+    // Deleted content is overwritten with zeros.
     this.#db.exec("PRAGMA secure_delete = ON");
-    // Before anything is written, for such a file has to stay as it is.
+    // Before the first write: a file that is refused must stay as it is.
     this.#refuseNewer();
     this.#refuseForeign();
-    // That it is open has to be on the disk, or a power cut could be missed.
+    // The open mark must reach the disk, or a power cut could be missed.
     this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     const epoch = this.#transaction(() => {
       this.#migrate();
