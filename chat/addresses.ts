@@ -1,9 +1,9 @@
-// The addresses at which others reach this server. The terminal shows them, and a
-// page that was opened as localhost is told them by HTTP, because it cannot know
-// them by itself. Only a request of this very machine is told the machine's
-// addresses; to others, and through a proxy, they are "unknown". A proxy may hide
-// that it is one, but the browser behind it names the page.
-// Invariant: each host that is told is one at which the server listens.
+// The addresses at which others reach this server. The terminal shows them, and
+// a page that was opened as localhost gets them by HTTP, because it cannot know
+// them by itself. Only a request from this very machine is told the machine's
+// addresses; for others, and through a proxy, they are "unknown". A proxy may
+// hide that it is one, but the browser behind it names the page.
+// Invariant: the server listens at each host that is told.
 import { pageOrigin } from "./http/admission.ts";
 import { isLocal, isLoopback } from "./ops/health.ts";
 import type { Incoming } from "./http/router.ts";
@@ -16,7 +16,7 @@ export interface Interface {
   address: string;
 }
 
-/** Names that containers, virtual machines and tunnels give their interfaces. */
+/** Names that containers, virtual machines and tunnels give interfaces. */
 const VIRTUAL =
   /^(docker|br-|veth|virbr|vmnet|vmenet|vbox|vnic|vethernet|tun|tap|wg|utun|tailscale|zt|ppp|cni|flannel|cali|podman|lxc|lxd|bridge)/i;
 
@@ -24,9 +24,9 @@ const PRIVATE = /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/;
 
 /**
  * The addresses of this machine that others may reach, the likeliest first:
- * private ones (RFC 1918) of real interfaces, then the other real ones, then
- * those of virtual ones; at each place IPv4 before IPv6. Addresses of the link
- * alone are left out: a browser cannot open them.
+ * private ones (RFC 1918) of real interfaces, then other addresses of real
+ * ones, then those of virtual ones; within each group IPv4 before IPv6.
+ * Link-local addresses are left out: a browser cannot open them.
  */
 export function lanAddresses(interfaces: Interface[]): string[] {
   const rank = ({ name, family, address }: Interface) =>
@@ -38,7 +38,7 @@ export function lanAddresses(interfaces: Interface[]): string[] {
     .map(({ address }) => address);
 }
 
-/** `loopback`: it listens for this computer only; `network`: for others too. */
+/** `loopback`: the server listens for this machine only; `network`: for all. */
 type Reach = "loopback" | "network" | "unknown";
 
 export function tellAddresses(
@@ -59,7 +59,7 @@ export function tellAddresses(
   });
 }
 
-/** Without the permission to see them, there are none to tell. */
+/** The machine's interfaces; none without the permission to see them. */
 function listed(interfaces: Context["interfaces"]) {
   try {
     return interfaces();

@@ -1,8 +1,8 @@
-// `partyline backup COPY`: a copy of the data file as it is at one moment, while a
-// server uses it. The command asks the server to lend the file, by a port of
-// loopback that stands in the run file with a password, copies the file itself,
-// and hangs up. So the server stores on meanwhile, and it has the file for itself
-// again when the connection ends, however that comes about.
+// `partyline backup COPY`: a copy of the data file as it is at one moment,
+// while a server uses it. The command asks the server to lend the file, by a
+// port of loopback that stands in the run file with a password, copies the file
+// itself, and hangs up. The server stores on meanwhile, and has the file for
+// itself again when the connection ends, however it ends.
 import { Buffer } from "node:buffer";
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import type { Logger } from "./ops/logger.ts";
@@ -15,35 +15,35 @@ import { copyDataFile } from "./store/data_file.ts";
 const LOOPBACK = "127.0.0.1";
 const LENT = "lent\n";
 
-/** How long the other side may take to say what it has to say. */
+/** How long the other side may take to send its line. */
 const ASK_TIMEOUT_MS = 5_000;
 
-/** How the data file's name goes on in those of the files that belong to it. */
+/** Endings that the names of the data file and its companions have. */
 const BESIDE = ["", "-wal", "-shm", "-run"];
 
-/** How long a file is lent; with 200 MB it takes a second. */
+/** How long a file is lent at most; to copy 200 MB takes a second. */
 const LOAN_MS = 10 * 60 * 1000;
 
-/** Connections at a time; more are closed at once. */
+/** Connections at a time; further ones are closed at once. */
 const MAX_BORROWERS = 8;
 
-/** While somebody still reads the file, how often to ask for it back. */
+/** How often to ask for the file back while somebody still reads it. */
 const RECLAIM_EVERY_MS = 200;
 
 /** The server's end. */
 export class Lender {
-  /** For the run file. */
+  /** Where the server can be asked, for the run file. */
   readonly address: { port: number; secret: string };
   readonly #listener: Deno.TcpListener;
   readonly #borrowers = new Set<Deno.TcpConn>();
-  /** Those of them that have not said the password, the oldest first. */
+  /** Connections that have not sent the password yet, the oldest first. */
   readonly #strangers = new Set<Deno.TcpConn>();
   #archive: SqliteArchive | undefined;
   #loans = 0;
   #isLent = false;
   #reclaimTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** Listens. Throws Deno's error if it cannot. */
+  /** Listens. Throws Deno's error if the port cannot be had. */
   constructor(private readonly logger: Logger) {
     this.#listener = Deno.listen({ hostname: LOOPBACK, port: 0 });
     const { port } = this.#listener.addr;
@@ -74,7 +74,7 @@ export class Lender {
     for (const borrower of this.#borrowers) hangUp(borrower);
   }
 
-  /** Whoever holds a place and says nothing must not keep the owner out. */
+  /** A connection that sends no password must not keep the operator out. */
   #endOldestStranger(): void {
     const [oldest] = this.#strangers;
     if (oldest === undefined) return;
@@ -96,7 +96,7 @@ export class Lender {
       this.#strangers.delete(borrower);
       if (isSame(said, secret)) await this.#lendTo(borrower);
     } catch {
-      // It went before it was answered.
+      // The borrower hung up before it was answered.
     } finally {
       hangUp(borrower);
       this.#forget(borrower);
@@ -114,7 +114,7 @@ export class Lender {
     }
   }
 
-  /** What the borrower is told. */
+  /** Lends the file. Returns the line for the borrower. */
   #lend(): string {
     clearTimeout(this.#reclaimTimer);
     try {
@@ -134,7 +134,7 @@ export class Lender {
       this.#archive?.reclaim();
       this.#isLent = false;
     } catch {
-      // Whoever hung up may still have the file open for a moment.
+      // A borrower that hung up may still have the file open for a moment.
       clearTimeout(this.#reclaimTimer);
       const again = () => this.#reclaim();
       this.#reclaimTimer = setTimeout(again, RECLAIM_EVERY_MS);
@@ -173,7 +173,7 @@ export async function backup(data: string, copy: string): Promise<void> {
     );
   }
   const draft = `${copy}.part`;
-  // Only what was made here may be removed.
+  // Only a file that was made here may be removed.
   claim(copy);
   try {
     claim(draft);
@@ -209,7 +209,7 @@ async function copyBorrowed(
 
 /**
  * Asks the server that uses the file to lend it, until the connection ends.
- * Undefined if there is none: then nobody has to be asked.
+ * Undefined if no server uses it.
  */
 async function borrow(data: string): Promise<Deno.TcpConn | undefined> {
   const server = new RunFile(data).read()?.server;
@@ -227,15 +227,16 @@ async function borrow(data: string): Promise<Deno.TcpConn | undefined> {
   }
   if (said === LENT) return connection;
   hangUp(connection);
-  // After a kill another program may have the port: it controls no terminal.
+  // After a kill another program may have the port. Its answer must not control
+  // the terminal.
   const sentence = said.trimEnd().replace(/\p{C}/gu, "\ufffd");
   if (said.endsWith("\n")) throw new BackupError(sentence);
   return undefined;
 }
 
 /**
- * Reads up to so many characters, up to `mark`, or what comes before the end.
- * After that time the connection is closed.
+ * Reads until `maxChars` characters, until `mark`, or until the other side
+ * ends. After `waitMs` the connection is closed.
  */
 async function readWithin(
   connection: Deno.TcpConn,
@@ -267,7 +268,7 @@ function hangUp(connection: Deno.TcpConn): void {
   try {
     connection.close();
   } catch {
-    // It is closed.
+    // The connection is closed already.
   }
 }
 
@@ -287,7 +288,7 @@ function isSameFile(a: string, b: string): boolean {
   }
 }
 
-/** Makes an empty file for its owner alone, where there is none. */
+/** Makes an empty file that only its owner may read. Throws if there is one. */
 function claim(path: string): void {
   try {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
@@ -305,6 +306,6 @@ function remove(path: string): void {
   try {
     Deno.removeSync(path);
   } catch {
-    // It has its place by now, or never was.
+    // The file has been renamed by now, or was never made.
   }
 }

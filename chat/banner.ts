@@ -1,6 +1,6 @@
-// What the terminal shows at the start: a banner with the addresses that others can
-// use, and only those at which the server listens. It is made here and printed
-// elsewhere.
+// The text in the terminal at the start: a banner with the addresses that
+// others can use, all of them addresses at which the server listens. The text
+// is made here and printed elsewhere.
 import { renderUnicodeCompact } from "uqr";
 import { type Interface, lanAddresses } from "./addresses.ts";
 import { isLoopback } from "./ops/health.ts";
@@ -11,8 +11,8 @@ const EVERYWHERE = ["0.0.0.0", "::"];
 type Bound = Pick<Deno.NetAddr, "hostname" | "port">;
 
 /**
- * What a person needs to know when the server has started. `bound` is the
- * address at which it listens, `interfaces` are those of the machine.
+ * The text that a person needs when the server has started. `bound` is the
+ * address at which the server listens, `interfaces` are those of the machine.
  */
 export function banner(
   options: Options,
@@ -37,16 +37,16 @@ export function banner(
     `  History ${historyPlace(options.data)}`,
     "  Stop    Ctrl-C",
     "",
-    // A projector may show the terminal, so the code that opens everything is
-    // shown only when it is asked for, and then not beside what all may scan.
+    // A projector may show the terminal. So the moderator's link is shown only
+    // on request, and then instead of the code that everybody may scan.
     ...options.showModerator ? secretLink(own, options) : linkToScan(best),
   ].join("\n");
 }
 
-/** The address of the pages, for a browser that reaches the server at `host`. */
+/** The pages' address, for a browser that reaches the server at `host`. */
 function siteAt(host: string, { cert, base }: Options, { port }: Bound) {
   const scheme = cert === "" ? "http" : "https";
-  // A URL knows where an address needs brackets and a port can be left out.
+  // A URL knows which address needs brackets and which port can be left out.
   return new URL(`${scheme}://${bracketed(host)}:${port}${base}`).href;
 }
 
@@ -60,7 +60,7 @@ function otherHosts({ hostname }: Bound, interfaces: Interface[]): string[] {
   );
 }
 
-/** How others come in: by one of these `sites`, or why they cannot. */
+/** How others come in: by one of these `sites`; or why they cannot. */
 function waysOfOthers({ hostname }: Bound, sites: string[]): string[] {
   if (isLoopback(hostname)) {
     return ["can join if you start the server with --lan"];
@@ -94,18 +94,18 @@ function ownHost(given: string, bound: string): string {
   return isName ? given : bound;
 }
 
-/** Without the password that the address of a Redis may hold. */
+/** Where the history is kept, without the password of a Redis. */
 function historyPlace(data: string): string {
   if (data === ":memory:") return "is deleted when the server stops";
   return isRedis(data) ? `in Redis at ${new URL(data).host}` : data;
 }
 
-/** As a URL needs an IPv6 address (RFC 3986 section 3.2.2). */
+/** An IPv6 address in brackets, as a URL needs it (RFC 3986 section 3.2.2). */
 function bracketed(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
 
-/** In a fragment, because a browser sends that to no server and no log. */
+/** Codes as a fragment, which a browser sends to no server and no log. */
 function fragment(codes: Record<string, string>): string {
   const parts = Object.entries(codes).filter(([, code]) => code !== "")
     .map(([name, code]) => `${name}=${encodeURIComponent(code)}`);

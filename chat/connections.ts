@@ -1,5 +1,6 @@
-// Who is connected, and whether there is space for one more. A connection is here
-// until its socket is gone or given up, also when its session ended before.
+// The clients that are connected, and whether there is space for one more. A
+// connection stays here until its socket is gone or given up, even if its
+// session ended earlier.
 import type { Incoming } from "./http/router.ts";
 import type { Reopen } from "./listening.ts";
 import type { Context } from "./ops/context.ts";
@@ -19,14 +20,14 @@ import {
 import { XRay } from "./x_ray/x_ray.ts";
 
 export class Connections {
-  /** Each of them, with a promise that its socket is gone. */
+  /** Each session, with a promise that resolves when its socket is gone. */
   readonly sessions = new Map<Session, Promise<void>>();
   readonly polls: PollPlaces;
   readonly xray: XRay;
   readonly overload: Overload;
   /** Whether the server is about to stop: nobody comes in any more. */
   isDraining = false;
-  /** What lets somebody in here, and is shown to nobody. */
+  /** The codes that let a client in; the X-ray hides them. */
   readonly #codes: readonly string[];
 
   constructor(
@@ -47,7 +48,7 @@ export class Connections {
     );
   }
 
-  /** Why nobody can come into this room now, if so: a sentence. */
+  /** A sentence if nobody can come into this room now, else undefined. */
   noSpace(roomName: string, isPoll: boolean): string | undefined {
     const connected = this.sessions.size - this.polls.size;
     return this.isDraining
@@ -61,13 +62,13 @@ export class Connections {
       : "There are too many rooms: join an existing one, or try again later.";
   }
 
-  /** Opens a WebSocket. Throws an `HttpError` if that was not asked for. */
+  /** Opens a WebSocket. Throws an `HttpError` if the request asks for none. */
   openSocket(
     { request, url }: Incoming,
     agreement: Agreement,
     at: Place,
   ): Response {
-    // Once Deno took it for an upgrade it cannot be read any more.
+    // Read first: Deno shows nothing of a request that it has upgraded.
     const record = new RequestRecord(request, this.#codes, url);
     const { session, response, isGone } = openSocket(
       request,
@@ -85,7 +86,7 @@ export class Connections {
     return response;
   }
 
-  /** Keeps a session that a request by HTTP began. */
+  /** Keeps a session that an HTTP request began. */
   keepHttp(session: Session, isGone: Promise<void>, request: Request): void {
     const isStream = session.line instanceof EventStream;
     this.#keep(session, isGone, {
@@ -117,9 +118,9 @@ export class Connections {
   }
 
   /**
-   * Gives up those that ended, for Deno before 2.8.3, which cuts no WebSocket. One
-   * whose client does not answer keeps its descriptor until the client goes, but
-   * no place.
+   * Gives up the connections whose session has ended, for Deno before 2.8.3,
+   * which cannot cut off a WebSocket. If the client does not answer, its
+   * descriptor stays open until the client goes, but its place is free.
    */
   giveUpEnded(): void {
     for (const session of this.sessions.keys()) {

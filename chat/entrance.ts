@@ -1,5 +1,5 @@
-// How a client gets into a room: admission lets it in, and then what it asked for
-// is opened, a WebSocket, an event stream or a poll.
+// How a client gets into a room: after admission the connection that the client
+// asked for is opened, a WebSocket, an event stream or a poll.
 import type { Connections } from "./connections.ts";
 import { Admission } from "./http/admission.ts";
 import type { ErrorAnswer } from "./http/http_error.ts";
@@ -13,7 +13,7 @@ import type { Peers } from "./store/store.ts";
 import { HttpRequests } from "./transport/http_requests.ts";
 import { readSubprotocol } from "./transport/websocket.ts";
 
-/** What opens a way into a room, for a client that was let in. */
+/** Opens a connection into a room, for a client that was let in. */
 type Opener = (incoming: Incoming, at: Place) => ReturnType<Handler>;
 
 export class Entrance {
@@ -45,7 +45,7 @@ export class Entrance {
     });
   }
 
-  /** Lets in what may come in, to what its method is for. */
+  /** Admits a request, and gives it to the opener for its method. */
   letIn(openers: Record<string, Opener>): Handler {
     const methods = Object.keys(openers);
     return (incoming) =>
@@ -56,9 +56,9 @@ export class Entrance {
   }
 
   /**
-   * Opens a socket, or throws why not. Whether an upgrade was asked for is
-   * looked at last: a page cannot see why its handshake was refused, but it can
-   * ask the same address with `fetch` and be told.
+   * Opens a socket, or throws why not. Whether the request asks for an upgrade
+   * is looked at last: a page cannot see why its handshake was refused, but it
+   * can ask the same address with `fetch` and be told.
    */
   upgrade(incoming: Incoming, at: Place): Response {
     const agreement = readSubprotocol(incoming.request.headers);
@@ -66,12 +66,14 @@ export class Entrance {
     return this.connections.openSocket(incoming, agreement, at);
   }
 
-  /** Begins to act for the clients that other servers have, and they for ours. */
+  /**
+   * Begins to act for the clients of other servers, and the other way round.
+   */
   joinPeers(peers: Peers): void {
     const { identities } = this.connections.hub;
     peers.join({
       supersede: (...held) => identities.supersede(...held),
-      // What fails here is done again when the store is back.
+      // A call that fails here is repeated when the store is back.
       rejoin: () => void identities.rejoin().catch(() => {}),
       answer: (question) => this.requests.answer(question),
     });
@@ -85,7 +87,7 @@ export class Entrance {
   #placeOf(roomName: string, owner: Owner): Place {
     const { context } = this;
     const { hub, overload } = this.connections;
-    // By name: other options are secrets.
+    // Field by field, because other options are secrets.
     const { maxMessage, maxFrame, rate, burst, roomRate } = this.options;
     const limits = { maxMessage, maxFrame, rate, burst, roomRate };
     const common = { hub, history: this.#history, overload, context };

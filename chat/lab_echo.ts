@@ -1,7 +1,7 @@
-// The lab's mirror: how many bytes the head of a request took, which a page cannot
-// see of its own. It counts what the server saw, as HTTP/1.1 writes it (RFC 9112
-// sections 3 and 5), reads no body, and tells no values: what a proxy added is not
-// for the page.
+// The lab's mirror: how many bytes the head of a request took, which a page
+// cannot see by itself. It counts the head as the server saw it, written as
+// HTTP/1.1 (RFC 9112 sections 3 and 5), reads no body and shows no values: what
+// a proxy added is not for the page.
 import type { Incoming } from "./http/router.ts";
 import { EVENT_STREAM_HEADERS } from "./transport/event_stream.ts";
 
@@ -9,14 +9,14 @@ const LINE_END = 2;
 
 /**
  * `GET` or `POST /lab/echo`: the bytes of each line of the request's head, as
- * JSON, or as an event for a client that asks as an `EventSource` does.
+ * JSON, or as an event for an `EventSource`.
  */
 export function echo({ request, url }: Incoming): Response {
   const { method, headers } = request;
   const start = `${method} ${url.pathname}${url.search} HTTP/1.1`;
   const lines: [string, number][] = [["", start.length + LINE_END]];
   for (const [name, value] of headers) {
-    // A browser's own headers are ASCII; others come as one unit a byte.
+    // A browser's own headers are ASCII; other bytes come as one unit each.
     lines.push([name, `${name}: ${value}`.length + LINE_END]);
   }
   const bytes = lines.reduce((sum, [, count]) => sum + count, LINE_END);

@@ -1,6 +1,6 @@
-// Where the server listens, by https if it has a certificate. When the certificate
-// is a new one, and when the listener fails again and again, all connections are
-// closed by `reopen`, which ends with `cut`.
+// Where the server listens, by https if it has a certificate. For a new
+// certificate, and when the listener fails again and again, `reopen` closes all
+// connections, which ends with `cut`.
 import {
   type Certificate,
   RENEW_CERTIFICATE_EVERY_MS,
@@ -12,13 +12,15 @@ import type { Options } from "./options.ts";
 import type { Interruption } from "./protocol/close_codes.ts";
 import { CutOff } from "./transport/event_stream.ts";
 
-/** So many failures of the listener in this time cut off every connection. */
+/**
+ * This many failures of the listener within this time cut off every connection.
+ */
 const LISTENER_FAILURES = 3;
 const LISTENER_FAILURES_WITHIN_MS = 10_000;
 const LISTENER_CUT_EVERY_MS = 60_000;
 
 /**
- * Closes every connection and listens anew. The `reason` is for the operator, the
+ * Closes every connection and listens anew. The `reason` is for the operator;
  * clients are told `why`.
  */
 export type Reopen = (reason: string, why: Interruption) => Promise<void>;
@@ -47,12 +49,12 @@ export class Listening {
       setInterval(() => this.renew(), RENEW_CERTIFICATE_EVERY_MS);
   }
 
-  /** The port is the real one if 0 was asked for. */
+  /** The address; its port is the real one if 0 was asked for. */
   get address(): Deno.NetAddr {
     return this.#listener.address;
   }
 
-  /** Reads the certificate again and, if it is new, serves with it. */
+  /** Reads the certificate again; if it is new, listens anew with it. */
   async renew(): Promise<void> {
     if (!this.certificate?.renew(this.context.logger)) return;
     await this.reopen("certificate", "restarting");
@@ -63,7 +65,7 @@ export class Listening {
     this.#listener.cut();
   }
 
-  /** Listens no more; resolves when every request has been answered. */
+  /** Stops listening; resolves when every request has been answered. */
   async close(): Promise<void> {
     clearInterval(this.#renewTimer);
     await this.#listener.close();
@@ -82,7 +84,7 @@ export class Listening {
   }
 
   #answerFault(fault: unknown): Response {
-    // Deno tells the end of every body, also one that was meant.
+    // Deno reports every body that ends early, even if the server ended it.
     if (!(fault instanceof CutOff)) {
       this.context.logger.fault("A request failed.", fault);
     }
@@ -90,7 +92,7 @@ export class Listening {
       .response;
   }
 
-  /** Without a free descriptor nobody comes in: cuts off all who may hold one. */
+  /** No descriptor is free for newcomers: cuts off all who may hold one. */
   #failed(): void {
     const nowMs = performance.now();
     this.#failuresMs = this.#failuresMs.filter((atMs) =>

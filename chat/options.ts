@@ -1,27 +1,27 @@
-// Every setting with its default and unit, and how it is read from flags and from
-// PARTYLINE_… variables. One row of `settings` says all about a setting: the parser,
-// the help text and the defaults are read from it.
+// Every setting with its default and unit, and how it is read from flags and
+// from PARTYLINE_… variables. One row of `settings` describes a setting
+// completely: parser, help text and defaults are read from it.
 import { parseArgs } from "node:util";
 import { Networks } from "./http/proxy.ts";
 import { canonicalOrigin } from "./http/target.ts";
 
-/** What a user can set. Each is described, with its unit, in `settings`. */
+/** The settings. Each is described, with its unit, in `settings`. */
 export interface Options {
   port: number;
   host: string;
   lan: boolean;
   allowOrigin: string[];
-  /** Empty if everyone may come in. Never to be shown in a message or a log. */
+  /** Empty if everyone may come in. Must not appear in a message or a log. */
   invite: string;
-  /** Lets whoever has it watch all connections; empty: made at the start. */
+  /** The code to watch all connections; if empty, one is made at the start. */
   moderator: string;
-  /** Prints the link that holds that code, where a projector may show it. */
+  /** Prints the link with that code, where a projector may show it. */
   showModerator: boolean;
   /** Whether clients may ask which rooms have people in them. */
   listRooms: boolean;
-  /** A path that begins and ends with a slash. */
+  /** The path of the site; begins and ends with a slash. */
   base: string;
-  /** IP addresses and CIDR blocks. */
+  /** IP addresses and CIDR blocks (RFC 4632). */
   trustProxy: string[];
   /** A file, `:memory:`, or the address of a Redis. */
   data: string;
@@ -32,7 +32,7 @@ export interface Options {
   rate: number;
   burst: number;
   roomRate: number;
-  /** KiB of history a second. */
+  /** KiB of history per second. */
   historyRate: number;
   maxMessage: number;
   maxFrame: number;
@@ -51,9 +51,9 @@ export interface Options {
 
 interface Setting {
   default: Options[keyof Options];
-  /** What stands for the value in the help text. */
+  /** The placeholder for the value in the help text. */
   value?: string;
-  /** The only values that are allowed, if not all are. */
+  /** The only values that are allowed; without it all are. */
   choices?: readonly string[];
   help: string;
   min?: number;
@@ -253,18 +253,18 @@ const keys = Object.keys(settings) as (keyof Options)[];
 
 const ENV_PREFIX = "PARTYLINE_";
 
-/** A setting that cannot be used; the message names it and says what would do. */
+/** A setting that cannot be used; the message names it and says what can be. */
 export class OptionError extends Error {
   override name = "OptionError";
 }
 
-/** All defaults, changed where `changes` says so. */
+/** All defaults, with these changes. */
 export function defaultOptions(changes: Partial<Options> = {}): Options {
   const defaults = keys.map((key) => [key, settings[key].default]);
   return { ...Object.fromEntries(defaults), ...changes };
 }
 
-/** What was given for each option, as text, and where. */
+/** The text that was given for each option, and where it was given. */
 type Given = Map<keyof Options, { text: string; source: string }>;
 
 /**
@@ -304,7 +304,8 @@ function givenByEnvironment(env: (name: string) => string | undefined): Given {
   const given: Given = new Map();
   for (const key of keys) {
     const text = env(envName(key));
-    // Set and empty is not set: how a shell or a compose file leaves it out.
+    // Set but empty counts as not set: shells and compose files leave it out
+    // so.
     if (text) given.set(key, { text, source: envName(key) });
   }
   return given;
@@ -326,7 +327,7 @@ function tokensOf(args: string[]) {
 
 type Token = ReturnType<typeof tokensOf>[number];
 
-/** Takes a flag in place of a variable; a list goes on with each flag. */
+/** A flag replaces a variable; a list grows with each flag. */
 function addFlag(given: Given, token: Token & { kind: "option" }): void {
   const key = keys.find((key) => flagName(key) === token.name);
   if (key === undefined) throw unknownFlag(token);
@@ -348,9 +349,10 @@ function unknownFlag({ name, rawName }: Token & { kind: "option" }) {
 }
 
 /**
- * The variables of the environment that are an option's but for a slip, each
- * with the one that was probably meant. A program that may read `PARTYLINE_*`
- * alone can ask for a name, but cannot list the names that there are.
+ * Variables of the environment whose name is an option's with a typing error,
+ * each with the name that was probably meant. A program that may read
+ * `PARTYLINE_*` alone can ask for one name, but cannot list the names that are
+ * set.
  */
 export function misspeltVariables(
   env: (name: string) => string | undefined,
@@ -366,7 +368,7 @@ export function misspeltVariables(
   return [...found].map(([name, likely]) => ({ name, likely }));
 }
 
-/** A word with a character left out, doubled or exchanged with the next, or an S. */
+/** A word with one character left out, doubled or swapped, or an added S. */
 function slipsOf(word: string): string[] {
   const slips = [`${word}S`];
   for (let at = 0; at < word.length; at++) {
@@ -413,17 +415,17 @@ function read(key: keyof Options, text: string, source: string): unknown {
   return readText(text, source);
 }
 
-/** As it was given, but for a password that may be in it. */
+/** The text as it was given, without a password. */
 function quoted(text: string): string {
   return `"${text.replace(/\/\/.*@/, "//…@")}"`;
 }
 
-/** Whether history lives in a Redis, which other servers may share. */
+/** Whether the history is in a Redis, which other servers may share. */
 export function isRedis(data: string): boolean {
   return /^rediss?:/i.test(data);
 }
 
-/** A password may be in it, so the error does not repeat it. */
+/** An address may contain a password, so the error does not repeat it. */
 function readData(text: string, source: string): string {
   if (text !== ":memory:" && /^:memory:$/i.test(text)) {
     throw new OptionError(
@@ -442,8 +444,8 @@ function readData(text: string, source: string): string {
 }
 
 /**
- * An origin as browsers write it (RFC 6454 section 6.2), or `*`. A text
- * that could never match one is an error, rather than ignored.
+ * An origin as browsers write it (RFC 6454 section 6.2), or `*`. A text that no
+ * origin could match is an error.
  */
 function readOrigin(text: string, source: string): string {
   if (text === "*") return text;
@@ -508,7 +510,7 @@ function readNetwork(text: string, source: string): string {
   }
 }
 
-/** Characters of JSON that one character may take, as \u0000 does. */
+/** Characters of JSON that one character may need, as \u0000 does. */
 const MAX_ESCAPE = 6;
 
 function checkTogether(options: Options): Options {
@@ -575,10 +577,10 @@ function flagName(key: keyof Options): string {
   return key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 }
 
-/** Longer names are no slip of the finger, and cost more to compare. */
+/** Longer names are no typing error, and cost more to compare. */
 const MAX_SLIP_CHARS = 32;
 
-/** The option that was probably meant: at most a third of it is different. */
+/** The option that was probably meant: at most a third of its name differs. */
 function closestFlag(name: string): string | undefined {
   if (name.length > MAX_SLIP_CHARS) return undefined;
   const [best] = [...keys.map(flagName), "help", "version"]
@@ -588,7 +590,7 @@ function closestFlag(name: string): string | undefined {
   return best?.flag;
 }
 
-/** Characters to insert, delete or replace (Levenshtein). */
+/** How many characters to insert, delete or replace (Levenshtein). */
 function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, at) => at);
   for (const [i, char] of [...from].entries()) {

@@ -1,6 +1,6 @@
 // A server, made of its parts: the table of routes says which path is for what.
-// How a client gets into a room is in entrance.ts; what becomes of those who are
-// connected when the server stops, in shutdown.ts.
+// How a client gets into a room is in entrance.ts; how connections end when the
+// server stops, in shutdown.ts.
 import { tellAddresses } from "./addresses.ts";
 import { Connections } from "./connections.ts";
 import { Entrance } from "./entrance.ts";
@@ -57,12 +57,14 @@ export function serve(
   const shutdown = new Shutdown(connections, entrance, listening, context);
   connections.overload.start();
   return {
-    /** Where it listens; the port is the real one if 0 was asked for. */
+    /**
+     * Where the server listens; the port is the real one if 0 was asked for.
+     */
     address: listening.address,
     hub,
-    /** Everyone who was let in, with a promise that the socket is gone. */
+    /** All connections, each with a promise that its socket is gone. */
     connections: connections.sessions as ReadonlyMap<Session, Promise<void>>,
-    /** The watch over memory and what waits; for tests. */
+    /** Watches memory and waiting bytes; here for tests. */
     overload: connections.overload,
     renewCertificate: () => listening.renew(),
     reopen,
@@ -77,7 +79,7 @@ interface Parts {
   entrance: Entrance;
 }
 
-/** What each path is for; every other path is for a file. */
+/** The handler of each path; every other path is for a file. */
 function routesOf(
   parts: Parts,
   address: () => Deno.NetAddr,
@@ -104,7 +106,7 @@ function routesOf(
   };
 }
 
-/** For whoever may read them. */
+/** The metrics, for a reader who is allowed to see them. */
 function metrics(
   { options, context, connections: { sessions, hub, overload } }: Parts,
   { request: { headers }, url, peer }: Incoming,

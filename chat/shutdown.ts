@@ -1,13 +1,13 @@
-// How all connections are closed at once: for good when the server stops, or to
-// listen anew. Every client is asked to come back at a moment of its own, so that
-// they do not come all at once.
+// Closes all connections at once: for good when the server stops, or to listen
+// anew. Each client is asked to come back at a moment of its own, so that they
+// do not all come at once.
 import type { Connections } from "./connections.ts";
 import type { Entrance } from "./entrance.ts";
 import type { Listening } from "./listening.ts";
 import type { Context } from "./ops/context.ts";
 import type { Interruption } from "./protocol/close_codes.ts";
 
-/** Clients that are asked to come back do so spread over this time. */
+/** Clients that are asked to come back are spread over this time. */
 const RETURN_AT_EARLIEST_MS = 1_000;
 const RETURN_SPREAD_MS_PER_CLIENT = 5;
 const RETURN_SPREAD_MAX_MS = 60_000;
@@ -24,9 +24,9 @@ export class Shutdown {
   ) {}
 
   /**
-   * Disconnects every client, ends what Deno alone cannot end (unfinished
-   * requests, endless messages), and listens anew. Does nothing while the server
-   * is about to stop.
+   * Disconnects every client, ends the requests and messages that Deno cannot
+   * end by itself because they are unfinished or endless, and listens anew.
+   * Does nothing while the server is about to stop.
    */
   async reopen(reason: string, why: Interruption): Promise<void> {
     if (this.connections.isDraining) return;
@@ -41,8 +41,8 @@ export class Shutdown {
   }
 
   /**
-   * Lets no one in any more, disconnects every client, waits until all are gone,
-   * at the longest `deadlineMs`, and listens no more.
+   * Admits nobody any more, disconnects every client, waits until all are gone,
+   * at most `deadlineMs`, and stops listening.
    */
   async drain(deadlineMs: number): Promise<void> {
     const { xray, overload } = this.connections;
@@ -51,9 +51,10 @@ export class Shutdown {
     xray.drain();
     this.#disconnectAll("shutting_down");
     await within(deadlineMs, this.connections.areGone());
-    // Whoever watches has seen how it ended.
+    // Readers of the X-ray have seen how the connections ended.
     xray.close();
-    // Only now: Deno 2.9 cuts off sockets here, also those about to close well.
+    // Only now: here Deno 2.9 cuts off sockets, even those about to close
+    // cleanly.
     await within(CLOSE_MS, this.listening.close());
     overload.stop();
   }

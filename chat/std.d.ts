@@ -1,5 +1,5 @@
 // Types for the few @std functions in use, because their npm mirror has none.
-// Declares nothing else; goes away when the import map points to jsr:.
+// Not needed any more when the import map points to jsr:.
 
 declare module "@std/http/negotiation" {
   export function acceptsEncodings(

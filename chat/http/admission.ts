@@ -1,7 +1,6 @@
-// Who may come in: a page by its origin, a client by its invitation, both only
-// where there is space. The code itself leaves this file in no answer, and no
-// answer tells more about it than right or wrong. The right code is let in at
-// once, always.
+// Admission: a page needs an allowed origin, a client the invitation, and both
+// need space. No answer contains the code, or tells more about a code than
+// right or wrong. The right code is let in at once, always.
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context } from "../ops/context.ts";
 import { parseRoom } from "../protocol/requests.ts";
@@ -15,19 +14,19 @@ import { type Networks, type Owner, ownerOf, requestedHost } from "./proxy.ts";
 import type { Incoming } from "./router.ts";
 import { canonicalHost, canonicalOrigin } from "./target.ts";
 
-/** When a client may try again that found no space. */
+/** When a client that found no space may try again. */
 const RETRY_MS = 5_000;
 
-/** Origin, invitation and lack of space; not what a client got wrong. */
+/** Refusals for origin, invitation or space; not for a malformed request. */
 const NOTABLE_STATUS = new Set([401, 403, 429, 503]);
 
 interface Rules {
-  /** The code that clients need; "" for none. */
+  /** The invitation's code, which clients need; "" for none. */
   invite: string;
   allowOrigin: string[];
 }
 
-/** Decides which requests may open a way into a room. */
+/** Decides which requests may open a connection into a room. */
 export class Admission {
   readonly #invitation: AccessCode | undefined;
 
@@ -35,7 +34,7 @@ export class Admission {
     private readonly rules: Rules,
     private readonly trusted: Networks,
     private readonly context: Context,
-    /** Why nobody can be let into this room now, if so: a sentence. */
+    /** A sentence if nobody can be let into this room now, else undefined. */
     private readonly noSpace: (
       roomName: string,
       isPoll: boolean,
@@ -47,7 +46,7 @@ export class Admission {
       : new AccessCode(rules.invite);
   }
 
-  /** Lets a client in by `open`, or answers why not, and notes both. */
+  /** Lets a client in by `open`, or answers why not; logs and counts both. */
   async enter(
     incoming: Incoming,
     methods: readonly string[],
@@ -70,7 +69,7 @@ export class Admission {
       .then((roomName) => open(roomName, owner))
       .catch((error) => this.answerError(request, error));
     const { status } = response;
-    // An upgrade is read by no page, and Deno takes it only as it made it.
+    // No page reads the answer to an upgrade, and Deno needs it unchanged.
     if (status !== 101) allowReading(response, origin, allowOrigin);
     const { metrics, logger } = this.context;
     metrics.handshakes.add(1, `${status}`);
@@ -141,10 +140,10 @@ export class Admission {
 const WRONG_CODE_WAIT_MS = 1_000;
 
 /**
- * Answers that wait at a time; a further wrong code gets another one at once.
- * A class of thirty may mistype its code twice in the same second. The wait is
- * for whoever mistypes, and for programs that try again without end; what keeps
- * out those who guess is the length of the code.
+ * Answers that wait at the same time; a further wrong code is answered at once
+ * with another error. A class of thirty may mistype its code twice in the same
+ * second. The wait is for people who mistype and for programs that try again
+ * without end; the length of the code keeps out those who guess.
  */
 export const MAX_WRONG_CODES_WAITING = 60;
 
@@ -156,12 +155,12 @@ interface CodeErrors {
 }
 
 /**
- * A code that a request has to bring: the invitation, or the moderator's. Wrong
- * codes never hold up the right one.
+ * A code that a request has to bring: the invitation's or the moderator's.
+ * Wrong codes never delay the right one.
  */
 export class AccessCode {
   readonly #digest: Uint8Array;
-  /** Each ends the wait of one answer. */
+  /** Each function ends the wait of one answer. */
   readonly #waiting = new Set<() => void>();
   #isClosed = false;
 
@@ -173,12 +172,12 @@ export class AccessCode {
   }
 
   /**
-   * Returns undefined at once if the code is right, else the refusal: for a
-   * wrong code after a second, or another one at once while too many wait.
+   * Returns undefined at once if the code is right, else an error: after a
+   * second for a wrong code, or at once while too many answers wait.
    */
   check(code: string | undefined): HttpError | Promise<HttpError> | undefined {
     if (code === undefined) return this.errors.missing();
-    // Digests have one length, which `timingSafeEqual` needs.
+    // Digests have equal lengths, as `timingSafeEqual` requires.
     if (timingSafeEqual(sha256(code), this.#digest)) return undefined;
     if (this.#isClosed) return this.errors.wrong();
     if (this.#waiting.size >= MAX_WRONG_CODES_WAITING) {
@@ -187,7 +186,7 @@ export class AccessCode {
     return this.#answerLate();
   }
 
-  /** Answers at once all that wait, and from now on without a wait. */
+  /** Answers at once all that wait; from now on no answer waits. */
   close(): void {
     this.#isClosed = true;
     for (const answer of this.#waiting) answer();
@@ -205,7 +204,7 @@ export class AccessCode {
 }
 
 /**
- * The code that a request brings: in the query, the only place that a browser's
+ * The code in a request: in the query, the only place that a browser's
  * WebSocket has for it, or as a bearer token (RFC 6750 section 2.1).
  */
 export function presentedCode(headers: Headers, url: URL): string | undefined {
@@ -244,10 +243,10 @@ function sha256(text: string): Uint8Array {
 }
 
 /**
- * The site of the page that asks, or null for a program. A browser names it in
- * `Origin` with a handshake, but not when a page asks its own server by GET;
- * then it is in `Referer` (RFC 9110 section 10.1.3), which this server's pages
- * send to this server alone.
+ * The site of the page that sends the request, or null for a program. A browser
+ * names it in `Origin` with a handshake, but not when a page asks its own
+ * server by GET; then it is in `Referer` (RFC 9110 section 10.1.3), which this
+ * server's pages send to this server alone.
  */
 export function pageOrigin(headers: Headers): string | null {
   const origin = headers.get("origin");
@@ -259,9 +258,9 @@ export function pageOrigin(headers: Headers): string | null {
 }
 
 /**
- * Whether a page of another site makes the browser ask without saying which
- * one, as by a link, a frame or an image (W3C Fetch Metadata section 2.3). What
- * a person types into the address bar (`none`) comes from that person.
+ * Whether a page of another site makes the browser send this request without
+ * naming the site, as by a link, a frame or an image (W3C Fetch Metadata
+ * section 2.3). An address that a person types (`none`) does not count.
  */
 function isFromElsewhere(headers: Headers): boolean {
   const site = headers.get("sec-fetch-site");
@@ -270,13 +269,14 @@ function isFromElsewhere(headers: Headers): boolean {
 }
 
 /**
- * Whether a browser asks and says nothing of the page it asks for. To a server
- * in the local network, by plain http, browsers send no `Sec-Fetch-Site`, and a
- * stranger's page can keep back its `Referer`; so an image or a frame there
- * would pass for a program. But every browser says that it is one: no page can
- * change `User-Agent` or leave out `Accept-Language` where it may not read the
- * answer (Fetch standard, no-CORS-safelisted header names). Some programs,
- * such as PowerShell, send the first of the two, others the second.
+ * Whether a browser sends this request and does not say for which page. To a
+ * server in the local network, by plain http, browsers send no
+ * `Sec-Fetch-Site`, and a stranger's page can suppress its `Referer`; so an
+ * image or a frame there would pass for a program. But every browser says that
+ * it is one: no page can change `User-Agent` or leave out `Accept-Language`
+ * where it may not read the answer (Fetch standard, no-CORS-safelisted header
+ * names). Some programs, such as PowerShell, send the first of the two, others
+ * the second.
  */
 function isSilentBrowser(headers: Headers): boolean {
   return pageOrigin(headers) === null && !headers.has("sec-fetch-site") &&
@@ -285,11 +285,11 @@ function isSilentBrowser(headers: Headers): boolean {
 }
 
 /**
- * Whether a page may open a socket. A browser names the page's site in
- * `Origin` (RFC 6455 section 10.2); programs send none and are let in. A page
- * of this server, which is at `host`, may, unless that is a public name: such a
- * name may have been pointed here, or at the proxy before it, by a stranger
- * (DNS rebinding), so it has to be listed.
+ * Whether a page may open a socket. A browser names the page's site in `Origin`
+ * (RFC 6455 section 10.2); programs send none and are let in. A page of this
+ * server, which is at `host`, is let in unless that is a public name: a
+ * stranger may have pointed such a name here, or at the proxy before it (DNS
+ * rebinding), so the operator has to list it.
  */
 function isAllowedOrigin(
   origin: string | null,
@@ -302,7 +302,7 @@ function isAllowedOrigin(
     own === canonicalHost(host, scheme) && isLocalName(own);
 }
 
-/** Whether the operator listed a site, or all. */
+/** Whether the operator listed this site, or all. */
 function isListed(origin: string, allowed: string[]): boolean {
   return allowed.includes("*") ||
     allowed.includes(canonicalOrigin(origin) ?? "");
@@ -310,8 +310,8 @@ function isListed(origin: string, allowed: string[]): boolean {
 
 /**
  * Whether a request that names no page may be for this host. A page that asks
- * its own server by GET sends no `Origin`, so that of a stranger who pointed a
- * name here would pass for a program; but the name is in `Host`.
+ * its own server by GET sends no `Origin`, so the page of a stranger who
+ * pointed a name here would pass for a program; but the name is in `Host`.
  */
 function isAllowedHost(host: string | null, allowed: string[]): boolean {
   if (host === null || allowed.includes("*")) return true;
@@ -321,7 +321,7 @@ function isAllowedHost(host: string | null, allowed: string[]): boolean {
     );
 }
 
-/** Whether no public DNS can give away the name of a canonical host. */
+/** Whether a canonical host is one that no public DNS can point elsewhere. */
 function isLocalName(host: string): boolean {
   const name = host.replace(/:\d+$/, "");
   return /^[\d.]+$|^\[|^[^.]+$|\.(localhost|local|lan|internal|home\.arpa)$/
@@ -332,13 +332,13 @@ function isLocalName(host: string): boolean {
 const ASKED_FIELDS = "authorization, content-type, last-event-id, " +
   "partyline-key";
 
-/** How long a browser may remember that, in seconds. */
+/** How long a browser may remember a preflight, in seconds. */
 const PREFLIGHT_SECONDS = 600;
 
 /**
- * Answers what a browser asks before a listed site's page may send a request
- * that a plain link could not (Fetch standard, CORS preflight). Undefined for
- * all others.
+ * Answers a preflight, which a browser sends before a listed site's page may
+ * send a request that a plain link could not (Fetch standard, CORS). Undefined
+ * for every other request.
  */
 function preflight(
   { method, headers }: Request,
@@ -358,7 +358,7 @@ function preflight(
   });
 }
 
-/** Lets a page of a listed site read an answer, also why it was refused. */
+/** Lets a page of a listed site read an answer, even a refusal. */
 function allowReading(
   { headers }: Response,
   origin: string | null,

@@ -1,6 +1,6 @@
 // The certificate and its key, for HTTPS: reading, checking, noticing new ones.
-// `cert` and `key` belong together and were valid when they were read; files that
-// are no good change nothing. The key is never shown.
+// `cert` and `key` belong together and were valid when they were read; unusable
+// files change nothing. The key is never shown.
 import { X509Certificate } from "node:crypto";
 import type { Logger } from "../ops/logger.ts";
 import { reasonOf } from "../ops/system_error.ts";
@@ -17,7 +17,9 @@ export class Certificate {
   cert = "";
   key = "";
 
-  /** Reads two PEM files. Throws a `CertificateError` if they are no good. */
+  /**
+   * Reads two PEM files. Throws a `CertificateError` if they cannot be used.
+   */
   constructor(
     private readonly certFile: string,
     private readonly keyFile: string,
@@ -27,8 +29,8 @@ export class Certificate {
   }
 
   /**
-   * Reads the files again. True if they are others than before, and good; a
-   * `CertificateError` if they are no good.
+   * Reads the files again. True if they have changed and can be used. Throws a
+   * `CertificateError` if they cannot be used.
    */
   reload(): boolean {
     const cert = readPem("--cert", this.certFile);
@@ -40,7 +42,7 @@ export class Certificate {
     return true;
   }
 
-  /** As `reload`, but tells the operator, also of files that are no good. */
+  /** Like `reload`, but reports the result, good or bad, to the operator. */
   renew(logger: Logger): boolean {
     try {
       if (!this.reload()) return false;
@@ -68,7 +70,7 @@ export class Certificate {
       );
     }
     try {
-      // Only Deno's own TLS knows on every version whether the two match.
+      // Only Deno's own TLS can tell on every version whether the two match.
       Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key }).close();
     } catch (error) {
       throw new CertificateError(

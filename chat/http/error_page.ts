@@ -1,9 +1,10 @@
-// How an error is told: as a page to a person whose browser went to an address
-// that cannot be shown, as one plain sentence to programs and scripts.
+// How an error is answered: with a page for a person whose browser asked for an
+// address that cannot be shown, with one plain sentence for programs and
+// scripts.
 import { type ErrorAnswer, HttpError } from "./http_error.ts";
 import { type Assets, ERROR_PAGE, secured } from "./static_files.ts";
 
-/** A person is told by a page, a program by a line. */
+/** Answers with a page for a person and with a line for a program. */
 export function errorAnswer(assets: Assets, base: string): ErrorAnswer {
   const page = assets.get(ERROR_PAGE)?.forms.get("identity")?.bytes;
   const template = new TextDecoder().decode(page);
@@ -17,14 +18,14 @@ export function errorAnswer(assets: Assets, base: string): ErrorAnswer {
   };
 }
 
-/** Whether a browser asks in order to show the answer in its window. */
+/** Whether a browser asks for a document to show in its window. */
 function isNavigation({ method, headers }: Request): boolean {
   const mode = headers.get("sec-fetch-mode") ?? "navigate";
   return method === "GET" && mode === "navigate" &&
     (headers.get("accept") ?? "").includes("text/html");
 }
 
-/** The error as a page, made of `template`. `home` is a relative address. */
+/** The error as a page, made from `template`. `home` is a relative address. */
 function errorPage(
   { status, message, headers }: HttpError,
   template: string,
@@ -51,8 +52,8 @@ function errorPage(
 }
 
 /**
- * The way from an address to the page at `base`. Relative, because a proxy may
- * serve all below a path that it takes away.
+ * The relative address of the page at `base`, seen from `pathname`. Relative,
+ * because a proxy may serve everything below a path that it takes away.
  */
 export function homeFrom(pathname: string, base: string): string {
   const isBelow = pathname.startsWith(base);

@@ -1,7 +1,7 @@
-// How a request is told over HTTP that it cannot be granted: a status, one
-// sentence for a person in the body, and in the headers what a program needs.
+// An HTTP answer to a request that cannot be granted: a status, one sentence
+// for a person in the body, and headers for a program.
 
-/** Thrown where a request cannot be granted; its message is the sentence. */
+/** Thrown when a request cannot be granted; the message is the sentence. */
 export class HttpError extends Error {
   constructor(
     readonly status: number,
@@ -24,7 +24,7 @@ export function wrongMethod(allowed: readonly string[]): HttpError {
 }
 
 /**
- * Adds the slash that was left out. Relative to the address that was asked for,
+ * Adds the missing slash. The location is relative to the requested address,
  * which a proxy may have under another name (RFC 9110 section 10.2.2).
  */
 export function redirectInto(path: string, search: string): HttpError {
@@ -32,16 +32,18 @@ export function redirectInto(path: string, search: string): HttpError {
   return new HttpError(308, `The address is ${path}.`, { location });
 }
 
-/** In whole seconds (RFC 9110 section 10.2.3). */
+/**
+ * The header for a time to wait, in whole seconds (RFC 9110 section 10.2.3).
+ */
 export function retryAfter(ms: number): { "retry-after": string } {
   return { "retry-after": String(Math.ceil(ms / 1000)) };
 }
 
-/** The response for an `HttpError`; any other error is thrown on. */
+/** The response for an `HttpError`; throws every other error. */
 export function errorResponse(error: unknown): Response {
   if (error instanceof HttpError) return error.response;
   throw error;
 }
 
-/** Answers a request that was not granted; any other error is thrown on. */
+/** Answers a request that was not granted; throws every other error. */
 export type ErrorAnswer = (request: Request, error: unknown) => Response;

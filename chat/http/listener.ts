@@ -1,22 +1,22 @@
-// The listening socket. It is opened again after a failure, so until `close` the
-// server listens or is about to, always on one address. Every connection that came
-// through it can be cut off.
+// The listening socket. After a failure it is opened again on the same address,
+// so until `close` the server listens or is about to. Every connection that
+// came through it can be cut off.
 import type { Logger } from "../ops/logger.ts";
 import { reasonOf } from "../ops/system_error.ts";
 
 const RETRY_MS = 250;
 
-/** Starts a server on this port that `signal` ends with all its connections. */
+/** Starts a server on this port; `signal` ends it and all its connections. */
 type Listen = (
   port: number,
   signal: AbortSignal,
 ) => Deno.HttpServer<Deno.NetAddr>;
 
 export class Listener {
-  /** Where it listens; the port is the real one if 0 was asked for. */
+  /** Where the server listens; the port is the real one if 0 was asked for. */
   readonly address: Deno.NetAddr;
   #current: Deno.HttpServer<Deno.NetAddr> | undefined;
-  /** Ends all connections since the last cut, also those of failed sockets. */
+  /** Ends all connections since the last cut, even those of failed sockets. */
   #cutter = new AbortController();
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #isClosed = false;
@@ -26,7 +26,7 @@ export class Listener {
     private readonly listen: Listen,
     port: number,
     private readonly logger: Logger,
-    /** Called when Deno stopped listening, as it does without a free descriptor. */
+    /** Called when Deno stops listening, as without a free descriptor. */
     private readonly onFailure: () => void,
   ) {
     this.#current = this.#open(port);
@@ -41,7 +41,7 @@ export class Listener {
     this.#reopen();
   }
 
-  /** Listens no more; resolves when every request has been answered. */
+  /** Stops listening; resolves when every request has been answered. */
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retryTimer);
@@ -71,7 +71,7 @@ export class Listener {
     this.#retryTimer = setTimeout(() => this.#reopen(), RETRY_MS);
   }
 
-  /** The old socket needs a moment to be gone, so this may take a few tries. */
+  /** The old socket needs a moment to go, so this may take a few tries. */
   #reopen(): void {
     if (this.#isClosed || this.#current !== undefined) return;
     try {

@@ -1,6 +1,6 @@
-// Where a request came from, for which host, and whether by TLS, also when a proxy
-// stands between. `X-Forwarded-…` is believed only from a peer in the trusted
-// networks, and no header makes these functions throw.
+// Where a request came from, for which host, and whether by TLS, even through a
+// proxy. `X-Forwarded-…` is believed only from a peer in the trusted networks,
+// and no header makes these functions throw.
 import { BlockList, isIP } from "node:net";
 import type { Incoming } from "./router.ts";
 
@@ -9,7 +9,7 @@ export class Networks {
   readonly #list = new BlockList();
   readonly #isEmpty: boolean;
 
-  /** Of addresses and CIDR blocks (RFC 4632). Throws if one is neither. */
+  /** Takes addresses and CIDR blocks (RFC 4632). Throws for any other text. */
   constructor(networks: string[]) {
     this.#isEmpty = networks.length === 0;
     for (const network of networks) {
@@ -22,7 +22,7 @@ export class Networks {
     }
   }
 
-  /** Whether an address is in one of them; false for what is no address. */
+  /** Whether an address is in one of the networks; false for any other text. */
   has(address: string): boolean {
     if (this.#isEmpty) return false;
     const family = familyOf(address);
@@ -31,11 +31,12 @@ export class Networks {
 }
 
 /**
- * The address that a request came from, as far as it can be believed: without
- * a trusted peer its own. Each trusted proxy appended to `X-Forwarded-For` whom
- * it heard, so the list is read from its end, and the first address that is not
- * itself trusted is the client's. What stands before that is only the client's
- * word. Where an entry is no address, the last one read stands.
+ * The address that a request came from, as far as it can be believed: the
+ * peer's own unless the peer is trusted. Each trusted proxy appends to
+ * `X-Forwarded-For` the address that it heard, so the list is read from its
+ * end, and the first address that is not trusted is the client's. The client
+ * can forge the entries before that. If an entry is no address, the last one
+ * that was read stands.
  */
 export function clientAddress(
   headers: Headers,
@@ -53,25 +54,28 @@ export function clientAddress(
   return client;
 }
 
-/** Whose request it is, as all limits go by it. */
+/** The client behind a request, as the limits tell clients apart. */
 export interface Owner {
   /**
-   * Address and port of its connection. A proxy has a connection for each
-   * WebSocket, but not for each request: of one that a trusted proxy passed on
-   * this is its network.
+   * The connection's address and port. A proxy opens a connection of its own
+   * for each WebSocket, but not for each request: for a request that a trusted
+   * proxy passed on, the client's network.
    */
   readonly name: string;
-  /** Whether others may have the same name. */
+  /** Whether several clients may have the same name. */
   readonly isShared: boolean;
-  /** Its address, or of version 6 the network, whose addresses one machine may have. */
+  /** The IPv4 address, or the IPv6 network that one machine may have. */
   readonly network: string;
   /** The larger network around that, which one organisation may have. */
   readonly block: string;
-  /** Its address, for the operator's eyes. */
+  /** The client's address, for the operator's eyes. */
   readonly client: string;
 }
 
-/** Whose request this is; `isSingle` if a proxy may pass on others beside it. */
+/**
+ * The owner of this request; `isSingle` if a proxy may pass on requests of
+ * others over the same connection.
+ */
 export function ownerOf(
   headers: Headers,
   { hostname, port }: Deno.NetAddr,
@@ -86,8 +90,9 @@ export function ownerOf(
 }
 
 /**
- * Of version 6 the first 64 bits, which one machine may have to itself, and 48,
- * which one site may have (RFC 6177); of version 4 the address, and 24 bits.
+ * For IPv6 the first 64 bits, which one machine may have to itself, and the
+ * first 48, which one site may have (RFC 6177); for IPv4 the address and its
+ * first 24 bits.
  */
 function networksOf(address: string): { network: string; block: string } {
   if (familyOf(address) !== "ipv6") {
@@ -98,7 +103,7 @@ function networksOf(address: string): { network: string; block: string } {
   return { network: `${first(4)}/64`, block: `${first(3)}/48` };
 }
 
-/** The eight numbers of an address of version 6, or at least the first six. */
+/** The eight groups of an IPv6 address, or at least the first six. */
 function groupsOf(address: string): number[] {
   const [before = "", after] = address.split("::");
   const groups = before.split(":").map((group) => parseInt(group || "0", 16));
@@ -113,9 +118,9 @@ function groupsOf(address: string): number[] {
 }
 
 /**
- * The host that a request was meant for: what a trusted peer says in
- * `X-Forwarded-Host`, the last of several, or else that of its target, which
- * is `Host` unless the target names one (RFC 9112 section 3.2.2).
+ * The host that a request was meant for: the last value of `X-Forwarded-Host`
+ * from a trusted peer, or else the host of the request's target, which is
+ * `Host` unless the target names one (RFC 9112 section 3.2.2).
  */
 export function requestedHost(
   { host }: URL,
@@ -129,8 +134,8 @@ export function requestedHost(
 }
 
 /**
- * Whether the request came by TLS: here, or to a trusted peer that says so in
- * `X-Forwarded-Proto`, the last of several.
+ * Whether the request came by TLS: to this server, or to a trusted peer that
+ * says so in the last value of `X-Forwarded-Proto`.
  */
 function isRequestedByTls(
   headers: Headers,
@@ -143,7 +148,7 @@ function isRequestedByTls(
   return last ? last === "https" : hasCertificate;
 }
 
-/** A name or an IP address, and a port; nothing that could end a string. */
+/** A name or an IP address, and a port; no character that ends a string. */
 const HOST = /^(?:[a-z\d.-]{1,253}|\[[a-f\d:.]{2,45}\])(?::\d{1,5})?$/i;
 
 /**
@@ -158,27 +163,27 @@ export function socketAddress(
 ): string | undefined {
   const host = requestedHost(url, headers, hostname, trusted);
   if (!HOST.test(host)) return undefined;
-  // A site that is listed with https is reached so, whatever the proxy says.
+  // A site that is listed with https is reached so, whatever a proxy says.
   const isTls = allowOrigin.includes(`https://${host}`) ||
     isRequestedByTls(headers, hostname, trusted, hasCertificate);
   return `${isTls ? "wss" : "ws"}://${host}${base}ws`;
 }
 
-/** The longest address of version 6, in brackets and with a port. */
+/** The longest IPv6 address, in brackets and with a port. */
 const MAX_HOP_CHARS = 53;
 
-/** An address, some proxies add a port to it: `1.2.3.4:5`, `[::1]:5`. */
+/** An address to which some proxies add a port: `1.2.3.4:5`, `[::1]:5`. */
 function readHop(text: string): string | undefined {
   if (text.length > MAX_HOP_CHARS) return undefined;
   const [, inBrackets, v4] = /^(?:\[(.+)\]|([\d.]+))(?::\d+)?$/.exec(text) ??
     [];
   const address = inBrackets ?? v4 ?? text;
-  // A zone (RFC 4007 section 11) means something on its own machine only.
+  // An address with a zone (RFC 4007 section 11) is valid only on its machine.
   const isAddress = isIP(address) !== 0 && !address.includes("%");
   return isAddress ? plain(address) : undefined;
 }
 
-/** Version 4 as such, where a socket of version 6 wraps it (RFC 4291 2.5.5.2). */
+/** An IPv4 address without the IPv6 prefix of a socket (RFC 4291 2.5.5.2). */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, "");
 }

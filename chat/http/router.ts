@@ -1,5 +1,5 @@
-// Which handler a request is for: by its path below the base path, then by its
-// method. A handler that throws an `HttpError` answers with it.
+// Finds the handler for a request: by its path below the base path, then by its
+// method. If a handler throws an `HttpError`, that is the answer.
 import {
   type ErrorAnswer,
   HttpError,
@@ -8,20 +8,22 @@ import {
 } from "./http_error.ts";
 import { readTarget } from "./target.ts";
 
-/** A request, as it came in. */
+/** A request as the server received it. */
 export interface Incoming {
   request: Request;
   url: URL;
-  /** Below the base path; begins with a slash. */
+  /** The path below the base path; begins with a slash. */
   path: string;
   peer: Deno.NetAddr;
 }
 
 export type Handler = (incoming: Incoming) => Response | Promise<Response>;
 
-/** The one for the request's method. Throws an `HttpError` if there is none. */
+/**
+ * The entry for the request's method. Throws an `HttpError` if there is none.
+ */
 export function byMethod<T>(those: Record<string, T>, { method }: Request): T {
-  // Not by a look-up: every object has a `toString`, which is a method, too.
+  // Not by a look-up: every object has a `toString`, and so may a method.
   const found = Object.entries(those).find(([name]) => name === method);
   if (found === undefined) throw wrongMethod(Object.keys(those));
   return found[1];
@@ -32,7 +34,7 @@ export function methods(handlers: Record<string, Handler>): Handler {
   return (incoming) => byMethod(handlers, incoming.request)(incoming);
 }
 
-/** Answers requests by these routes, below `base`, else by `otherwise`. */
+/** Answers requests by these routes below `base`, other ones by `otherwise`. */
 export function router(
   base: string,
   routes: Record<string, Handler>,
@@ -71,9 +73,9 @@ export function router(
 }
 
 /**
- * Deno before 2.8.3 takes a request that has a length besides its chunks, and
- * hides the length. Where a proxy goes by the length, what follows may be another
- * client's (RFC 9112 section 6.1): nothing may follow.
+ * Deno before 2.8.3 accepts a request that has a length as well as chunks, and
+ * hides the length. If a proxy goes by the length, the bytes that follow may be
+ * another client's (RFC 9112 section 6.1): so the connection ends here.
  */
 function endAfterChunks(request: Request, response: Response): void {
   if (request.headers.has("transfer-encoding")) {

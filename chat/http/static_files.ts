@@ -1,6 +1,6 @@
 // The page's files: read once, compressed when first asked for, kept in memory,
-// served by look-up. A path that is not a file of the folder is never answered,
-// and each form of a file has a strong ETag of its own (RFC 9110 section 8.8.3).
+// served by look-up. Only files of the folder are answered, and each form of a
+// file has a strong ETag of its own (RFC 9110 section 8.8.3).
 import { createHash } from "node:crypto";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { acceptsEncodings } from "@std/http/negotiation";
@@ -8,7 +8,7 @@ import { extname, join } from "@std/path";
 import { HttpError, redirectInto } from "./http_error.ts";
 import type { Incoming } from "./router.ts";
 
-/** Of programs in any language: a browser shows them and runs nothing. */
+/** For programs in any language: a browser shows them and runs nothing. */
 const TEXT = "text/plain; charset=utf-8";
 
 const contentTypes: Record<string, string> = {
@@ -28,10 +28,10 @@ const contentTypes: Record<string, string> = {
   ".svg": "image/svg+xml",
 };
 
-/** Where the page for errors lies among the files, with gaps to fill in. */
+/** The file of the error page, with gaps to fill in. */
 export const ERROR_PAGE = "/not-found";
 
-/** Clients to download, and the address that stands in them on the disk. */
+/** Clients to download, and the server's address in these files on the disk. */
 const CLIENTS = ["/client.js", "/client.py"];
 const CLIENT_ADDRESS = "ws://localhost:8000/ws";
 
@@ -42,13 +42,15 @@ interface Form {
 
 interface Asset {
   contentType: string;
-  /** By content coding, each once it was asked for; `identity` from the start. */
+  /**
+   * The forms by content coding, each once it was asked for; `identity` always.
+   */
   forms: Map<string, Form>;
 }
 
 export type Assets = ReadonlyMap<string, Asset>;
 
-/** Reads a folder and what is below it. Throws if a file's type is unknown. */
+/** Reads a folder and its subfolders. Throws if a file's type is unknown. */
 export async function loadAssets(
   folder: string,
   path = "/",
@@ -72,13 +74,15 @@ export async function loadAssets(
   return assets;
 }
 
-/** The best quality (11) saves a tenth more and takes a second for all files. */
+/**
+ * The best quality (11) saves a tenth more, but takes a second for all files.
+ */
 const BROTLI = { params: { [constants.BROTLI_PARAM_QUALITY]: 5 } };
 
 /**
- * The preferred one first. Not at the start, where all files together take
- * more time than all else; and not asynchronous, because Deno's asynchronous
- * functions of zlib compress before they return.
+ * The preferred coding first. Files are not compressed at the start, because
+ * that would take longer than everything else; and not asynchronously, because
+ * Deno's asynchronous zlib functions compress before they return.
  */
 const codings: Record<string, (bytes: Uint8Array) => Uint8Array> = {
   br: (bytes) => brotliCompressSync(bytes, BROTLI),
@@ -103,7 +107,7 @@ const securityHeaders = Object.entries({
   "referrer-policy": "same-origin",
 });
 
-/** Holds a page to its own scripts and styles. */
+/** Restricts a page to its own scripts and styles. */
 export function secured(response: Response): Response {
   for (const [name, value] of securityHeaders) {
     response.headers.set(name, value);
@@ -112,16 +116,17 @@ export function secured(response: Response): Response {
 }
 
 /**
- * Answers a request for a file. Throws an `HttpError` if there is none, or if it is
- * a folder's page, whose links need the slash that was left out, or if it has the
- * ending of the file on the disk.
+ * Answers a request for a file. Throws an `HttpError` if there is no such file,
+ * if it is a folder's page, whose links need the missing slash, or if the path
+ * has the file's ending on the disk.
  */
 export function answerFile(
   assets: Assets,
   { request, path, url }: Incoming,
   address: string | undefined,
 ): Response {
-  // Not the page: some clients wait in vain when they cannot read it to its end.
+  // An error, not the page: some clients wait in vain if they cannot read a
+  // whole page.
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") {
     throw new HttpError(
       404,
@@ -149,7 +154,7 @@ export function answerFile(
 
 /**
  * The section of the page about closes that explains a code: /close/1009 leads
- * there, also without JavaScript. Relative, because a proxy may have the page
+ * there, even without JavaScript. Relative, because a proxy may have the page
  * under another path. Undefined for every other path.
  */
 function sectionOf(path: string): string | undefined {
@@ -159,7 +164,7 @@ function sectionOf(path: string): string | undefined {
 
 /**
  * Answers a request for a file; undefined if there is none at that path.
- * Clients to download point at `address`, or, without it, at the default.
+ * Clients to download get `address`, or the default without it.
  */
 export function serveAsset(
   assets: Assets,
@@ -179,8 +184,8 @@ export function serveAsset(
   const [coding, form] = chooseForm(asset, request);
   const headers = new Headers({
     "content-type": asset.contentType,
-    // Kept by the browser, but asked for again each time: a new version is
-    // seen at once. `no-transform` keeps Deno from compressing on its own.
+    // The browser keeps the file but asks again each time, so a new version is
+    // seen at once. `no-transform` keeps Deno from compressing by itself.
     "cache-control": "no-cache, no-transform",
     etag: form.etag,
     vary: "Accept-Encoding",
@@ -194,7 +199,7 @@ export function serveAsset(
   return new Response(body, { headers });
 }
 
-/** Never kept by a cache, as it differs with the request's host. */
+/** No cache keeps this answer, because it differs with the request's host. */
 function serveClient(
   asset: Asset,
   request: Request,
@@ -214,12 +219,12 @@ function serveClient(
   });
 }
 
-/** Longer than a list of tags or of codings can sensibly be. */
+/** Longer than any sensible list of tags or codings, in characters. */
 const MAX_LIST_CHARS = 1024;
 
 /**
  * Whether the client has this form already (RFC 9110 section 13.1.2). No ETag
- * of this server has a comma in it.
+ * of this server contains a comma.
  */
 function isKnown({ etag }: Form, tags: string | null): boolean {
   if (tags === null || tags.length > MAX_LIST_CHARS) return false;
@@ -229,7 +234,7 @@ function isKnown({ etag }: Form, tags: string | null): boolean {
 
 function chooseForm(asset: Asset, request: Request): [string, Form] {
   const accept = request.headers.get("accept-encoding");
-  // Without the header any coding may be sent, but only `identity` is safe.
+  // Without the header every coding is allowed, but only `identity` is safe.
   const accepted = accept !== null && accept.length <= MAX_LIST_CHARS
     ? acceptsEncodings(request, ...Object.keys(codings)) ?? "identity"
     : "identity";

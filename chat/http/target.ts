@@ -1,14 +1,14 @@
-// What a request is for: its host and its path, read as they stand in the request.
-// Whatever `Host` says, `readTarget` returns the very path of the request line.
-// Hosts and origins are written in one way, so that they can be compared. All of it
-// reads in one pass.
+// The host and the path of a request, read as they stand in the request.
+// Whatever `Host` says, `readTarget` returns the path of the request line.
+// Hosts and origins get one spelling, so that they can be compared. Everything
+// is read in one pass.
 import { HttpError } from "./http_error.ts";
 
-/** A name of DNS has up to 253 characters; then a dot, a colon, a port. */
+/** A DNS name has up to 253 characters; then a dot, a colon, a port. */
 const MAX_AUTHORITY_CHARS = 260;
 const MAX_ORIGIN_CHARS = MAX_AUTHORITY_CHARS + 40;
 
-/** A name or an address, and a port: nothing that could end it, or be a user. */
+/** A host and a port: no character that could end a string or name a user. */
 const AUTHORITY = /^(?:\[[\da-f:.]+\]|[\w.-]+)(?::\d{0,5})?$/i;
 
 function isAuthority(text: string): boolean {
@@ -19,8 +19,8 @@ function isAuthority(text: string): boolean {
  * Reads the target of a request (RFC 9112 section 3.2). Throws an `HttpError`
  * unless the host is a plain one and the path reads the same for everybody.
  *
- * Deno puts scheme, `Host` and the request line's path together to one text. So
- * a `/`, `?`, `#` or `\` in `Host` would become part of the path, and a `\` or a
+ * Deno joins scheme, `Host` and the path of the request line to one text. So a
+ * `/`, `?`, `#` or `\` in `Host` would become part of the path, and a `\` or a
  * `..` in the path would lead elsewhere than a proxy before this server saw.
  */
 export function readTarget({ url: text, headers }: Request): URL {
@@ -48,8 +48,9 @@ function notUnderstood(): HttpError {
 }
 
 /**
- * A host as it compares: in lower case, without the default port of `scheme`
- * and without the dot that may end a full name. Undefined if it is none.
+ * A host in comparable form: in lower case, without the default port of
+ * `scheme` and without the dot that may end a full name. Undefined for other
+ * text.
  */
 export function canonicalHost(
   host: string | null,
@@ -61,8 +62,8 @@ export function canonicalHost(
 }
 
 /**
- * An origin as it compares: `scheme://host`, or `null`, which is the origin of
- * files too (some browsers send `file://` for it). Undefined if it is none.
+ * An origin in comparable form: `scheme://host`, or `null`, which is also the
+ * origin of files (some browsers send `file://`). Undefined for other text.
  */
 export function canonicalOrigin(text: string): string | undefined {
   if (text === "null" || text === "file://") return "null";
@@ -71,7 +72,7 @@ export function canonicalOrigin(text: string): string | undefined {
   return `${url.protocol}//${hostOf(url)}`;
 }
 
-/** Only the schemes of the web know default ports and fold case by themselves. */
+/** Only URLs of the web leave out default ports and fold case by themselves. */
 function hostOf({ hostname, port }: URL): string {
   const name = hostname.endsWith(".") ? hostname.slice(0, -1) : hostname;
   return `${name.toLowerCase()}${port === "" ? "" : `:${port}`}`;

@@ -1,5 +1,5 @@
-// What a server is given from outside, so that a test can bring its own: two
-// clocks, chance, memory, and where to tell what happens.
+// Everything that a server is given from outside, so that a test can replace
+// it: two clocks, randomness, memory, and where to report events.
 import type { Logger } from "./logger.ts";
 import type { Metrics } from "./metrics.ts";
 
@@ -8,17 +8,19 @@ export interface Clocks {
   now: () => number;
   /**
    * Milliseconds since some moment before this process began, by a clock that
-   * nobody can set: for all that rests, expires or has a rate.
+   * nobody can set: for rests, expiry and rates.
    */
   monotonic: () => number;
 }
 
 export interface Context extends Clocks {
-  /** From 0 up to 1. */
+  /** A random number from 0 up to, but not including, 1. */
   random: () => number;
-  /** What the process takes of the machine's memory, in bytes. */
+  /** The memory that the process uses, in bytes. */
   memory: () => Pick<Deno.MemoryUsage, "rss" | "heapUsed">;
-  /** The machine's network interfaces. Throws if it may not tell. */
+  /**
+   * The machine's network interfaces. Throws without permission to see them.
+   */
   interfaces: () => Deno.NetworkInterfaceInfo[];
   logger: Logger;
   metrics: Metrics;

@@ -1,16 +1,17 @@
-// A deadline for what a peer is to say or to read. Where the process was stopped
-// or the machine slept, a timer is due before anything was read that came
-// meanwhile; so such a time does not count, and what is there is read first.
+// A deadline for something that a peer has to send or to read. If the process
+// was stopped or the machine slept, a timer fires before the data that arrived
+// meanwhile is read; so such a time does not count, and that data is read
+// first.
 
-/** For what has come but was not read yet, also if nothing was late. */
+/** Time to read what has already arrived. */
 export const READ_MS = 100;
 
 export class Deadline {
   #timer: ReturnType<typeof setTimeout>;
 
   /**
-   * Calls `late` when `ms` have passed, and `READ_MS`; if this program did not
-   * run meanwhile, that much later, by `ms` at the most.
+   * Calls `late` after `ms` and `READ_MS`. Time in which this program did not
+   * run is added, up to `ms`.
    */
   constructor(ms: number, late: () => void) {
     const dueMs = performance.now() + ms;

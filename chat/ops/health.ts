@@ -1,12 +1,12 @@
-// What the server says about itself over HTTP: /healthz and /metrics. What there is
-// now is read at that moment from where it lives; only what has happened is
+// The server's report about itself over HTTP: /healthz and /metrics. Present
+// numbers are read when somebody asks, from where they live; only events are
 // counted, in `Metrics`.
 import type { Overload } from "./overload.ts";
 import type { Context } from "./context.ts";
 
 /**
- * 200 if all is well, else 503; for a load balancer. `log` says of the store alone
- * whether it can be written.
+ * 200 if all is well, else 503; for a load balancer. `log` says only whether
+ * the store can be written.
  */
 export function tellHealth(
   { metrics }: Context,
@@ -27,7 +27,7 @@ export function tellHealth(
   });
 }
 
-/** How many of each there are at this moment. */
+/** How many there are now. */
 interface Census {
   connections: number;
   members: number;
@@ -77,9 +77,10 @@ export function tellMetrics(
 }
 
 /**
- * Whether a request comes from this machine itself. One that a proxy passes on
- * does not: it names the client, or asks for another host than this machine.
- * HTTP/2 names the host in the target, and may name another one in `Host`.
+ * Whether a request comes from this machine itself. A request that a proxy
+ * passes on does not: it names the client, or asks for a host that is not this
+ * machine. HTTP/2 names the host in the target, and may name another one in
+ * `Host`.
  */
 export function isLocal(
   headers: Headers,
@@ -93,7 +94,7 @@ export function isLocal(
     hosts.every((host) => isLoopback(host.toLowerCase().replace(/:\d+$/, "")));
 }
 
-/** Whether a host, without a port, is this machine whoever asks for it. */
+/** Whether a host, without a port, is a loopback name or address. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127\.[\d.]+|\[?(::ffff:(127\.[\d.]+|7f[\da-f]{2}:[\da-f]+)|::1)\]?)$/
     .test(host);

@@ -1,19 +1,19 @@
-// The operator's log: one line for each notable event, as text for people or as JSON
-// for programs. No line holds what somebody said, a key or a code, and no client can
-// make it write more than a few lines a second.
+// The operator's log: one line for each notable event, as text for people or as
+// JSON for programs. No line contains a message of a client, a key or a code,
+// and no client can make the server write more than a few lines a second.
 import { TokenBucket } from "./rate_limit.ts";
 
 type Level = "info" | "warn" | "error";
 
-/** What is known about an event beside its sentence. */
+/** Facts about an event besides its sentence. */
 type Fields = Record<string, string | number | undefined>;
 
-/** Lines that one kind of event may write at once, and then each second. */
+/** Lines that one kind of event may write at once, and then per second. */
 const BURST = 20;
 const LINES_PER_SECOND = 1;
 
 export class Logger {
-  /** By event; the events are a fixed few, so this does not grow. */
+  /** By event; there is a fixed number of events, so this does not grow. */
   readonly #kinds = new Map<string, { bucket: TokenBucket; left: number }>();
 
   constructor(
@@ -25,7 +25,7 @@ export class Logger {
 
   /**
    * Writes a line, or counts it if there were too many of this `event`; the
-   * next that is written says how many were left out.
+   * next line that is written says how many were left out.
    */
   log(level: Level, event: string, message: string, fields: Fields = {}): void {
     const nowMs = this.monotonic();
@@ -54,7 +54,7 @@ export class Logger {
     );
   }
 
-  /** What should not have happened, with where it did. */
+  /** Something that should not happen, with the place in the code. */
   fault(message: string, error: unknown): void {
     const where = error instanceof Error ? error.stack : String(error);
     this.log("error", "fault", message, { error: where });
@@ -73,15 +73,15 @@ function textLine(
   return `${at} ${level.padEnd(5)} ${message}${parts.join("")}`;
 }
 
-/** Quoted if it would not read as one word; nothing can begin a line. */
+/** Quoted unless it reads as one word, so that no value can begin a line. */
 function readable(value: string | number | undefined): string {
   const text = String(value);
   return /^[\w.:@/[\]-]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 /**
- * Escapes, as JSON does, what a terminal would obey or not show: control
- * characters, marks that turn the direction of text, other ends of a line.
+ * Escapes, as JSON does, characters that a terminal would obey or not show:
+ * control characters, marks that change the direction of text, other line ends.
  */
 function visible(line: string): string {
   return line.replaceAll(

@@ -1,18 +1,20 @@
-// The numbers that the server tells about itself, and their form as Prometheus text.
-// Only counts are kept here: the caller reads the gauges when somebody asks. Names
-// and units follow prometheus.io/docs/practices/naming.
+// The numbers that the server reports about itself, and their form as
+// Prometheus text. Only counts are kept here: the caller reads the gauges when
+// somebody asks. Names and units follow prometheus.io/docs/practices/naming.
 
 /** Bounds of the histograms, in seconds. */
 const BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5];
 
-/** Counts by the value of one label, or only under "" if there is none. */
+/** Counts by the value of one label, or under "" if there is no label. */
 class Counter {
   readonly #counts = new Map<string, number>();
 
   constructor(
     readonly name: string,
     readonly help: string,
-    /** Its values must be a fixed few: each is kept for good. */
+    /**
+     * The name of the label. Its values must be few and fixed: each is kept.
+     */
     private readonly label?: string,
   ) {
     if (label === undefined) this.#counts.set("", 0);
@@ -33,7 +35,7 @@ class Counter {
   }
 }
 
-/** Counts how long something took. */
+/** Counts durations, in seconds. */
 class Histogram {
   readonly #counts = new Array<number>(BOUNDS.length + 1).fill(0);
   #sum = 0;
@@ -62,7 +64,7 @@ class Histogram {
   }
 }
 
-/** What is counted while the server works. One for each server. */
+/** Counts of one server's work. */
 export class Metrics {
   readonly messages = new Counter(
     "partyline_messages_total",
@@ -100,10 +102,10 @@ export class Metrics {
     "partyline_event_loop_lag_seconds",
     "How late a timer of the server fired.",
   );
-  /** Whether the store took what was last given to it. */
+  /** Whether the store took the last thing that it was given. */
   isStoreWritable = true;
 
-  /** The text for a scrape, with the gauges that the caller can read. */
+  /** The text for a scrape, with the gauges that the caller has read. */
   text(gauges: readonly [name: string, help: string, value: number][]): string {
     const lines = [
       this.messages,

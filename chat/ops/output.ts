@@ -1,9 +1,9 @@
 // Writes lines to standard output or standard error without ever waiting for
-// the reader: a full pipe, a selection in a console or a full disk must not
-// stop the server, and Deno's `console` would.
-// Invariant: one write is under way at a time, and what waits is bounded.
+// the reader: a full pipe, a selection in a console or a full disk would stop
+// the server with Deno's `console`. Invariant: one write is under way at a
+// time, and the lines that wait are bounded.
 
-/** Bytes of lines that may wait for the reader; lines beyond are dropped. */
+/** Bytes of lines that may wait for the reader; further lines are dropped. */
 export const MAX_WAITING_BYTES = 256 * 1024;
 
 export class Output {
@@ -15,7 +15,7 @@ export class Output {
 
   constructor(
     private readonly sink: Pick<typeof Deno.stdout, "write">,
-    /** The line that tells how many lines were dropped. */
+    /** Makes the line that tells how many lines were dropped. */
     private readonly tellDropped: (count: number) => string,
   ) {}
 
@@ -31,7 +31,7 @@ export class Output {
     this.#writing ??= this.#writeAll();
   }
 
-  /** Waits until all is written, at most `deadlineMs`. */
+  /** Waits until all lines are written, at most `deadlineMs`. */
   async flush(deadlineMs: number): Promise<void> {
     if (this.#writing === undefined) return;
     const { promise: isLate, resolve } = Promise.withResolvers<void>();
@@ -53,7 +53,7 @@ export class Output {
     this.#writing = undefined;
   }
 
-  /** Tells what was dropped, once there is a reader again. */
+  /** Tells how many lines were dropped, once there is a reader again. */
   async #confess(): Promise<void> {
     const count = this.#dropped;
     if (count === 0) return;
@@ -61,7 +61,9 @@ export class Output {
     if (await this.#writeOne(line)) this.#dropped -= count;
   }
 
-  /** False if it cannot be written: the pipe is closed, the disk is full. */
+  /**
+   * False if the line cannot be written: the pipe is closed, the disk is full.
+   */
   async #writeOne(bytes: Uint8Array): Promise<boolean> {
     try {
       for (let at = 0; at < bytes.length;) {

@@ -1,19 +1,21 @@
-// Watches what the whole process uses: bytes that wait for slow clients, memory,
-// places, the lag of the event loop. Where too much waits in sum, it disconnects
-// those for whom most does; what one client may have waiting depends on nobody
-// else. It asks for the last resort when nothing else is left, and not again
-// before that had time to work.
+// Watches what the whole process uses: bytes that wait for slow clients,
+// memory, places, the lag of the event loop. If too many bytes wait in all, the
+// clients with the most are disconnected; the limit of one client depends on no
+// other client. When nothing else is left the last resort is called, and not
+// again before that had time to work.
 import { setImmediate } from "node:timers";
 import type { Context } from "./context.ts";
 
 const LOOK_EVERY_MS = 250;
 
-/** Bytes handed to sockets after which it looks, however short the time. */
+/**
+ * Bytes handed to sockets after which to look, however little time has passed.
+ */
 const LOOK_EVERY_BYTES = 64 * 1024 * 1024;
 
 /**
- * The part of the memory that may wait for slow clients, all together. Of more,
- * those are disconnected for whom most waits.
+ * The part of the memory that may wait for all slow clients together. Above
+ * that, the clients with the most waiting bytes are disconnected.
  */
 const WAITING_SHARE = 1 / 4;
 
@@ -21,36 +23,40 @@ const WAITING_SHARE = 1 / 4;
 const LEAST_SEND_SHARE = 1 / 16;
 
 /**
- * How long that much has to wait for a client before it counts as slow: what was
- * just sent waits for everyone.
+ * How long that much has to wait for a client before the client counts as slow:
+ * bytes that were just sent wait for everyone.
  */
 const SLOW_AFTER_MS = 200;
 
 /**
- * The part of the memory above which nobody new is let in while it grows. What
- * was freed may stay with the process, so a high level alone means nothing.
+ * The part of the memory above which no newcomer is let in while memory grows.
+ * Freed memory may stay with the process, so a high level alone means nothing.
  */
 const TIGHT_SHARE = 3 / 4;
 const GROWTH_SHARE = 1 / 64;
 const GROWTH_LOOKS = 40;
 
-/** The part of the places that closed connections which do not go may hold. */
+/**
+ * The part of the places that closed connections may hold before they are cut.
+ */
 const ENDED_SHARE = 1 / 2;
 const FREE_PLACES_EVERY_MS = 60_000;
 
-/** How long the last resort is given to work. */
+/** How long the last resort has time to work. */
 const SETTLE_MS = 3_000;
 
-/** It is used again when memory reaches what it could not free, times this. */
+/**
+ * The last resort is called again above this many times what it could not free.
+ */
 const GROWTH = 1.25;
 
-/** A connection, as far as it can burden the process. */
+/** A connection, by its cost for the process. */
 export interface Burden {
-  /** Bytes that wait to be sent to it, also after it was closed. */
+  /** Bytes that wait to be sent on it, also after it was closed. */
   readonly waitingBytes: number;
-  /** It was closed, but does not go. */
+  /** The connection was closed, but its socket is not gone yet. */
   readonly hasEnded: boolean;
-  /** Nothing shows yet that its client is still there. */
+  /** True until the client's second request, and after it broke one off. */
   readonly isUnconfirmed: boolean;
   disconnect(why: "slow_reader"): void;
 }
@@ -60,10 +66,10 @@ export class Overload {
   isTight = false;
   #handedOut = 0;
   #isLookDue = false;
-  /** Those for whom much waited at a look while too much did in sum. */
+  /** Clients that were behind at the last look, when too much waited in all. */
   #slow: ReadonlySet<Burden> = new Set();
   #slowSinceMs = -Infinity;
-  /** Memory as it was at the last looks. */
+  /** Memory at the last looks, in bytes. */
   #past: number[] = [];
   #timer: ReturnType<typeof setInterval> | undefined;
   #dueMs = 0;
@@ -79,7 +85,7 @@ export class Overload {
     },
     private readonly burdens: () => Iterable<Burden>,
     private readonly context: Context,
-    /** Frees what nothing else can. */
+    /** Frees what nothing else can free. */
     private readonly lastResort: (reason: "memory" | "places") => void,
   ) {
     this.#cutAbove = this.#maxBytes;
@@ -108,12 +114,12 @@ export class Overload {
     clearInterval(this.#timer);
   }
 
-  /** Notes bytes given to a socket, which may have to wait there. */
+  /** Counts bytes given to a socket, where they may have to wait. */
   handOut(bytes: number): void {
     this.#handedOut += bytes;
     if (this.#handedOut <= LOOK_EVERY_BYTES || this.#isLookDue) return;
     this.#isLookDue = true;
-    // Not now: nobody could take anything while it is being handed out.
+    // Later, because no client can take bytes while they are being handed out.
     setImmediate(() => {
       this.#isLookDue = false;
       this.look();
@@ -125,7 +131,7 @@ export class Overload {
     return this.#count().waiting;
   }
 
-  /** What waits, in sum and for those who are here; and how many are not. */
+  /** Waiting bytes, of all and of open connections; the count of ended ones. */
   #count(): { waiting: number; forPresent: number; ended: number } {
     let waiting = 0;
     let forPresent = 0;
@@ -154,8 +160,8 @@ export class Overload {
   }
 
   /**
-   * Disconnects those first who may be gone, then the slowest, until `excess`
-   * bytes less are waiting.
+   * Disconnects unconfirmed clients first, then the slowest, until `excess`
+   * fewer bytes wait.
    */
   #letSlowGo(excess: number, nowMs: number): void {
     if (excess <= 0) {
@@ -192,7 +198,7 @@ export class Overload {
 
   #guardMemory(bytes: number, nowMs: number): void {
     if (nowMs - this.#cutAtMs < SETTLE_MS) {
-      // What the last resort leaves is not what it can free.
+      // Memory still in use after the last resort could not be freed by it.
       this.#cutAbove = Math.max(this.#maxBytes, bytes * GROWTH);
     } else if (bytes > this.#cutAbove) {
       this.#cutAtMs = nowMs;

@@ -1,7 +1,7 @@
-// What holds rates. A token bucket: over any time t it lets through at most
-// burst + ratePerSecond * t. What takes several tokens at once may take more than
-// there are; then the others wait until they are back. A count of what happened
-// lately, in which each weighs less the longer ago it was. The caller passes the
+// The arithmetic of rates. A token bucket lets through, over any time t, at
+// most burst + ratePerSecond * t. A call that takes several tokens at once may
+// take more than there are; then the others wait until those are back. A recent
+// count weighs each event less, the longer ago it was. The caller passes the
 // time of a monotonic clock.
 
 export class TokenBucket {
@@ -9,7 +9,7 @@ export class TokenBucket {
   #filledAtMs: number;
 
   /**
-   * A bucket for at most `burst` tokens, which begins with `tokens`.
+   * A bucket for at most `burst` tokens that begins with `tokens`.
    * `ratePerSecond` 0 means no limit.
    */
   constructor(
@@ -22,14 +22,16 @@ export class TokenBucket {
     this.#filledAtMs = nowMs;
   }
 
-  /** Takes tokens. Returns 0, or, when none is left, the ms until there is. */
+  /**
+   * Takes tokens. Returns 0; or, when none is left, the ms until there is one.
+   */
   take(nowMs: number, count = 1): number {
     const waitMs = this.peek(nowMs);
     if (waitMs === 0) this.#tokens -= count;
     return waitMs;
   }
 
-  /** What `take` would return; takes nothing. */
+  /** Returns the same as `take`, but takes nothing. */
   peek(nowMs: number): number {
     if (this.ratePerSecond === 0) return 0;
     this.#fill(nowMs);
@@ -37,24 +39,24 @@ export class TokenBucket {
     return Math.ceil((1 - this.#tokens) * 1000 / this.ratePerSecond);
   }
 
-  /** Milliseconds until it is full, if nothing is taken. */
+  /** Milliseconds until the bucket is full, if nothing is taken. */
   fullInMs(nowMs: number): number {
     if (this.ratePerSecond === 0) return 0;
     this.#fill(nowMs);
     return (this.burst - this.#tokens) * 1000 / this.ratePerSecond;
   }
 
-  /** Whether it is full. */
+  /** Whether the bucket is full. */
   isAsNew(nowMs: number): boolean {
     return this.fullInMs(nowMs) === 0;
   }
 
-  /** Gives back what was taken and not used; takes what was used besides. */
+  /** Gives back tokens that were not used; a negative count takes more. */
   giveBack(count: number): void {
     this.#tokens += count;
   }
 
-  /** Takes so much that it is full in `ms` at the earliest. */
+  /** Takes so many tokens that the bucket is full in `ms` at the earliest. */
   drain(ms: number, nowMs: number): void {
     this.#fill(nowMs);
     const tokens = this.burst - ms * this.ratePerSecond / 1000;
@@ -74,7 +76,7 @@ export class RecentCount {
   #count = 0;
   #countedAtMs = -Infinity;
 
-  /** What happened `lifeMs` ago weighs 1/e. */
+  /** An event `lifeMs` ago weighs 1/e. */
   constructor(readonly lifeMs: number) {}
 
   at(nowMs: number): number {

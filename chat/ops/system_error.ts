@@ -1,5 +1,5 @@
 // Says in plain words why the operating system refused something, for the
-// person who runs the server: Deno's own message ends in a number.
+// operator: Deno's own message ends in a number.
 
 const REASONS: Record<string, string> = {
   EACCES: "this program does not have the permission",
@@ -18,7 +18,7 @@ const REASONS: Record<string, string> = {
   EROFS: "the disk is read-only",
 };
 
-/** Why `error` came, without a full stop and without a number. */
+/** Why `error` happened, without a full stop and without a number. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as Error & { code?: string };
@@ -27,7 +27,7 @@ export function reasonOf(error: unknown): string {
   if (error.message.startsWith("failed to lookup address")) {
     return "there is no such host";
   }
-  // "Text (os error 22): call '/path'", of which only the text is for people.
+  // "Text (os error 22): call '/path'": only the text is for people.
   const numberAt = error.message.indexOf(" (os error ");
   return numberAt < 0 ? error.message : error.message.slice(0, numberAt);
 }

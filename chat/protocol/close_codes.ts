@@ -1,5 +1,5 @@
-// The codes with which the server closes a WebSocket, and why it does. The event
-// streams and the polls tell the same codes in an event `close`.
+// The codes with which the server closes a WebSocket, and the reasons. Event
+// streams and polls tell the same codes in an event `close`.
 
 /**
  * Close codes in use (RFC 6455 section 7.4.1; 1012 and 1013 from the IANA
@@ -17,14 +17,14 @@ export const CloseCode = {
   takenOver: 4002,
 } as const;
 
-/** Why the server closes connections that did nothing wrong. */
+/** Why the server closes connections whose clients did nothing wrong. */
 const INTERRUPTIONS = {
   shutting_down: [CloseCode.shuttingDown, "the server is shutting down"],
   restarting: [CloseCode.restarting, "the server is restarting"],
   overloaded: [CloseCode.tryAgainLater, "the server is overloaded"],
 } as const;
 
-/** Why the server disconnects a client: the code, and the reason it is told. */
+/** Why the server disconnects a client: the code, and the reason for it. */
 export const DISCONNECTS = {
   binary_frame: [CloseCode.unsupportedData, "send text, not binary"],
   board_full: [CloseCode.tryAgainLater, "too many people are drawing here"],

@@ -1,27 +1,27 @@
-// What the server sends: the events of both dialects and how each of them becomes
-// text. An event is encoded here and nowhere else, so the bytes of a message are
-// the same for every member and in the store.
+// The events that the server sends in both dialects, and how each becomes text.
+// An event is encoded here and nowhere else, so the bytes of a message are the
+// same for every member and in the store.
 
-/** The name that no client is given: it marks the server's own words. */
+/** The sender of the server's own messages; no client is given this name. */
 export const SERVER_NAME = "server";
 
-/** Most networks cut a line that is silent for a minute. */
+/** Most networks cut a connection that is silent for a minute. */
 export const KEEP_ALIVE_MS = 15_000;
 
 /**
  * Names listed in a `welcome` and in an answer to `members`. A room of more
- * people is a large one: of those who come at one moment it is told in one event.
+ * people is a large one: joins of the same moment are told in one event.
  */
 export const MAX_LISTED_MEMBERS = 200;
 
 /** Rooms listed in an answer to `rooms`. */
 export const MAX_LISTED_ROOMS = 200;
 
-/** Names that the `join` of a large room tells besides its `sender`. */
+/** Names that the `join` of a large room lists besides its `sender`. */
 export const MAX_OTHERS = 20;
 
-// What the server sends. `at` is ISO 8601, times are ms, `seq` counts up by
-// one per room.
+// In all events `at` is ISO 8601, times are in ms, and `seq` counts up by one
+// per room.
 
 /** A message as everyone in its room gets it, its sender included. */
 export interface MessageEvent {
@@ -30,46 +30,46 @@ export interface MessageEvent {
   at: string;
   sender: string;
   /**
-   * Tells who sent it, whatever the name was or becomes, and stays the same for
-   * as long as the identity. Somebody without an identity has none.
+   * The public id of the sender's identity, which stays when its name changes.
+   * A sender without an identity has none.
    */
   author?: string;
   message: string;
-  /** The sender's own `id`, if it gave one. */
+  /** The sender's own `id`, if the sender gave one. */
   id?: string;
-  /** The `seq` of the message that it answers. */
+  /** The `seq` of the message that this one answers. */
   replyTo?: number;
-  /** Its author deleted it; then `message` is "". */
+  /** The author deleted the message; then `message` is "". */
   deleted?: true;
 }
 
-/** A message was deleted. It has no `seq` of its own: older clients pass over it. */
+/** A message was deleted. The event has no `seq`: older clients ignore it. */
 export interface DeleteEvent {
   type: "delete";
   at: string;
-  /** Who deleted it. */
+  /** The person who deleted the message. */
   sender: string;
-  /** The `seq` of the message, which keeps it. */
+  /** The `seq` of the deleted message, which keeps it. */
   target: number;
 }
 
-/** Someone came into the room. `count` is how many are in it now. */
+/** Someone came into the room, in which `count` people are now. */
 export interface JoinEvent {
   type: "join";
   at: string;
   sender: string;
   /**
-   * Only in a large room: up to `MAX_OTHERS` who came with the sender. There may
-   * be more, as the `count` tells.
+   * Only in a large room: up to `MAX_OTHERS` people who came with the sender.
+   * There may be more, as `count` tells.
    */
   others?: string[];
   count: number;
 }
 
-/** What every leave says, for clients that print `message` of every frame. */
+/** The text of every leave, for clients that print `message` of every frame. */
 export const LEAVE_MESSAGE = "Client disconnected";
 
-/** Someone left the room, in whatever way the connection ended. */
+/** Someone left the room, however the connection ended. */
 export interface LeaveEvent {
   type: "leave";
   at: string;
@@ -102,21 +102,21 @@ export interface WelcomeEvent {
   /** Reclaims this identity on a later connection; a secret. */
   key: string;
   room: string;
-  /** Names the life of the room's history; another one means history was lost. */
+  /** Names this life of the room's history; another value: history was lost. */
   epoch: string;
-  /** The newest message of the room at this moment; 0 if there is none. */
+  /** The newest message of the room now; 0 if there is none. */
   seq: number;
-  /** Whether all after `since` follows; null when no `since` was given. */
+  /** Whether all messages after `since` follow; null without a `since`. */
   recovered: boolean | null;
   /** Up to `MAX_LISTED_MEMBERS` names, the client's own among them. */
   members: string[];
   count: number;
   limits: Limits;
-  /** Whether the request `rooms` is answered. */
+  /** Whether the server answers the request `rooms`. */
   listsRooms: boolean;
 }
 
-/** The limits that hold for a client. */
+/** The limits for a client. */
 export interface Limits {
   /** Characters of one message. */
   message: number;
@@ -130,50 +130,50 @@ export interface Limits {
 /** The answer to `history`: older messages, the oldest first. */
 export interface HistoryEvent {
   type: "history";
-  /** As asked for. */
+  /** The value from the request. */
   before: number;
   messages: MessageEvent[];
-  /** Whether there are older ones still. */
+  /** Whether there are still older messages. */
   more: boolean;
 }
 
-/** The answer to `search`: the messages that contain the text, the oldest first. */
+/** The answer to `search`: the messages with the text, the oldest first. */
 interface FoundEvent {
   type: "found";
-  /** As asked for, like `before`. */
+  /** The value from the request, like `before`. */
   text: string;
   before?: number;
   messages: MessageEvent[];
-  /** Whether older messages were not looked at. */
+  /** Whether there are older messages that were not searched. */
   more: boolean;
-  /** If there are more: the `before` with which to ask for those. */
+  /** If there are more: the `before` with which to search those. */
   next?: number;
 }
 
 /** The answer to `members`: who is in the room, in the order of code units. */
 export interface MembersEvent {
   type: "members";
-  /** As asked for; "" for the first page. */
+  /** The value from the request; "" for the first page. */
   after: string;
   /** Up to `MAX_LISTED_MEMBERS` names. */
   members: string[];
-  /** Whether there are further ones, after the last of these. */
+  /** Whether further names follow the last of these. */
   more: boolean;
   count: number;
 }
 
-/** A room with people in it, and how many are there. */
+/** A room with people in it, and their number. */
 interface ListedRoom {
   name: string;
   count: number;
 }
 
-/** The answer to `rooms`: the fullest first. */
+/** The answer to `rooms`: the rooms with the most people first. */
 export interface RoomsEvent {
   type: "rooms";
-  /** Up to `MAX_LISTED_ROOMS` of them. */
+  /** Up to `MAX_LISTED_ROOMS` rooms. */
   rooms: ListedRoom[];
-  /** Whether there are further ones. */
+  /** Whether there are further rooms. */
   more: boolean;
 }
 
@@ -183,11 +183,11 @@ interface PongEvent {
 }
 
 export type ErrorCode =
-  /** JSON, but not a request that can be understood. */
+  /** JSON, but not a valid request. */
   | "invalid"
   | "too_long"
   | "rate_limited"
-  /** The room has more waiting than it can take. */
+  /** More messages wait in the room than it can take. */
   | "busy"
   /** The store cannot be written or read; nothing was stored. */
   | "log_unavailable"
@@ -204,9 +204,9 @@ export interface ErrorEvent {
   sender: typeof SERVER_NAME;
   code: ErrorCode;
   message: string;
-  /** Of the message that was refused. */
+  /** The `id` of the message that was refused. */
   id?: string;
-  /** Milliseconds after which the same may succeed. */
+  /** Milliseconds after which the same request may succeed. */
   retryAfter?: number;
 }
 
@@ -229,7 +229,7 @@ export function encode(event: ServerEvent): string {
   return JSON.stringify(event);
 }
 
-/** Encodes a `welcome` whose members are encoded already. */
+/** Encodes a `welcome` whose members are already encoded. */
 export function encodeWelcome(
   welcome: Omit<WelcomeEvent, "members">,
   members: string,
@@ -242,8 +242,8 @@ export function encodeWelcome(
 }
 
 /**
- * Encodes a message before its `seq` is known. Only the store knows the `seq`,
- * and completes the text with `encodeMessage`; so it is encoded once.
+ * Encodes a message before its `seq` is known. The store decides the `seq` and
+ * completes the text with `encodeMessage`, so a message is encoded only once.
  */
 export function encodeDraft(
   draft: Omit<MessageEvent, "type" | "seq">,
@@ -255,7 +255,7 @@ export function encodeMessage(seq: number, draft: string): string {
   return `{"type":"message","seq":${seq},${draft}`;
 }
 
-/** An encoded message as it reads once it is deleted: without its text. */
+/** An encoded message after its deletion: without its text. */
 export function encodeDeleted(event: string): string {
   return JSON.stringify({ ...JSON.parse(event), message: "", deleted: true });
 }
@@ -266,10 +266,10 @@ export function seqOf(event: string): number {
 }
 
 /**
- * Encoded text without halves of surrogate pairs. Older versions stored what
- * `JSON.stringify` makes of one, an escape such as \\ud83d, which is no JSON to
- * many a client. That is the only reason for such an escape, and \\\\ before the
- * same letters is none.
+ * Encoded text without halves of surrogate pairs. Older versions stored a half
+ * as `JSON.stringify` writes it, an escape such as \\ud83d, which many clients
+ * reject. There is no other reason for such an escape; after \\\\ the same
+ * letters are no escape.
  */
 export function mendEncoded(json: string): string {
   if (!json.includes("\\ud")) return json;
@@ -279,12 +279,12 @@ export function mendEncoded(json: string): string {
   );
 }
 
-/** A string as it may be stored and told; undefined if it is none. */
+/** A well-formed string, to be stored and sent; undefined for other values. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value.toWellFormed() : undefined;
 }
 
-/** The first `maxUnits` UTF-16 units of a text, without half of a pair. */
+/** The first `maxUnits` UTF-16 units of a text, without half a pair. */
 export function startOf(text: string, maxUnits: number): string {
   if (text.length <= maxUnits) return text;
   const isPair = (text.codePointAt(maxUnits - 1) ?? 0) > 0xffff;

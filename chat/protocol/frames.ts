@@ -1,13 +1,13 @@
-// How encoded events are put into the frames of the full dialect: as few as can
-// be, none of them larger than every client takes.
+// How encoded events are put into frames of the full dialect: into as few as
+// possible, none of them larger than every client accepts.
 import { Buffer } from "node:buffer";
 import { seqOf } from "./events.ts";
 import { exceedsBytes, type SearchRequest } from "./requests.ts";
 
 /**
- * Largest frame that is sent, in bytes of UTF-8, unless one event alone is
- * larger. Some clients take no more by default, such as Go's coder/websocket
- * (earlier nhooyr.io/websocket), and end the connection.
+ * Largest frame that is sent, in bytes of UTF-8, unless a single event is
+ * larger. Some clients accept no more by default and end the connection, such
+ * as Go's coder/websocket (earlier nhooyr.io/websocket).
  */
 export const MAX_SENT_BYTES = 32 * 1024;
 
@@ -43,7 +43,7 @@ function encodeFrame(events: readonly string[]): EventFrame {
 }
 
 /**
- * Encodes a `HistoryEvent` whose messages are encoded already: the newest of
+ * Encodes a `HistoryEvent` whose messages are already encoded: the newest of
  * them that fit in a frame, at least one.
  */
 export function encodeHistory(
@@ -58,8 +58,8 @@ export function encodeHistory(
 }
 
 /**
- * Encodes a `FoundEvent`, like `encodeHistory`. `next` is the seq before which
- * nothing was looked at, if there is anything.
+ * Encodes a `FoundEvent`, like `encodeHistory`. `next` is the `seq` before
+ * which nothing was searched, if there are older messages.
  */
 export function encodeFound(
   { text, before }: SearchRequest,
@@ -79,12 +79,12 @@ export function encodeFound(
 
 const MAX_SEQ = Number.MAX_SAFE_INTEGER;
 
-/** The newest of the messages that fit in a frame with that event, at least one. */
+/** The newest messages that fit in a frame with this event, at least one. */
 function newestFitting(
   event: object,
   messages: readonly string[],
 ): readonly string[] {
-  // Each message has a comma after it, but for the last.
+  // Each message has a comma after it, except the last.
   let bytes = Buffer.byteLength(`[${withMessages(event, [])}]`) - 1;
   let from = messages.length;
   while (from > 0) {

@@ -1,6 +1,6 @@
-// Names: those that are made for people, two friendly words such as "calm-otter",
-// which names people may choose, and when two names are the same. The caller says
-// which names are taken.
+// Names: how two friendly words such as "calm-otter" are chosen for a person,
+// which names a person may choose, and when two names are the same. The caller
+// says which names are taken.
 
 const adjectives = `
 able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
@@ -51,7 +51,7 @@ const TRIES = 32;
 const pick = (words: string[], random: () => number): string =>
   words[Math.floor(random() * words.length)] ?? "";
 
-/** Two words that `isTaken` does not know; undefined if none were found soon. */
+/** Two words that are not taken; undefined if a few tries found none. */
 export function makeName(
   isTaken: (name: string) => boolean,
   random: () => number,
@@ -76,12 +76,13 @@ export function isNumbered(name: string): boolean {
 export const MAX_NAME_CHARS = 24;
 
 /**
- * Why a name that someone chose cannot be, as a sentence, or undefined. Letters
- * and digits of any script will do, with the marks they need.
+ * Says in a sentence why nobody can have this name; undefined if somebody can.
+ * Letters and digits of any script are allowed, with the marks they need.
  */
 export function nameProblem(name: string): string | undefined {
   const tooLong = `A name has at most ${MAX_NAME_CHARS} characters.`;
-  // First of all: to normalise a long text of combining marks takes seconds.
+  // First of all, because normalising a long text of combining marks takes
+  // seconds.
   if (name.length > 2 * MAX_NAME_CHARS) return tooLong;
   const folded = name.normalize("NFKC");
   if ([...folded].length > MAX_NAME_CHARS) return tooLong;
@@ -100,7 +101,7 @@ export function nameProblem(name: string): string | undefined {
     : undefined;
 }
 
-/** With a letter of another alphabet that looks alike, a name passes for another. */
+/** With a look-alike letter of another alphabet a name passes for another. */
 function mixesScripts(word: string): boolean {
   const scripts = [
     /\p{Script=Latin}/u,
@@ -111,11 +112,11 @@ function mixesScripts(word: string): boolean {
 }
 
 /**
- * What makes two names the same: neither case nor the width of look-alikes
- * counts (Unicode NFKC, then case folded).
+ * A name in the form in which equal names are the same text: neither case nor
+ * the width of look-alikes counts (Unicode NFKC, then case folded).
  */
 export function foldName(name: string): string {
-  // Those that are made here are folded already.
+  // Names that are made here are folded already.
   if (/^[a-z\d-]*$/.test(name)) return name;
   return name.normalize("NFKC").replace(/\s+/g, " ").toUpperCase()
     .toLowerCase();

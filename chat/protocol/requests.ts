@@ -1,6 +1,6 @@
-// What a client sends: the requests of `partyline.v1`, the subprotocols, and the
-// checks of everything that comes from outside. Whatever a client sends,
-// `parseRequest` does not throw.
+// The requests of `partyline.v1` that a client sends, the subprotocols, and the
+// checks of everything that comes from outside. `parseRequest` throws for no
+// input.
 import { Buffer } from "node:buffer";
 import { textOf } from "./events.ts";
 
@@ -11,8 +11,8 @@ export const SUBPROTOCOL = "partyline.v1";
 export const DRAW_SUBPROTOCOL = "partyline.draw.v1";
 
 /**
- * Largest frame of the drawing board. It is passed on as it came; how its
- * bytes are read is between the pages: kind (1: a stroke), colour (0 to 7),
+ * Largest frame of the drawing board, in bytes. The server passes frames on
+ * unread; the pages agree on the bytes: kind (1: a stroke), colour (0 to 7),
  * then the stroke's points, x and y as 16 bits each, the high byte first, from
  * 0 to 65535 over the width and the height of the board.
  */
@@ -26,13 +26,13 @@ export const MAX_ID_CHARS = 64;
 /** How many messages a client may ask for at once. */
 export const MAX_HISTORY = 200;
 
-/** How many it gets when it does not say. */
+/** How many messages a client gets that does not say how many it wants. */
 export const DEFAULT_HISTORY = 50;
 
 /** Longest text to search for, in characters. */
 export const MAX_SEARCH_CHARS = 100;
 
-// What a client of the full dialect sends: one of these in a text frame.
+// A client of the full dialect sends one of these in a text frame.
 
 export interface Hello {
   type: "hello";
@@ -45,9 +45,9 @@ export interface Hello {
 export interface MessageRequest {
   type: "message";
   message: string;
-  /** The client's own for it: a message that is sent again is stored once. */
+  /** The client's own id for the message: sent again, it is stored once. */
   id: string;
-  /** The `seq` of the message that it answers. */
+  /** The `seq` of the message that this one answers. */
   replyTo?: number;
 }
 
@@ -75,7 +75,7 @@ export type Request =
   | { type: "typing" }
   | PingRequest;
 
-/** A frame that is JSON but no request; `message` says what is wrong with it. */
+/** A frame that is JSON but no request; `message` says what is wrong. */
 interface Malformed {
   type: "malformed";
   message: string;
@@ -83,11 +83,11 @@ interface Malformed {
 }
 
 /**
- * Reads one frame of the full dialect. Returns undefined if it is not a JSON
- * object at all. Fields that are not known are passed over. All text in what is
- * returned is well-formed: JSON can hold half of a surrogate pair, as an
- * escape, which half of the clients cannot read. Nothing else that comes in
- * can, because it is UTF-8, a query or a header.
+ * Reads one frame of the full dialect. Returns undefined if the frame is not a
+ * JSON object at all. Unknown fields are passed over. All text in the result is
+ * well-formed: JSON can hold half a surrogate pair, as an escape, which half of
+ * the clients cannot read. No other input can, because it is UTF-8, a query or
+ * a header.
  */
 export function parseRequest(text: string): Request | Malformed | undefined {
   let value: unknown;
@@ -107,7 +107,7 @@ type Fields = Record<string, unknown>;
 
 type Check<R> = (fields: Fields) => R | Malformed;
 
-/** Of each type of request, how its fields are checked. */
+/** How the fields of each type of request are checked. */
 const CHECKS: {
   [T in Request["type"]]: Check<Extract<Request, { type: T }>>;
 } = {
@@ -245,18 +245,18 @@ function isCount(
     (value as number) <= max;
 }
 
-/** Whether a message can have it as its `seq`. */
+/** Whether a value can be the `seq` of a message. */
 function isSeq(value: unknown): value is number {
   return isCount(value) && value > 0;
 }
 
-/** The room an address asks for, or undefined if it cannot be a room's name. */
+/** The room in an address, or undefined if no room can have that name. */
 export function parseRoom(url: URL): string | undefined {
   const room = url.searchParams.get("room") ?? DEFAULT_ROOM;
   return /^[a-z0-9-]{1,32}$/.test(room) ? room : undefined;
 }
 
-/** Reads `epoch:seq`, as an event's id has it; undefined if it is neither. */
+/** Reads `epoch:seq`, as in the id of an event; undefined for other text. */
 export function readSince(
   text: string,
 ): { epoch: string; seq: number } | undefined {

@@ -1,22 +1,23 @@
-// A room's drawing board: what one draws is shown to all others, so its cost grows
-// by the square of those who draw. The board has so many bytes a second for all of
-// them: half of it is divided evenly, the other half is for whoever draws first. A
-// stroke for which nothing is left is lost.
+// A room's drawing board: everybody's strokes are shown to all others, so the
+// cost grows with the square of the drawers. A board may send a fixed number of
+// bytes a second: half of them is divided evenly among the drawers, the other
+// half goes to those who draw first. A stroke for which no bytes are left is
+// lost.
 import { TokenBucket } from "../ops/rate_limit.ts";
 
-/** Shows somebody who draws what another one drew. May not throw or wait. */
+/** Shows a drawer the stroke of another one. May not throw or wait. */
 type Show = (frame: ArrayBuffer) => void;
 
-/** On one board at a time. */
+/** Drawers on one board at a time. */
 export const MAX_DRAWERS = 64;
 
-/** On a full board, one who drew nothing for so long gives way to one who comes. */
+/** On a full board, a drawer idle for this long gives way to a new one. */
 export const DRAWER_IDLE_MS = 30_000;
 
-/** Bytes a second that a board sends, to all who draw there together. */
+/** Bytes a second that a board sends, to all its drawers together. */
 export const BOARD_BYTES_PER_SECOND = 16 * 1024 * 1024;
 
-/** Sending the shortest frame costs about as much as one of this size. */
+/** Sending the shortest frame costs about as much as a frame of this size. */
 const LEAST_FRAME_BYTES = 512;
 
 function newBucket(bytesPerSecond: number, nowMs: number): TokenBucket {
@@ -25,15 +26,15 @@ function newBucket(bytesPerSecond: number, nowMs: number): TokenBucket {
 
 interface Drawer {
   show: Show;
-  /** Its place goes to another one. */
+  /** Called when another drawer gets the place. */
   supersede: () => void;
 }
 
-/** What a board knows of one who draws. */
+/** A drawer, as the board knows it. */
 interface Place extends Drawer {
-  /** What it may have sent in any case. */
+  /** The drawer's own share of the bytes. */
   share: TokenBucket;
-  /** When it drew, or came. */
+  /** When the drawer last drew, or came. */
   usedAtMs: number;
 }
 
@@ -41,18 +42,18 @@ export class Board {
   readonly drawers = new Map<object, Place>();
   #common: TokenBucket | undefined;
 
-  /** False if too many draw here. */
+  /** Adds a drawer; false if too many draw here. */
   join(id: object, drawer: Drawer, nowMs: number): boolean {
     if (this.drawers.size >= MAX_DRAWERS) this.#endIdle(nowMs);
     if (this.drawers.size >= MAX_DRAWERS) return false;
     const rate = BOARD_BYTES_PER_SECOND / 2 / MAX_DRAWERS;
-    // It begins empty, or coming again and again would be a way around it.
+    // The share begins empty; otherwise coming again and again would evade it.
     const share = new TokenBucket(rate, rate, nowMs, 0);
     this.drawers.set(id, { ...drawer, share, usedAtMs: nowMs });
     return true;
   }
 
-  /** Takes the place of the one who drew nothing for the longest time. */
+  /** Removes the drawer who has been idle longest, if it was long enough. */
   #endIdle(nowMs: number): void {
     const [id, place] = [...this.drawers].reduce((one, other) =>
       other[1].usedAtMs < one[1].usedAtMs ? other : one
@@ -66,7 +67,7 @@ export class Board {
     this.drawers.delete(drawer);
   }
 
-  /** Shows a frame to all but `by`, who drew it if that was done here. */
+  /** Shows a frame to all drawers but `by`, who drew it if on this server. */
   show(frame: ArrayBuffer, by: object | undefined, nowMs: number): void {
     const bytes = this.drawers.size *
       Math.max(frame.byteLength, LEAST_FRAME_BYTES);

@@ -1,5 +1,5 @@
-// All rooms of this server. A room is here for as long as someone is in it or
-// about to be, or something waits in it to be stored.
+// All rooms of this server. A room exists while someone is in it or about to
+// be, or while something waits in it to be stored.
 import type { Context } from "../ops/context.ts";
 import { MAX_LISTED_ROOMS, type RoomsEvent } from "../protocol/events.ts";
 import type { InUse, Store } from "../store/store.ts";
@@ -8,8 +8,8 @@ import { Retained, SharedRate } from "./rates.ts";
 import { type Guest, Room } from "./room.ts";
 
 /**
- * For so long all who ask which rooms there are share one answer: to count the
- * rooms of all servers takes longer, the more there are.
+ * How long all requests for the list of rooms share one answer: the more rooms
+ * there are, the longer it takes to count them on all servers.
  */
 export const ROOM_LIST_MS = 1_000;
 
@@ -26,10 +26,10 @@ type RoomList = Pick<RoomsEvent, "rooms" | "more">;
 export class Hub {
   readonly rooms = new Map<string, Room>();
   readonly identities: Identities;
-  /** Rooms in which nobody shows to be there. */
+  /** Rooms in which no guest is confirmed to be present. */
   readonly #unconfirmed = new Set<Room>();
   #roomList: { answer: Promise<RoomList>; untilMs: number } | undefined;
-  /** Rates of rooms that were forgotten and may come back. */
+  /** Rates of closed rooms, which may open again. */
   readonly #rates = new Retained<SharedRate>();
 
   constructor(
@@ -40,7 +40,7 @@ export class Hub {
     this.identities = new Identities(limits, store, context);
   }
 
-  /** What the store must not forget. */
+  /** Rooms and identities that the store must not forget. */
   get inUse(): InUse {
     return {
       rooms: new Set(this.rooms.keys()),
@@ -48,7 +48,7 @@ export class Hub {
     };
   }
 
-  /** How many rooms there are, members in them, and names of those here. */
+  /** How many rooms there are, members in them, and names of people here. */
   get census(): { rooms: number; members: number; names: number } {
     let members = 0;
     for (const room of this.rooms.values()) members += room.members.size;
@@ -61,7 +61,7 @@ export class Hub {
     return this.limits.listRooms;
   }
 
-  /** The rooms with people in them, on all servers, about as of now. */
+  /** The rooms with people in them, on all servers, up to a second old. */
   listRooms(): Promise<RoomList> {
     const nowMs = this.context.monotonic();
     if (this.#roomList !== undefined && nowMs < this.#roomList.untilMs) {
@@ -82,9 +82,9 @@ export class Hub {
   }
 
   /**
-   * Whether `roomName` exists or there is space for one more room. Rooms that are
-   * only for guests who may be gone again leave their space to others; there are no
-   * more of them than polls.
+   * Whether `roomName` exists or there is space for one more room. A room whose
+   * guests may all be gone leaves its space to others; there are at most as
+   * many of those as polls.
    */
   hasSpaceFor(roomName: string): boolean {
     const room = this.rooms.get(roomName);
@@ -92,7 +92,7 @@ export class Hub {
     return this.rooms.size - this.#unconfirmed.size < this.limits.maxRooms;
   }
 
-  /** Somebody in this room came back, or went in the middle of a request. */
+  /** A guest of this room came back, or went in the middle of a request. */
   review(roomName: string): void {
     const room = this.rooms.get(roomName);
     if (room === undefined) return;
@@ -102,7 +102,10 @@ export class Hub {
     else this.#unconfirmed.add(room);
   }
 
-  /** Lets a guest into a room, made if need be; undefined if there are too many. */
+  /**
+   * Lets a guest into a room, which is made if it is missing; undefined if
+   * there are too many.
+   */
   enter(roomName: string, guest: Guest): Room | undefined {
     if (!this.hasSpaceFor(roomName)) return undefined;
     let room = this.rooms.get(roomName);

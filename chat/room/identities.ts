@@ -1,6 +1,7 @@
-// Who is here under which name. A name has one holder at a time: somebody who is
-// here, or an identity, which owns its name also while nobody is here with its
-// key. Of two connections with one key the later one supersedes the earlier.
+// The people who are here, and their names. A name has one holder at a time: a
+// person who is here, or an identity, which owns its name even while nobody is
+// here with its key. Of two connections with one key the later one supersedes
+// the earlier.
 import type { Owner } from "../http/proxy.ts";
 import type { Context } from "../ops/context.ts";
 import { TokenBucket } from "../ops/rate_limit.ts";
@@ -31,41 +32,43 @@ import {
 } from "./rates.ts";
 
 /**
- * How many names that turn out to be taken by someone absent are tried before a
- * number is added, which is hardly ever taken.
+ * How many names that turn out to be taken by an absent identity are tried
+ * before a number is added to a name; with a number it is hardly ever taken.
  */
 const TAKEN_TRIES = 4;
 
 /**
- * How many new identities may come at once, or as many as there are places for;
- * after that so many a second. The networks they come from share them fairly.
+ * How many new identities may come at once (at least as many as there are
+ * places), and after that per second. Their networks share these numbers
+ * fairly.
  */
 const NEWCOMERS_AT_ONCE = 3_000;
 export const NEWCOMERS_PER_SECOND = 300;
 
-/** How many identities one connection may make at once, and then a second. */
+/** How many identities one connection may make at once, and then per second. */
 const OF_CONNECTION = { burst: 16, perSecond: 1 };
 
-/** The same for an address behind a trusted proxy, where a whole class may be. */
+/** The same for an address behind a trusted proxy, which a class may share. */
 const OF_ADDRESS = { burst: 300, perSecond: 30 };
 
 /**
- * How often one identity may be announced at once, and then a second: everybody in
- * a room is told that it came, or has another name. Each server counts for itself.
+ * How often one identity may be announced at once, and then per second: the
+ * whole room is told that it came, or has another name. Each server counts for
+ * itself.
  */
 export const ANNOUNCED = { burst: 20, perSecond: 1 };
 
-/** Newcomers who are too many come back within this time, not all at once. */
+/** Surplus newcomers are asked to come back in this time, not all at once. */
 const RETURN_AT_EARLIEST_MS = 1_000;
 const RETURN_SPREAD_MS = 4_000;
 
-/** Someone whose name or identity another one may get. */
+/** A person whose name or identity may go to another one. */
 export interface Holder {
   /** `isHere`: the other one is on this server. */
   supersede(isHere?: boolean): void;
 }
 
-/** Somebody's identity, for as long as somebody is here under it. */
+/** An identity while its holder is here. */
 export interface Held extends Identity {
   generation: Generation;
   allowance: Allowance;
@@ -81,7 +84,7 @@ export class NameError extends Error {
   }
 }
 
-/** Too many newcomers came at once, or one identity too often. */
+/** Too many newcomers came at once, or one identity came too often. */
 export class CrowdError extends Error {
   constructor(
     readonly code: ErrorCode,
@@ -94,31 +97,31 @@ export class CrowdError extends Error {
 }
 
 export class Identities {
-  /** Folded names of those who are here, and those that are being taken. */
+  /** Folded names of people who are here, and names that are being taken. */
   readonly #names = new Set<string>();
-  /** The holders of names without an identity, by the folded name. */
+  /** The holders of names without an identity, by folded name. */
   readonly #claims = new Map<string, Holder>();
-  /** Those who are here under an identity, by its id. */
+  /** The holders that are here under an identity, by its id. */
   readonly #holders = new Map<
     string,
     { holder: Holder; generation: Generation; allowance: Allowance }
   >();
-  /** What those may say who went and may come back. */
+  /** The allowances of clients that went and may come back, by identity. */
   readonly #allowances = new Retained<Allowance>();
   readonly #newcomers: SharedRate;
-  /** By the network. */
+  /** By network. */
   readonly #origins = new Retained<Origin>();
   readonly #blocks = new Retained<Block>();
   /** By the name of the owner. */
   readonly #newcomersOf = new Retained<TokenBucket>();
   /** How often each identity may still be announced, by its id. */
   readonly #announced = new Retained<TokenBucket>();
-  /** Identities that are being acquired, with the latest generation elsewhere. */
+  /** Identities that are being acquired; the latest generation elsewhere. */
   readonly #asked = new Map<
     string,
     { count: number; supersededBy: Generation }
   >();
-  /** Counts up, so that no numbered name comes twice from this process. */
+  /** Counts up, so that this process makes no numbered name twice. */
   #number: number;
 
   constructor(
@@ -133,19 +136,19 @@ export class Identities {
     this.#number = Math.floor(context.random() * 1e9);
   }
 
-  /** Ids of the identities under which somebody is here. */
+  /** Ids of the identities whose holder is here. */
   get inUse(): ReadonlySet<string> {
     return new Set(this.#holders.keys());
   }
 
-  /** How many names someone holds who is here. */
+  /** How many names are held by people who are here. */
   get nameCount(): number {
     return this.#names.size;
   }
 
   /**
-   * What somebody may say whom nobody knows yet: no more than is left of one who
-   * went, and may be the same. Give it back with `bequeath`.
+   * The allowance of a new client. It has no more than an earlier client from
+   * its network left behind. Give it back with `bequeath`.
    */
   newAllowance(owner: Owner): Allowance {
     const nowMs = this.context.monotonic();
@@ -173,7 +176,7 @@ export class Identities {
     return origin;
   }
 
-  /** Throws if too many come, by the connection of this owner or in sum. */
+  /** Throws if too many come, over this owner's connection or altogether. */
   #admitNewcomer(owner: Owner): void {
     const nowMs = this.context.monotonic();
     const { burst, perSecond } = owner.isShared ? OF_ADDRESS : OF_CONNECTION;
@@ -195,7 +198,7 @@ export class Identities {
     bucket.take(nowMs);
   }
 
-  /** Throws if too many come in sum. */
+  /** Throws if too many come altogether. */
   #joinCrowd(owner: Owner): void {
     const nowMs = this.context.monotonic();
     if (this.#newcomers.take(this.#originOf(owner), nowMs) === 0) return;
@@ -206,7 +209,7 @@ export class Identities {
     );
   }
 
-  /** How often the identity `id` may still be announced: each time takes one. */
+  /** A bucket with a token for each announcement of the identity `id`. */
   announcements(id: string): TokenBucket {
     const nowMs = this.context.monotonic();
     const { burst, perSecond } = ANNOUNCED;
@@ -216,8 +219,8 @@ export class Identities {
   }
 
   /**
-   * A name for someone without an identity; give it back with `releaseName`. Such a
-   * one is new each time: throws a `CrowdError` if too many come.
+   * A name for a person without an identity; give it back with `releaseName`.
+   * Such a person always counts as new: throws a `CrowdError` if too many come.
    */
   async claimName(holder: Holder, owner: Owner): Promise<string> {
     this.#joinCrowd(owner);
@@ -237,7 +240,7 @@ export class Identities {
       return await this.store.claim(name);
     } catch (error) {
       this.#names.delete(foldName(name));
-      // It may have been claimed all the same.
+      // The store may have claimed the name all the same.
       this.store.unclaim(name, 0);
       throw error;
     }
@@ -247,14 +250,14 @@ export class Identities {
     const folded = foldName(name);
     this.#names.delete(folded);
     this.#claims.delete(folded);
-    // Numbered names do not come again; so at most every pair of words rests.
+    // Numbered names do not return, so at most every pair of words rests.
     this.store.unclaim(name, isNumbered(name) ? 0 : NAME_REST_MS);
   }
 
   /**
-   * The identity whose key this is. Whoever is here under it is superseded.
-   * Undefined if there is none; then `register` makes one. Throws a `CrowdError`, and
-   * nobody is superseded, if it comes back too often.
+   * The identity of this key, for `holder`; its earlier holder is superseded.
+   * Undefined if there is no such identity; then `register` makes one. Throws a
+   * `CrowdError`, and supersedes nobody, if the identity comes back too often.
    */
   async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
     const identity = await this.identify(key);
@@ -284,7 +287,7 @@ export class Identities {
     );
   }
 
-  /** What is left to say for somebody who comes back, perhaps from elsewhere. */
+  /** The allowance of an identity that comes back, even from elsewhere. */
   #allowanceOf(id: string, fullInMs = 0): Allowance {
     const nowMs = this.context.monotonic();
     const allowance = this.#holders.get(id)?.allowance ??
@@ -295,7 +298,7 @@ export class Identities {
 
   /**
    * Tells the other servers that the identity is here from now on. Until then
-   * it may have been renamed there.
+   * they may rename it.
    */
   async #acquire(identity: Identity) {
     const { id } = identity;
@@ -311,7 +314,7 @@ export class Identities {
     }
   }
 
-  /** Somebody has come on another server with the key of this identity. */
+  /** A later holder of this identity came on another server. */
   supersede(id: string, generation: Generation): void {
     const held = this.#holders.get(id);
     if (held !== undefined && held.generation < generation) {
@@ -322,7 +325,7 @@ export class Identities {
     asked.supersededBy = Math.max(asked.supersededBy, generation);
   }
 
-  /** Claims again all names held here; whoever has lost one meanwhile is superseded. */
+  /** Claims all names here again, and supersedes holders that lost theirs. */
   async rejoin(): Promise<void> {
     const held = [...this.#holders].map(([id, { generation }]) =>
       [id, generation] as const
@@ -337,14 +340,14 @@ export class Identities {
     for (const id of lost) this.#holders.get(id)?.holder.supersede();
   }
 
-  /** The identity whose key this is. */
+  /** The identity of this key. */
   identify(key: string): Promise<Identity | undefined> {
     return this.store.identify(key);
   }
 
-  /** Who is here under the identity `id`, or on which other server. */
+  /** The holder of the identity `id` here, or the server that has it. */
   async present(id: string): Promise<{ holder?: Holder; peer?: Peer }> {
-    // Whoever is here may be superseded from elsewhere, and not know it yet.
+    // The holder here may be superseded by another server, and not know it yet.
     const peer = await this.store.peers?.peerOf(id);
     if (peer !== undefined) return { peer };
     const held = this.#holders.get(id);
@@ -352,8 +355,9 @@ export class Identities {
   }
 
   /**
-   * A new identity, called `wish` if that can be, else by a name made here.
-   * Throws a `CrowdError` if too many come, by the connection of `owner` or in sum.
+   * A new identity, called `wish` if nobody has that name, else by a name made
+   * here. Throws a `CrowdError` if too many come, over the connection of
+   * `owner` or altogether.
    */
   async register(
     wish: string | undefined,
@@ -386,7 +390,7 @@ export class Identities {
     }
   }
 
-  /** Takes a holder's identity out of use. Its name stays reserved for it. */
+  /** Takes an identity out of use. Its name stays reserved for it. */
   release(identity: Held, holder: Holder): void {
     if (!this.#isHolder(identity, holder)) return;
     const nowMs = this.context.monotonic();
@@ -401,7 +405,7 @@ export class Identities {
     return this.#holders.get(id)?.holder === holder;
   }
 
-  /** Gives an identity another name. Throws a `NameError` if it cannot be. */
+  /** Gives an identity another name. Throws a `NameError` if it cannot. */
   async rename(identity: Held, name: string): Promise<void> {
     const problem = nameProblem(name);
     if (problem !== undefined) throw new NameError("name_invalid", problem);
@@ -416,13 +420,13 @@ export class Identities {
       if (!isDone && !isSame) this.#names.delete(foldName(name));
     }
     if (!isDone) throw taken;
-    // If everybody left meanwhile, neither name is held here any more.
+    // If all holders left meanwhile, neither name is held here any more.
     const isHeld = this.#holders.has(identity.id);
     if (!isSame) this.#names.delete(isHeld ? before : foldName(name));
     identity.name = name;
   }
 
-  /** Takes a name if nobody here has it; false if somebody does. */
+  /** Takes a name; false if somebody here has it. */
   #take(name: string): boolean {
     const folded = foldName(name);
     if (this.#names.has(folded)) return false;
@@ -430,7 +434,7 @@ export class Identities {
     return true;
   }
 
-  /** Takes a name that nobody here has; `tries` were taken elsewhere before it. */
+  /** Takes a new name; `tries` names were taken elsewhere before. */
   #pickName(tries: number): string {
     const isTaken = (name: string) =>
       tries >= TAKEN_TRIES || this.#names.has(name);

@@ -1,7 +1,7 @@
-// A room: a Set of members, and a queue of what waits for the next turn. The
-// store decides the order and publishes every turn, also those of other servers;
-// the room encodes it once and gives it to each member. No member is given a
-// turn before it is stored, and all of them are given the same ones, in order.
+// A room: a Set of members, and a queue for the next turn. The store decides
+// the order and publishes every turn, also those of other servers; the room
+// encodes a turn once and gives it to each member. A turn reaches members only
+// after it is stored, and reaches all of them in the same order.
 import { setImmediate } from "node:timers";
 import { type Context, noteStore } from "../ops/context.ts";
 import {
@@ -33,94 +33,97 @@ import { Board } from "./board.ts";
 import { type SharedRate, weightOf } from "./rates.ts";
 import { type Author, Turn, TurnQueue, type Waiting } from "./turn.ts";
 
-/** Someone in a room or about to be. Who only draws is a guest, and no member. */
+/** A person in a room or about to be. A drawer is a guest, but no member. */
 export interface Guest {
   readonly name: string;
-  /** Whether nothing shows yet that it is still there. */
+  /** True until the client's second request, and after it broke one off. */
   readonly isUnconfirmed?: boolean;
 }
 
-/** Someone who chats in a room. No method may throw or wait. */
+/** A person who chats in a room. No method may throw or wait. */
 export interface Member extends Guest, Author {
-  /** Higher than that of whoever had its identity before; 0 without one. */
+  /** Higher than every earlier holder's of the identity; 0 without one. */
   readonly generation?: number;
-  /** The public id of its identity, if it has one. */
+  /** The public id of the member's identity, if it has one. */
   readonly authorId?: string;
-  /** Whether it may be here again at once, on another line. */
+  /** Whether the member may be back at once, on another line. */
   readonly mayBeBack?: boolean;
-  /** Sends to it; a member that cannot keep up leaves the room. */
+  /** Sends to the member; one that cannot keep up leaves the room. */
   readonly session: { send(frame: string, events: readonly string[]): void };
-  /** What it is to be sent of a turn; less if it reads the history meanwhile. */
+  /** The frames of a turn for this member; fewer while it reads the history. */
   framesOf(turn: Turn): readonly EventFrame[];
-  /** Hears that the room's history was lost and begins anew. */
+  /** Called when the room's history was lost and begins anew. */
   restart?(): void;
-  /** Hears that the room does not know what came after its last turn. */
+  /** Called when the room has missed messages after its last turn. */
   lag?(): void;
 }
 
-/** Of events that are not messages there is at most one turn in this time. */
+/** Events other than messages cause at most one turn in this time. */
 export const PRESENCE_PAUSE_MS = 250;
 
 /**
  * Joins into a large room wait longer, the more people are in it, so that a
- * second of joins costs about as much as in a room that is not large.
+ * second of joins costs about as much as in a small room.
  */
 const MAX_JOIN_PAUSE_MS = 2_000;
 
-/** How long others do not hear that somebody left who may be back at once. */
+/** How long a leave is not told if the member may be back at once. */
 const BACK_WITHIN_MS = 3_000;
 
 /**
- * How many of the newest messages of a room can be deleted. In Redis, which cannot
- * change a message in its place, it costs as much as all that came after it.
+ * How many of a room's newest messages can be deleted. Redis cannot change a
+ * message in its place, so deleting one costs as much as all messages after it.
  */
 export const MAX_DELETABLE = 10_000;
 
 export class Room implements Subscriber {
   readonly members = new Set<Member>();
-  /** Everyone who is in this room or about to be. */
+  /** All people who are in this room or about to be. */
   readonly guests = new Set<Guest>();
-  /** Where those are who draw here. They are guests, and no members. */
+  /** The drawers' board. Drawers are guests, and no members. */
   readonly board = new Board();
-  /** What was published last; `epoch` is "" until the store knows the room. */
+  /** The newest published message; `epoch` is "" before the store knows it. */
   readonly head: Head = { epoch: "", seq: 0 };
   /**
-   * The newest message that anybody here can have seen: one that was stored or read
-   * here, or on another server, may not be published here yet.
+   * The newest message that anybody here can have seen. A message that was
+   * stored or read here, or on another server, may not be published here yet.
    */
   #newestSeq = 0;
   readonly roster = new Set<string>();
-  /** The newest messages of which it was published here that they are deleted. */
+  /** The newest messages whose deletion was published here. */
   readonly #deleted = new Set<number>();
   #deletionCount = 0;
   /** Names of members here that are not in the roster yet. */
   readonly #coming = new Set<string>();
   readonly renamed = new Map<string, string>();
-  /** By name those who may be back, and when the others hear that they left. */
+  /** Members who may be back, by name, and the timers that tell their leave. */
   readonly #absent = new Map<
     string,
     { member: Member; timer: ReturnType<typeof setTimeout> }
   >();
   readonly #queue = new TurnQueue();
-  /** The roster, as `listMembers` and `pageOfMembers` tell it. */
+  /** The roster, as `listMembers` and `pageOfMembers` return it. */
   #listed: string | undefined;
   #sorted: string[] | undefined;
-  /** The last page that was read of the history; joins before the next turn share it. */
+  /** The last page of history; joins before the next turn share it. */
   #read: { key: string; page: Promise<unknown> } | undefined;
   /** Members whose typing waits for a turn; once is enough. */
   readonly #typists = new Set<Member>();
   #lastTime = { atMs: NaN, text: "" };
   /**
    * The turn that is under way, at most one: a slow store makes the next one
-   * larger. `setImmediate` runs after the frames that have already arrived are
-   * read, so they share the turn; a timer would wait a millisecond.
+   * larger. `setImmediate` runs after all frames that have arrived are read, so
+   * they share the turn; a timer would wait a millisecond.
    */
   #turning: ReturnType<typeof setImmediate> | undefined;
-  /** Messages of turns of this server that were not published yet. */
+  /**
+   * Messages of this server whose turn was not published yet. A local store
+   * publishes a turn before `append` ends; with Redis either may come first.
+   */
   #unpublished = 0;
   #presenceTimer: ReturnType<typeof setTimeout> | undefined;
   #pauseEndsMs = 0;
-  /** Whether comings and goings were dropped since the turn under way began. */
+  /** Whether joins and leaves were dropped since the turn under way began. */
   #hasOverflowed = false;
   #opening: Promise<void> | undefined;
   #isClosed = false;
@@ -135,19 +138,19 @@ export class Room implements Subscriber {
     private readonly onIdle: (room: Room) => void,
   ) {}
 
-  /** How many are in the room, on all servers. */
+  /** How many people are in the room, on all servers. */
   get count(): number {
     return this.roster.size + this.#coming.size;
   }
 
-  /** Who is in the room, on all servers. */
+  /** The people in the room, on all servers. */
   *names(): Iterable<string> {
     yield* this.roster;
     yield* this.#coming;
   }
 
   /**
-   * Up to `MAX_LISTED_MEMBERS` who are in the room, on all servers, encoded as a
+   * Up to `MAX_LISTED_MEMBERS` people in the room, on all servers, encoded as a
    * list: `name` first, which is somebody here.
    */
   listMembers(name: string): string {
@@ -165,7 +168,7 @@ export class Room implements Subscriber {
     return `[${JSON.stringify(name)},${this.#listed.slice(1)}`;
   }
 
-  /** The names after `after`, as they were told, in the order of code units. */
+  /** Published names after `after`, in the order of code units. */
   pageOfMembers(after: string): { members: string[]; more: boolean } {
     const names = this.#sorted ??= [...this.roster].sort();
     const from = after === "" ? 0 : upperBound(names, after);
@@ -174,8 +177,9 @@ export class Room implements Subscriber {
   }
 
   /**
-   * Finds out where the history stands. Rejects as the store does. A room that
-   * was closed meanwhile stays so: there may be another one of that name.
+   * Reads where the history stands, and listens from then on. Rejects as the
+   * store does. A room that was closed meanwhile stays closed: another one may
+   * have its name.
    */
   open(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
@@ -193,8 +197,8 @@ export class Room implements Subscriber {
   }
 
   /**
-   * The newest events up to `seq`, as `before`. Those who come between two turns
-   * share what is read.
+   * The newest events up to `seq`, as `before`. People who come between two
+   * turns share one reading.
    */
   newest(seq: number, count: number) {
     return this.#once(
@@ -203,7 +207,7 @@ export class Room implements Subscriber {
     );
   }
 
-  /** As `after`, shared like `newest`. */
+  /** Like `after`, shared like `newest`. */
   missed(seq: number): Promise<string[] | undefined> {
     return this.#once(
       `missed ${this.head.epoch} ${this.head.seq} ${seq}`,
@@ -222,7 +226,7 @@ export class Room implements Subscriber {
     return page;
   }
 
-  /** The events after `seq`, at most a turn's worth; as `Store.after`. */
+  /** Up to a turn's worth of events after `seq`; see `Store.after`. */
   async after(
     seq: number,
     count = MAX_HISTORY,
@@ -235,7 +239,7 @@ export class Room implements Subscriber {
   }
 
   /**
-   * The newest events below `seq`, at most `count` and about `maxChars`; as
+   * The newest events below `seq`, at most `count` and about `maxChars`; see
    * `Store.before`.
    */
   async before(seq: number, count: number, maxChars = this.maxTurnChars) {
@@ -247,8 +251,8 @@ export class Room implements Subscriber {
   }
 
   /**
-   * What was read from the store before a message was deleted must not come to
-   * anybody after it was told that it is.
+   * A page that was read before a deletion must not show the message's text to
+   * a member who has been told of the deletion.
    */
   #withoutDeleted(events: string[]): string[] {
     if (this.#deleted.size === 0) return events;
@@ -258,8 +262,8 @@ export class Room implements Subscriber {
   }
 
   /**
-   * Deletes a message, if `member` is its author; then all members are told. Also
-   * returns the event that tells it, for whoever deletes it again.
+   * Deletes a message, if `member` is its author; then all members are told.
+   * Also returns the event that tells it, for a client that deletes it again.
    */
   async delete(
     target: number,
@@ -275,7 +279,7 @@ export class Room implements Subscriber {
     return { outcome, text };
   }
 
-  /** The events that tell what was deleted since `seq` was the newest. */
+  /** Events that tell the deletions since `seq` was the newest. */
   deletions(seq: number, count = MAX_DELETIONS): Promise<string[]> {
     return this.store.deletions(this.name, seq, count, this.head.epoch);
   }
@@ -285,7 +289,7 @@ export class Room implements Subscriber {
     return this.#deletionCount;
   }
 
-  /** Whether there is, or was, a message with this `seq`. */
+  /** Whether a message with this `seq` exists or existed. */
   hasReached(seq: number): boolean {
     return seq <= Math.max(this.head.seq, this.#newestSeq);
   }
@@ -295,7 +299,7 @@ export class Room implements Subscriber {
     this.#newestSeq = Math.max(this.#newestSeq, seq);
   }
 
-  /** Whether it may be forgotten. */
+  /** Whether the room may be closed. */
   get isIdle(): boolean {
     return this.guests.size === 0 && this.#turning === undefined &&
       this.#queue.length === 0;
@@ -303,7 +307,7 @@ export class Room implements Subscriber {
 
   join(member: Member): void {
     this.members.add(member);
-    // Nobody heard that it left, so the store tells nobody that it came.
+    // The leave was not told yet, so the store will not tell the join either.
     this.#forgetAbsent(member.name);
     if (!this.roster.has(member.name)) this.#coming.add(member.name);
     this.#announce({
@@ -314,15 +318,15 @@ export class Room implements Subscriber {
   }
 
   /**
-   * Removes a guest at once; of a member those who remain are told, after a while
-   * if it may be back. Idempotent.
+   * Removes a guest at once. The other members are told when a member leaves,
+   * after a while if it may be back. Idempotent.
    */
   leave(guest: Guest): void {
     this.guests.delete(guest);
     this.#read = undefined;
     if (this.#isMember(guest)) this.#part(guest);
     if (this.guests.size > 0) return;
-    // Nobody here is left to wait for, so what waits goes out at once.
+    // Nobody is left here to wait for, so what waits goes out at once.
     for (const { member } of this.#absent.values()) this.#tellLeave(member);
     clearTimeout(this.#presenceTimer);
     this.#presenceTimer = undefined;
@@ -339,7 +343,7 @@ export class Room implements Subscriber {
     this.#typists.delete(member);
     this.members.delete(member);
     this.#coming.delete(member.name);
-    // Who is counted under two names for a moment has to be counted anew.
+    // A member with two names for a moment has to be counted anew.
     const isRenamed = this.renamed.delete(member.name);
     if (isRenamed || !member.mayBeBack) return this.#tellLeave(member);
     this.#forgetAbsent(member.name);
@@ -361,7 +365,7 @@ export class Room implements Subscriber {
     });
   }
 
-  /** Shows what somebody drew to the others who draw here. */
+  /** Shows a stroke to the other drawers in the room. */
   draw(frame: ArrayBuffer, by: Guest): void {
     this.store.draw(this.name, frame, by);
   }
@@ -370,7 +374,7 @@ export class Room implements Subscriber {
     this.board.show(frame, by, this.context.monotonic());
   }
 
-  /** Tells the room that `member`, until now called `before`, has its name. */
+  /** Tells the room that `member` has a new name instead of `before`. */
   rename(member: Member, before: string): void {
     const { name } = member;
     this.renamed.set(name, this.renamed.get(before) ?? before);
@@ -407,7 +411,7 @@ export class Room implements Subscriber {
       ...(authorId !== undefined && { author: authorId }),
       message,
     };
-    // Encoded now: the name may be another one when the turn comes.
+    // Encoded now, because the name may be another one in the turn.
     const entry: Draft = identity === undefined || id === undefined
       ? { kind: "message", text: encodeDraft(said) }
       : {
@@ -426,9 +430,9 @@ export class Room implements Subscriber {
   }
 
   /**
-   * Queues what is not stored. The first goes out at once; what follows waits
-   * for the next message or the end of the pause, so that a storm of joins is
-   * a few frames.
+   * Queues an event that is not stored. The first one goes out at once; the
+   * following ones wait for the next message or the end of the pause, so that a
+   * storm of joins is a few frames.
    */
   #announce(entry: Exclude<Entry, Draft>): void {
     if (this.#queue.push({ entry })) {
@@ -436,7 +440,7 @@ export class Room implements Subscriber {
       else if (entry.kind !== "join") this.#endPauseWithin(PRESENCE_PAUSE_MS);
       return;
     }
-    // Instead of all that waits, the store is told who is here.
+    // Instead of all these events, the store is told who is here.
     this.#queue.removeAll("presence");
     this.#hasOverflowed = true;
     this.#turning ??= setImmediate(this.#turn);
@@ -461,7 +465,7 @@ export class Room implements Subscriber {
     }, ms);
   }
 
-  /** Stores what waits, which the store then publishes, and tells the authors. */
+  /** Stores the waiting entries, which publishes them; tells the authors. */
   readonly #turn = async (): Promise<void> => {
     const beganMs = performance.now();
     const waiting = this.#queue.nextTurn(this.maxTurnChars);
@@ -503,7 +507,7 @@ export class Room implements Subscriber {
     else if (this.isIdle) this.onIdle(this);
   }
 
-  /** Tells the authors that what they said could not be stored. */
+  /** Tells the authors that their messages could not be stored. */
   #refuse(said: Waiting[], error: unknown): void {
     noteStore(this.context, error);
     const message = error instanceof StoreError && error.mayBeStored
@@ -514,7 +518,7 @@ export class Room implements Subscriber {
     }
   }
 
-  // What the store tells.
+  // Called by the store.
 
   localMembers(): Presence[] {
     return [...this.members].map(presenceOf);
@@ -548,7 +552,7 @@ export class Room implements Subscriber {
           member.session.send(text, events);
         }
       } catch (fault) {
-        // The store must not take it for a failure of its own.
+        // The store must not take this error for its own.
         this.context.logger.fault(
           "A turn could not be delivered to a member.",
           fault,
@@ -557,12 +561,12 @@ export class Room implements Subscriber {
     }
   }
 
-  /** Of messages that are published, those of other servers count here too. */
+  /** Counts published messages of other servers towards this room's rate. */
   #countOthers(messages: readonly Published[]): void {
     const others = Math.max(0, messages.length - this.#unpublished);
     this.#forgetUnpublished(messages.length);
     if (others === 0) return;
-    // Most often all of a turn are of one server.
+    // Most often all messages of a turn come from one server.
     const weight = messages.reduce((sum, { text }) => sum + weightIn(text), 0);
     const share = others / messages.length;
     this.rate.note(weight * share, this.context.monotonic());
@@ -591,15 +595,17 @@ export class Room implements Subscriber {
     this.roster.add(came);
     this.#coming.delete(came);
     if (left === undefined) {
-      // A member told under this name has no rename to come. One told under an
-      // earlier name is in the roster by that, until its rename is told.
+      // A member that is published under this name needs no rename any more.
+      // One that is published under an earlier name has that in the roster
+      // until its rename is published.
       this.renamed.delete(came);
       for (const [name, known] of this.renamed) {
         if (known === came) this.#coming.delete(name);
       }
       return;
     }
-    // Of several renames, those that are still to come follow this one.
+    // Further renames of the same member that are still to come follow this
+    // one.
     for (const [name, known] of this.renamed) {
       if (known !== left) continue;
       if (name === came) this.renamed.delete(name);
@@ -611,7 +617,7 @@ export class Room implements Subscriber {
     Object.assign(this.head, head);
     this.#newestSeq = 0;
     this.#deleted.clear();
-    // What waits was said to those who saw the history that is lost.
+    // The authors of these messages saw the history that is lost.
     const said = this.#queue.removeAll("messages");
     this.#refuse(said, new StoreError("The history was lost and began again."));
     for (const member of this.members) member.restart?.();
@@ -622,7 +628,7 @@ export class Room implements Subscriber {
     for (const member of this.members) member.lag?.();
   }
 
-  /** Now, as ISO 8601; written once for all that comes in a millisecond. */
+  /** The time as ISO 8601; written once per millisecond. */
   #time(): string {
     const atMs = this.context.now();
     if (this.#lastTime.atMs !== atMs) {
@@ -632,7 +638,7 @@ export class Room implements Subscriber {
   }
 }
 
-/** Where the first one above `value` is in a sorted list, or would be. */
+/** The index of the first value above `value` in a sorted list. */
 function upperBound(sorted: readonly string[], value: string): number {
   let from = 0;
   let to = sorted.length;
@@ -644,9 +650,9 @@ function upperBound(sorted: readonly string[], value: string): number {
   return from;
 }
 
-/** As how many messages the one in this event counts. */
+/** As how many messages the message of this event counts. */
 function weightIn(event: string): number {
-  // Few are so long that they have to be looked into.
+  // Few messages are so long that their text has to be measured.
   const isLong = weightOf(event) > 1;
   return isLong ? weightOf((JSON.parse(event) as MessageEvent).message) : 1;
 }
@@ -659,7 +665,10 @@ function idOf(entry: Entry): string | undefined {
   return entry.kind === "message" ? entry.id : undefined;
 }
 
-/** Tells the author what became of its message, which went out after `seq`. */
+/**
+ * Tells the author what became of its message; `seq` was the newest before the
+ * turn. A local store has published the turn by now; Redis may not have.
+ */
 function settle(
   { author, entry }: Waiting,
   stored: Stored | undefined,

@@ -1,5 +1,5 @@
-// A turn: what happens in a room at one moment, as the store publishes it. It is
-// encoded once for all members, in the form that each dialect sends.
+// A turn: the events of a room at one moment, as the store publishes them. They
+// are encoded once for all members, in the form that each dialect sends.
 import {
   encode,
   type ErrorCode,
@@ -25,24 +25,24 @@ export class Turn {
     this.lastSeq = published.findLast(({ seq }) => seq !== 0)?.seq;
   }
 
-  /** All of it, encoded. */
+  /** All events, encoded. */
   get events(): readonly string[] {
     return this.published.map(({ text }) => text);
   }
 
-  /** All of it, as frames of the full dialect. */
+  /** All events, as frames of the full dialect. */
   get frames(): readonly EventFrame[] {
     return this.#frames ??= encodeFrames(this.events);
   }
 
-  /** All but the messages, as frames of the full dialect. */
+  /** All events but the messages, as frames of the full dialect. */
   get presence(): readonly EventFrame[] {
     const texts = this.published.filter(({ seq }) => seq === 0)
       .map(({ text }) => text);
     return this.#presence ??= texts.length === 0 ? [] : encodeFrames(texts);
   }
 
-  /** What the plain dialect knows, a frame each: messages and leaves. */
+  /** Messages and leaves, which the plain dialect knows; one frame each. */
   get plain(): readonly EventFrame[] {
     return this.#plain ??= this.published
       .filter(({ seq, came, left }) =>
@@ -53,9 +53,9 @@ export class Turn {
 }
 
 /**
- * The events of a turn, with one for all who came into a large room and of whom
- * nobody left or was renamed between them: else the bytes that are sent grow by
- * the square of those who come. It stands where the first of them stood.
+ * The events of a turn, with one shared join for people who came into a large
+ * room without a leave or a rename between them; otherwise the bytes grow with
+ * the square of the newcomers. It stands where the first of them stood.
  */
 function shareJoins(published: readonly Published[]): readonly Published[] {
   const told: [Published, ...Published[]][] = [];
@@ -81,18 +81,18 @@ function sharedJoin([first, ...rest]: [Published, ...Published[]]): Published {
   if (first.join === undefined || last === undefined) return first;
   const { type, at, sender } = first.join;
   const others = rest.slice(0, MAX_OTHERS).flatMap(({ came = [] }) => came);
-  // In this order, in which older versions sent them.
+  // Older versions sent the fields in this order.
   const join = { type, at, sender, others, count: last.count };
   return { ...first, text: encode(join), join };
 }
 
-/** Whoever sent a message hears what became of it. No method may throw or wait. */
+/** The author hears what became of a message. No method may throw or wait. */
 export interface Author {
-  /** Takes the event of a message that it sent again, with its `seq`. */
+  /** Receives the event of a message that was sent again, and its `seq`. */
   acknowledge?(event: string, seq: number): void;
-  /** Hears that its message was stored. */
+  /** The message was stored. */
   stored?(event: string, id: string | undefined): void;
-  /** Hears that its message was not stored, and may be after `retryAfterMs`. */
+  /** The message was not stored; it may be after `retryAfterMs`. */
   refuse(
     code: ErrorCode,
     message: string,
@@ -101,19 +101,19 @@ export interface Author {
   ): void;
 }
 
-/** What waits for the next turn. A message has an author, who hears of it. */
+/** An entry for the next turn. A message has an author, who hears of it. */
 export interface Waiting {
   entry: Entry;
   author?: Author;
 }
 
-/** Entries that may wait in one room, of messages and of all else each. */
+/** Entries that may wait in one room: of messages, and of all other kinds. */
 export const MAX_QUEUED = 10_000;
 
-/** About what an entry takes that is not a message, in characters. */
+/** About how many characters an entry takes that is not a message. */
 const PRESENCE_CHARS = 150;
 
-/** The queue of a room: messages, and comings and goings, in their order. */
+/** The queue of a room: messages, joins and leaves, in their order. */
 export class TurnQueue {
   #waiting: Waiting[] = [];
   #messageCount = 0;
@@ -126,7 +126,7 @@ export class TurnQueue {
     return this.#messageCount;
   }
 
-  /** False, and nothing is queued, if too many of its kind wait already. */
+  /** Queues an entry; false if too many of its kind wait already. */
   push(waiting: Waiting): boolean {
     const isMessage = waiting.author !== undefined;
     const count = isMessage
@@ -138,7 +138,7 @@ export class TurnQueue {
     return true;
   }
 
-  /** Removes as much as one turn may carry, at least one entry. */
+  /** Removes as many entries as one turn may carry, at least one. */
   nextTurn(maxChars: number): Waiting[] {
     let chars = 0;
     let count = 0;
@@ -152,7 +152,7 @@ export class TurnQueue {
     return turn;
   }
 
-  /** Removes all messages, or all that is none. */
+  /** Removes all messages, or all other entries. */
   removeAll(kind: "messages" | "presence"): Waiting[] {
     const isRemoved = (waiting: Waiting) =>
       isMessage(waiting) === (kind === "messages");

@@ -1,8 +1,8 @@
-// What a session asks of the dialect that its client speaks. A dialect is given
-// its session when it is made, and calls it to send, to say no and to disconnect.
-// One whose client chats is itself the member of the room (`Member`): the room
-// asks it which frames of a turn to send. One whose client draws joins the room's
-// board.
+// The interface between a session and its client's dialect. A dialect is given
+// its session when it is made, and calls it to send, to refuse and to
+// disconnect. A dialect for chat is itself the member of the room (`Member`):
+// the room asks it which frames of a turn to send. The dialect for drawing
+// joins the room's board.
 import type { Interruption } from "../protocol/close_codes.ts";
 import type { Guest, Room } from "../room/room.ts";
 
@@ -12,19 +12,19 @@ interface Frames {
 }
 
 export interface DialectOf<Kind extends keyof Frames> {
-  /** The only type of frame that it accepts; another one ends the connection. */
+  /** The only type of frame that is accepted; others end the connection. */
   readonly frameType: Kind;
-  /** The client's name; "" while it has none. */
+  /** The client's name; "" until it has one. */
   readonly name: string;
-  /** Reclaims the client's identity; a secret, and "" while it has none. */
+  /** Reclaims the client's identity; a secret, and "" until it has one. */
   readonly key?: string;
   /** Begins: the line is open, and there is a place in the room. */
   open(room: Room): void | Promise<void>;
-  /** Takes a frame that is not too large. Comes only after `open` was called. */
+  /** Receives a frame that is not too large. Not called before `open`. */
   receive(frame: Frames[Kind]): void | Promise<void>;
-  /** Tells why the end comes, where there is more to tell than a close code. */
+  /** Tells the client more about the end than a close code can. */
   foretell?(why: Interruption, hint: string, retryAfterMs: number): void;
-  /** The end: gives back what it took. Comes once, perhaps without an `open`. */
+  /** Ends: gives everything back. Called once, perhaps without an `open`. */
   close(): void;
 }
 

@@ -1,18 +1,18 @@
-// The dialect `partyline.draw.v1`: each binary frame goes, as it is, to the
-// others who draw in the same room, and is neither read nor stored. A client that
-// draws is no member of the room, hears nothing of the chat and holds no name, but
-// counts as a connection and keeps the room alive.
+// The dialect `partyline.draw.v1`: each binary frame goes unchanged to the
+// others who draw in the same room, and is neither read nor stored. A client
+// that draws is no member of the room, hears nothing of the chat and holds no
+// name, but counts as a connection and keeps the room alive.
 import { TokenBucket } from "../ops/rate_limit.ts";
 import type { Room } from "../room/room.ts";
 import type { DialectOf } from "./dialect.ts";
 import type { Session } from "./session.ts";
 
-/** A pen at a screen of 60 Hz; what comes faster is dropped. */
+/** As many as a pen makes on a screen of 60 Hz; faster frames are dropped. */
 export const DRAW_FRAMES_PER_SECOND = 60;
 export const DRAW_BURST = 120;
 
 /**
- * With more bytes waiting for a drawer than this, it misses strokes: about what
+ * A drawer with more waiting bytes than this misses strokes: about as many as
  * the network holds anyway.
  */
 export const MAX_WAITING_STROKES_BYTES = 64 * 1024;
@@ -20,7 +20,7 @@ export const MAX_WAITING_STROKES_BYTES = 64 * 1024;
 /** How long a drawer that misses strokes may read nothing at all. */
 export const READ_NOTHING_MS = 30_000;
 
-/** Of the time between two of these strokes, so much counts. */
+/** How much of the time between two such strokes counts at most. */
 export const MAX_STROKE_PAUSE_MS = 1_000;
 
 export class Drawing implements DialectOf<"binary"> {
@@ -28,7 +28,7 @@ export class Drawing implements DialectOf<"binary"> {
   readonly name = "";
   readonly #frames: TokenBucket;
   #room: Room | undefined;
-  /** How many bytes wait for it, and for how long it read none of them. */
+  /** How many bytes wait, and for how long the drawer read none of them. */
   #stuck = { bytes: 0, atMs: 0, forMs: 0 };
 
   constructor(private readonly session: Session) {
@@ -52,7 +52,7 @@ export class Drawing implements DialectOf<"binary"> {
     }
   }
 
-  /** A frame that comes too fast is lost in silence. */
+  /** Drops a frame that comes too fast, without an answer. */
   receive(frame: ArrayBuffer): void {
     if (this.session.takeToken(this.#frames) > 0) {
       return this.session.countRefusal({ code: "rate_limited" });
@@ -60,21 +60,22 @@ export class Drawing implements DialectOf<"binary"> {
     this.#room?.draw(frame, this);
   }
 
-  /** A stroke may be lost: one that is still there can draw another. */
+  /** Shows or drops a stroke: a drawer who is present can draw another. */
   show(frame: ArrayBuffer): void {
     const bytes = this.session.line.bufferedAmount;
     if (bytes <= MAX_WAITING_STROKES_BYTES) {
       this.#stuck.bytes = 0;
       return this.session.send(frame);
     }
-    // Nothing is added, so whoever reads at all has less waiting than before.
+    // No bytes are added, so a client that reads at all has fewer waiting than
+    // before.
     const { atMs, forMs } = this.#stuck;
     const nowMs = this.#nowMs;
     this.#stuck = {
       bytes,
       atMs: nowMs,
       forMs: bytes === this.#stuck.bytes
-        // While this program did not run, nobody could read.
+        // While this program did not run, no client could read.
         ? forMs + Math.min(MAX_STROKE_PAUSE_MS, nowMs - atMs)
         : 0,
     };

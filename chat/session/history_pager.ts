@@ -1,10 +1,10 @@
-// What one client is given of its room's history: the first events, what it missed
-// until it is live, and the pages that it asks for. A page is read when most of what
-// was sent before has left this machine's memory, when the turn of the client comes
-// (`history_queue.ts`), and when its allowance has some left then (`room/rates.ts`).
-// The client is sent no message before all those that came before it: `position` is
-// the newest one that it was sent, and it is live when that is the newest of the
-// room. The end of the session ends every wait.
+// Gives one client the history of its room: the first events, the messages that
+// it missed until it is live, and the pages that it asks for. A page is read
+// when most of what was sent before has left this machine's memory, when the
+// client's turn comes (`history_queue.ts`), and when its allowance has some
+// history left (`room/rates.ts`). The client gets messages in order: `position`
+// is the newest one that it was sent, and the client is live when that is the
+// newest of the room. The end of the session ends every wait.
 import { Buffer } from "node:buffer";
 import { type DeleteEvent, encodeDeleted, seqOf } from "../protocol/events.ts";
 import { MAX_SENT_BYTES } from "../protocol/frames.ts";
@@ -13,23 +13,23 @@ import type { Allowance } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
 import type { Session } from "./session.ts";
 
-/** How often to look whether a client has read what it was sent. */
+/** How often to look whether a client has read the last page. */
 const READ_PAUSE_MS = 20;
 
 /** How long pages may wait for a client that reads nothing at all. */
 const READ_TIMEOUT_MS = 30_000;
 
-/** Pages of history that may wait for a client to read; more disconnects it. */
+/** Pages of history that may wait for a client to read; more disconnect it. */
 export const MAX_WAITING_PAGES = 32;
 
-/** How often to look whether a client may be given history, at most. */
+/** How often, at least, to look whether a client may be given history. */
 const RATE_PAUSE_MS = 250;
 
-/** The first events for a client, and where it stands after them. */
+/** The first events for a client, and its position after them. */
 interface Missed {
   epoch: string;
   events: string[];
-  /** Whether these are all since the position that it told; null without one. */
+  /** Whether these are all events after `since`; null without a `since`. */
   recovered: boolean | null;
   position: number;
 }
@@ -37,21 +37,21 @@ interface Missed {
 export class HistoryPager {
   /** The newest message that the client was sent. */
   position = 0;
-  /** Whether that is the newest one of the room, so that the next turn follows. */
+  /** Whether that is the newest of the room, so that the next turn follows. */
   isLive = false;
-  /** What is up to here was said before the client came. */
+  /** The newest message from before the client came. */
   #historyEnd = 0;
-  /** The client has to be told what was deleted since this was the newest message. */
+  /** The client has to be told deletions since this was the newest message. */
   #deletedSince: number | undefined;
-  /** What was published when it began to read. */
+  /** The room's deletions and newest message when the client began to read. */
   #before = { deletions: 0, seq: 0 };
   #waitingPages = 0;
   // Most clients need none of these, and there may be thousands of clients.
   #paging: Promise<void> | undefined;
-  /** End the pauses that are under way. */
+  /** Each function ends a pause that is under way. */
   #pauses: Set<() => void> | undefined;
 
-  /** Of a client that is about to come into `room`. */
+  /** For a client that is about to come into `room`. */
   constructor(
     private readonly session: Session,
     private readonly room: Room,
@@ -59,9 +59,10 @@ export class HistoryPager {
   ) {}
 
   /**
-   * What the client of this `hello` missed, or the newest events. If it may be given
-   * none yet when its turn comes it is let in, and they follow. Undefined if the
-   * session ended. Rejects as the store does.
+   * The events that the client of this `hello` missed, or the newest events. If
+   * its allowance has no history left when its turn comes, it is let in
+   * without, and the events follow. Undefined if the session ended. Rejects as
+   * the store does.
    */
   async missed(hello: Hello): Promise<Missed | undefined> {
     const { deletionCount: deletions, head } = this.room;
@@ -72,12 +73,12 @@ export class HistoryPager {
     if (hello.since === undefined && hello.history === 0) return await read();
     const { maxTurnChars } = this.room;
     const missed = await this.#atTurn(() => this.#tryRead(read, maxTurnChars));
-    // After a stop the store is closed, and there is nobody to read it for.
+    // After a stop the store is closed, and nobody needs the events.
     if (missed !== undefined || this.session.hasEnded) return missed;
     return await this.#findMissed(hello);
   }
 
-  /** As `#readMissed`, without the events: only what comes before the first. */
+  /** Like `#readMissed`, without events: the position before the first one. */
   async #findMissed(
     { since, history = DEFAULT_HISTORY }: Hello,
   ): Promise<Missed> {
@@ -104,9 +105,10 @@ export class HistoryPager {
     if (since?.epoch === epoch) {
       const events = await room.missed(since.seq);
       if (events !== undefined) {
-        // Before the messages, for with those its position moves.
+        // Deletions first, because the messages move the client's position.
         const deletions = await room.deletions(since.seq);
-        // What is stored but not delivered yet will come with its turn.
+        // Messages that are stored but not published yet will come with their
+        // turn.
         const reached = Math.max(0, room.head.seq - since.seq);
         const known = withoutDeleted(events.slice(0, reached), deletions);
         const position = since.seq + known.length;
@@ -118,18 +120,20 @@ export class HistoryPager {
     return { epoch, events, recovered: since ? false : null, position: seq };
   }
 
-  /** The client comes into the room, and is sent what is up to `position`. */
+  /** The client comes into the room with the messages up to `position`. */
   begin(position: number): void {
     this.position = position;
     const { deletions, seq } = this.#before;
-    // Of these it may have read the text, and has not heard the event.
+    // The client may have read the text of these messages without hearing that
+    // they were deleted.
     if (this.room.deletionCount !== deletions) this.#deletedSince = seq;
     this.#historyEnd = this.room.head.seq;
   }
 
   /**
-   * Sends what the client has not seen, page by page, until it is live. Returns
-   * early if the session ends; disconnects a client for which that is gone.
+   * Sends the messages that the client has not seen, page by page, until it is
+   * live. Returns early if the session ends; disconnects the client if some of
+   * these messages are no longer kept.
    */
   async catchUp(): Promise<void> {
     this.isLive = false;
@@ -144,7 +148,8 @@ export class HistoryPager {
       }
       await this.#untilRead();
       const read = async () => ({ events: await room.after(this.position) });
-      // What was said since it came, it would have been given anyway.
+      // Newer messages cost no allowance: a live client would have got them
+      // anyway.
       const page = await (this.position < this.#historyEnd
         ? this.#read(read, room.maxTurnChars)
         : this.#atTurn(read));
@@ -160,7 +165,7 @@ export class HistoryPager {
     }
   }
 
-  /** Tells what was deleted, if it has to be. Most often that is nothing. */
+  /** Tells the client deletions, if that is due. Most often there are none. */
   async #sendDeletions(): Promise<void> {
     const seq = this.#deletedSince;
     this.#deletedSince = undefined;
@@ -173,22 +178,23 @@ export class HistoryPager {
     }
   }
 
-  /** Whether as many pages wait as may. */
+  /** Whether the maximum number of pages is waiting. */
   get isFull(): boolean {
     return this.#waitingPages === MAX_WAITING_PAGES;
   }
 
-  /** Whether much of what was sent still waits for the client to read. */
+  /** Whether many bytes still wait for the client to read them. */
   get isBehind(): boolean {
     const { line, at } = this.session;
     return line.bufferedAmount > at.overload.sendLimit / 4;
   }
 
   /**
-   * Sends one page after the other, each when most of what was sent before has
-   * left; to be called while it is not full. Requests that come together are read
-   * before anything is written: answered at once, a few of them would exceed the
-   * send limit of a client that reads well. Rejects as `read` does.
+   * Sends one page after the other, each when most of the last one has left
+   * this machine's memory; to be called while it is not full. The pages of
+   * requests that come together are not all written at once: a few of them
+   * would exceed the send limit of a client that reads well. Rejects as `read`
+   * does.
    */
   async sendPage(
     read: () => Promise<{ events: readonly string[]; text: string }>,
@@ -211,8 +217,8 @@ export class HistoryPager {
   }
 
   /**
-   * Reads from the history as soon as the client may be given it; undefined if the
-   * session ended.
+   * Reads from the history as soon as the client may be given some; undefined
+   * if the session ended.
    */
   async #read<Found extends { events: readonly string[] | undefined }>(
     read: () => Promise<Found>,
@@ -232,8 +238,8 @@ export class HistoryPager {
   }
 
   /**
-   * Reads from the history if the client may be given some now, else undefined. What
-   * is not used of a whole page is given back.
+   * Reads from the history if the client may be given some now, else returns
+   * undefined. Gives back the unused part of a page's allowance.
    */
   async #tryRead<Found extends { events: readonly string[] | undefined }>(
     read: () => Promise<Found>,
@@ -253,7 +259,7 @@ export class HistoryPager {
     }
   }
 
-  /** Does this when the client's turn comes; undefined if the session ended. */
+  /** Does `work` when the client has its turn; undefined if it has ended. */
   async #atTurn<Found>(
     work: () => Promise<Found>,
   ): Promise<Found | undefined> {
@@ -266,7 +272,7 @@ export class HistoryPager {
     }
   }
 
-  /** False if the session ended before the turn came; then nothing is begun. */
+  /** Waits for the turn; false if the session ended first: no turn begins. */
   #untilTurn(): Promise<boolean> {
     const { history } = this.session.at;
     const pauses = this.#pauses ??= new Set();
@@ -288,7 +294,7 @@ export class HistoryPager {
   /** Waits until most of what was sent has left this machine's memory. */
   async #untilRead(): Promise<void> {
     const { session } = this;
-    // Not by a clock: while this program does not run, nobody can read.
+    // Not by a clock: while this program does not run, no client can read.
     let pausesLeft = READ_TIMEOUT_MS / READ_PAUSE_MS;
     while (!session.hasEnded && this.isBehind) {
       if (pausesLeft-- <= 0) {
@@ -313,7 +319,7 @@ export class HistoryPager {
   }
 }
 
-/** Messages that were read before these events were: some may be deleted by now. */
+/** Messages that were read before these deletions, without deleted text. */
 function withoutDeleted(
   messages: readonly string[],
   deletions: readonly string[],

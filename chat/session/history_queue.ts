@@ -1,33 +1,33 @@
-// The queue of those who are to be given history. To read and encode one page takes
-// up to a few milliseconds, and hundreds of clients may ask for one at the same
-// moment. So one page is begun in each turn of the event loop, and what is said
-// meanwhile goes out in between.
+// The queue of clients that are to be given history. To read and encode one
+// page takes up to a few milliseconds, and hundreds of clients may ask for one
+// at the same moment. So one page is begun in each turn of the event loop, and
+// chat messages go out in between.
 //
-// A client has at most two places: one for what it missed, and one for the pages
-// that it asks for, which it is given one after the other. For its next page it
-// queues again. So all come round in turn, and the queue has no more than two places
-// for each connection. A client that goes gives up its places.
+// A client has at most two places: one for the messages that it missed, and one
+// for the pages that it asks for, one after the other. For its next page it
+// queues again. So all clients have their turn, and the queue has at most two
+// places for each connection. A client that goes gives up its places.
 import { setImmediate } from "node:timers";
 
 /**
- * Pages that may be under way at once: a store on another machine takes longer than
- * a turn, and what is said has to pass through it as well.
+ * Pages that may be under way at once. A store on another machine takes longer
+ * than a turn of the event loop, and chat messages have to pass through it too.
  */
 export const MAX_PAGES_UNDER_WAY = 8;
 
 export class HistoryQueue {
   readonly #waiting = new Set<() => void>();
-  /** Comes to the first; a `Set` asked for its first passes all deleted before it. */
+  /** Finds the first; a new iterator passes all deleted entries before it. */
   #order = this.#waiting.values();
   #underWay = 0;
   #turning: ReturnType<typeof setImmediate> | undefined;
 
-  /** How many wait. */
+  /** How many places wait. */
   get length(): number {
     return this.#waiting.size;
   }
 
-  /** Calls `begin` when its turn comes; `finish` has to follow. */
+  /** Calls `begin` when its turn comes; the caller then calls `finish`. */
   enter(begin: () => void): void {
     this.#waiting.add(begin);
     this.#goOn();
@@ -38,7 +38,7 @@ export class HistoryQueue {
     this.#waiting.delete(begin);
   }
 
-  /** What was begun is done, or failed. */
+  /** The page that was begun is done, or failed. */
   finish(): void {
     this.#underWay--;
     this.#goOn();

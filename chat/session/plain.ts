@@ -1,6 +1,6 @@
-// The plain dialect: each text frame in is a message, each frame out is one event:
-// a message, a leave or an error. A client that prints `sender` and `message` of
-// every frame is right. It knows nothing of history and of sending again.
+// The plain dialect: each text frame in is a message, each frame out is one
+// event: a message, a leave or an error. A client may simply print `sender` and
+// `message` of every frame. The dialect has no history and no resending.
 import { encode, type ErrorCode, SERVER_NAME } from "../protocol/events.ts";
 import type { EventFrame } from "../protocol/frames.ts";
 import { CrowdError, type Holder } from "../room/identities.ts";
@@ -35,7 +35,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
     this.session.receiveEarly();
   }
 
-  /** A name, once the room is open; or disconnects, and returns undefined. */
+  /** Opens the room and claims a name; or disconnects and returns undefined. */
   async #prepare(room: Room): Promise<string | undefined> {
     const { session } = this;
     const { hub, owner } = session.at;
@@ -77,7 +77,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
     session.send(encode({ type: "error", sender: SERVER_NAME, code, message }));
   }
 
-  /** Its name is somebody else's: this server was cut off for too long. */
+  /** Another client got the name while this server was cut off. */
   supersede(): void {
     this.session.disconnect("name_lost");
   }

@@ -1,18 +1,18 @@
-// Search in the kept history, the same for every store: a request reads one page of
-// it, as a client that scrolls back does, and keeps the messages that contain the
-// text. What it reads counts as history that the client was given, so that a search
-// cannot cost more than reading all of it would.
+// Search in the kept history, the same for every store: a request reads one
+// page of history, as a client that scrolls back does, and returns the messages
+// that contain the text. The page counts as history that the client was given,
+// so that a search costs no more than reading the history.
 import type { MessageEvent } from "../protocol/events.ts";
 
 /**
- * How much one request looks through: so many messages, or about so many bytes of
- * them. Small enough that all others hardly wait for it; the client asks again from
- * where it ended.
+ * How much one request searches: this many messages, or about this many bytes
+ * of them. Small enough that other clients hardly wait; the client asks again
+ * from where the search ended.
  */
 export const MAX_SEARCHED = 1_000;
 export const MAX_SEARCHED_BYTES = 256 * 1024;
 
-/** Of the encoded `events`, those whose message contains the text. */
+/** The encoded `events` whose message contains the text. */
 export function search(events: readonly string[], text: string): string[] {
   const wanted = foldText(text);
   return events.filter((event) => {
@@ -22,9 +22,9 @@ export function search(events: readonly string[], text: string): string[] {
 }
 
 /**
- * A text such that those which differ in case alone, or in how their accents are
- * written, are the same. Upper case comes last, for it makes ß and SS one, and both
- * forms of a small sigma.
+ * A text for comparison, without differences in case or in how accents are
+ * written. Upper case comes last, because it unites ß with SS, and both forms
+ * of a small sigma.
  */
 export function foldText(text: string): string {
   return composed(text).toLowerCase().toUpperCase();
@@ -32,8 +32,8 @@ export function foldText(text: string): string {
 
 /** In Unicode's form NFC, which orders the marks of a letter. */
 function composed(text: string): string {
-  // To order many marks takes 20 times as long as all else of a search; a name does
-  // not have so many on a letter either.
+  // To order many marks takes 20 times as long as the rest of a search, and no
+  // name has so many on one letter.
   const isPlain = /^[\0-\x7f]*$/.test(text) || /\p{M}{4}/u.test(text);
   return isPlain ? text : text.normalize("NFC");
 }

@@ -1,8 +1,9 @@
 // One client's life, whatever its dialect and its transport: guarded handlers,
-// the size and the rate of what comes in, the limit on what waits to go out, and
-// the end. A session has a `Dialect`, which reads and writes the frames, and a
-// `Line`, which carries them. Whatever the client does, the end comes once; after
-// it the session is in no room, holds no name and sends nothing more.
+// the size and the rate of incoming frames, the limit on bytes that wait to be
+// sent, and the end. A session has a `Dialect`, which reads and writes the
+// frames, and a `Line`, which carries them. The end comes exactly once,
+// whatever the client does; after it the session is in no room, holds no name
+// and sends nothing more.
 import type { Owner } from "../http/proxy.ts";
 import type { Context } from "../ops/context.ts";
 import type { Overload } from "../ops/overload.ts";
@@ -29,18 +30,18 @@ import type { HistoryQueue } from "./history_queue.ts";
 /** Refusals in a row after which a client is disconnected. */
 export const MAX_REFUSALS = 50;
 
-/** After a room refused a message, when it may come again at the earliest. */
+/** The earliest time for a message that a room refused to come again. */
 const ROOM_RETRY_MS = 300;
 const ROOM_RETRY_SPREAD_MS = 1_500;
 
-/** Faults of the client; one that does not stop them is disconnected. */
+/** Faults of the client; if it does not stop them, it is disconnected. */
 const OWN_FAULTS: ReadonlySet<ErrorCode> = new Set([
   "invalid",
   "too_long",
   "rate_limited",
 ]);
 
-/** What a client is told of, so nothing secret may be in it. */
+/** Limits that a client is told, so none of them may be a secret. */
 interface SessionLimits
   extends Pick<RateLimits, "rate" | "burst" | "roomRate"> {
   /** Characters of one message. */
@@ -49,37 +50,37 @@ interface SessionLimits
   maxFrame: number;
 }
 
-/** What carries a session's frames; a WebSocket is one. */
+/** The carrier of a session's frames; a WebSocket is one. */
 export interface Line {
   /** Bytes that wait to be sent. */
   readonly bufferedAmount: number;
-  /** Whether nothing shows yet that the client is still there. */
+  /** True until the client's second request, and after it broke one off. */
   readonly isUnconfirmed?: boolean;
-  /** Whether its client ended it, and may go on with another at once. */
+  /** Whether the client ended the line, and may go on with another at once. */
   readonly wasLeft?: boolean;
-  /** Takes a frame and the encoded events in it; never waits, never throws. */
+  /** Sends a frame and the encoded events in it; never waits, never throws. */
   send(frame: string | ArrayBuffer, events: readonly string[]): void;
   /**
-   * Starts to close. `ended` follows, at once or after a while. `retryAfterMs`
-   * is when the client may come back, where that is known.
+   * Starts to close. `ended` follows, at once or after a while. After
+   * `retryAfterMs`, if given, the client may come back.
    */
   close(code: number, reason: string, retryAfterMs?: number): void;
 }
 
-/** One thing that happens to a session. */
+/** One event in a session's life. */
 export type Happening =
   | { type: "sent"; frame: string | ArrayBuffer }
   | { type: "received"; data: unknown }
   /** The server begins to close. */
   | { type: "closing"; code: number; reason: string }
   | { type: "failed"; fault: string }
-  /** As a WebSocket's `close` event tells it. */
+  /** Like the `close` event of a WebSocket. */
   | { type: "closed"; code: number; reason: string; isClean: boolean };
 
-/** Sees what happens to a session while somebody watches; never throws. */
+/** Told what happens to a session while somebody watches; never throws. */
 type Recorder = (happening: Happening) => void;
 
-/** Where a session is, and what it has in common with all others. */
+/** A session's place, and the objects that it shares with all others. */
 export interface Place {
   hub: Hub;
   history: HistoryQueue;
@@ -111,7 +112,7 @@ export function textProblem(
 }
 
 function inSeconds(ms: number): string {
-  // Never less than what the client has to wait.
+  // Rounded up, so that the client never comes back too early.
   return `${(Math.ceil(ms / 100) / 10).toFixed(1)} s`;
 }
 
@@ -119,20 +120,20 @@ function inSeconds(ms: number): string {
 export interface Problem {
   code: ErrorCode;
   message: string;
-  /** When the same may be accepted. */
+  /** When the same may be accepted, from now. */
   retryAfterMs?: number;
   /** The client did nothing wrong, whatever the code says. */
   isBlameless?: true;
 }
 
-/** The room did not take a message: it has too much waiting. */
+/** The room did not accept a message: too many are waiting there. */
 export const BUSY: Problem = {
   code: "busy",
   message: "The room is too busy: this message was not sent. Try again.",
   retryAfterMs: 1_000,
 };
 
-/** Too much was sent before the client was in its room. */
+/** The client sent too much before it was in its room. */
 const TOO_EARLY: Problem = {
   code: "rate_limited",
   message: "You sent too much before you were in the room: this was refused. " +
@@ -142,15 +143,15 @@ const TOO_EARLY: Problem = {
 
 export class Session<D extends Dialect = Dialect> {
   readonly dialect: D;
-  /** Only while somebody watches. */
+  /** Set only while somebody watches. */
   recorder: Recorder | undefined;
   #room: Room | undefined;
   #refusals = 0;
   #hasEnded = false;
   #waitingAtEnd = 0;
-  /** Takes what came before the client was in its room, in order. */
+  /** Handlers of what came before the client was in its room, in order. */
   #early: (() => void | Promise<void>)[] = [];
-  /** How it was closed, if the server closed it. */
+  /** The close code and reason, if the server closed it. */
   #closing: Parameters<Line["close"]> | undefined;
 
   constructor(
@@ -165,7 +166,7 @@ export class Session<D extends Dialect = Dialect> {
     return this.dialect.name;
   }
 
-  /** Reclaims the client's identity; a secret, and "" while it has none. */
+  /** Reclaims the client's identity; a secret, and "" until it has one. */
   get key(): string {
     return this.dialect.key ?? "";
   }
@@ -183,35 +184,38 @@ export class Session<D extends Dialect = Dialect> {
     return this.#hasEnded;
   }
 
-  /** With what the server began to close; undefined while it has not. */
+  /** The server's close code and reason; undefined until it begins to close. */
   get closing(): { code: number; reason: string } | undefined {
     if (this.#closing === undefined) return undefined;
     const [code, reason] = this.#closing;
     return { code, reason };
   }
 
-  /** Whether nothing shows yet that the client is still there. */
+  /** True until the client's second request, and after it broke one off. */
   get isUnconfirmed(): boolean {
     return this.line.isUnconfirmed ?? false;
   }
 
-  /** Bytes that wait to be sent; after the end at most as many as then. */
+  /** Bytes that wait to be sent; after the end, as many as then. */
   get waitingBytes(): number {
     return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
   }
 
-  // The line calls these three. An error that is thrown in a handler of a socket
-  // would end the process, so they never throw.
+  // The line calls the next three methods. They never throw, because an error
+  // in a handler of a socket would end the process.
 
   /** The line is ready. */
   opened(): void {
-    // It may have been closed while the handshake was under way. Deno before
-    // 2.8.3 forgets that, and the client would wait on an open socket for ever.
+    // The session may have been closed during the handshake. Deno before 2.8.3
+    // forgets that, and the client would wait on an open socket for ever.
     if (this.#closing !== undefined) this.line.close(...this.#closing);
     if (!this.#hasEnded) this.guard(() => this.#enter());
   }
 
-  /** A frame came, of whatever kind and size: the handler of a socket. */
+  /**
+   * Receives a frame of any kind and size, checks both, and gives the frame to
+   * the dialect: the handler of a socket.
+   */
   readonly receive = ({ data }: { data: unknown }): void => {
     this.recorder?.({ type: "received", data });
     if (this.#hasEnded) return;
@@ -239,21 +243,21 @@ export class Session<D extends Dialect = Dialect> {
     }
   };
 
-  /** The line is gone; may be told more than once. */
+  /** The line is gone; may be called more than once. */
   ended(): void {
     this.guard(() => this.#end());
   }
 
   /**
-   * Sends a frame with these encoded events in it, unless the session has ended.
-   * A client that does not read is disconnected. Never throws.
+   * Sends a frame with these encoded events in it, unless the session has
+   * ended. A client that does not read is disconnected. Never throws.
    */
   send(frame: string | ArrayBuffer, events: readonly string[] = []): void {
     if (this.#hasEnded) return;
     try {
       const { overload } = this.at;
-      // `send` of a line never blocks and never fails: what a slow peer does not
-      // read piles up in memory, and this is the only place that can see it.
+      // A line's `send` never blocks and never fails: frames that a slow client
+      // does not read pile up in memory, and only this place can see it.
       if (this.line.bufferedAmount > overload.sendLimit) {
         return this.disconnect("slow_reader");
       }
@@ -274,8 +278,8 @@ export class Session<D extends Dialect = Dialect> {
   }
 
   /**
-   * Ends the connection, and says why; the first reason counts. With
-   * `retryAfterMs` the client is asked to come back then.
+   * Ends the connection with a code and a reason; the first call counts.
+   * `retryAfterMs` asks the client to come back then.
    */
   disconnect(why: DisconnectReason, retryAfterMs?: number): void {
     if (this.#closing !== undefined) return;
@@ -292,7 +296,7 @@ export class Session<D extends Dialect = Dialect> {
       if (this.hasOpened) this.dialect.foretell?.(why, hint, retryAfterMs);
       return;
     }
-    // Whoever went on with another connection is still there.
+    // A client that went on with another connection is still there.
     if (why === "superseded") return;
     const { metrics, logger } = this.at.context;
     metrics.disconnects.add(1, why);
@@ -313,10 +317,7 @@ export class Session<D extends Dialect = Dialect> {
     this.line.close(...closing);
   }
 
-  /**
-   * Counts this message as said, if it may be said now; else returns why it may
-   * not.
-   */
+  /** Counts this message as said, if it may be said now; else says why not. */
   admit(message: string, allowance: Allowance): Problem | undefined {
     const problem = textProblem(message, this.at.limits.maxMessage);
     if (problem !== undefined) return problem;
@@ -329,8 +330,9 @@ export class Session<D extends Dialect = Dialect> {
   }
 
   /**
-   * What the room refuses is no fault of the client and costs nothing, unless it
-   * comes again before the time that was told: then the room is not asked.
+   * A message that the room refuses is no fault of the client and costs it
+   * nothing, unless it comes again before the given time: then the room is not
+   * asked.
    */
   #askRoom(
     message: string,
@@ -345,7 +347,7 @@ export class Session<D extends Dialect = Dialect> {
     }
     const roomWaitMs = rate?.take(allowance, nowMs, weightOf(message)) ?? 0;
     if (rate === undefined || roomWaitMs === 0) return undefined;
-    // Spread, or all who were refused would come again at one moment.
+    // Spread, so that refused clients do not all come again at one moment.
     const chance = this.at.context.random();
     const spreadMs = ROOM_RETRY_MS + ROOM_RETRY_SPREAD_MS * chance;
     const waitMs = Math.ceil(Math.max(roomWaitMs, spreadMs));
@@ -354,15 +356,15 @@ export class Session<D extends Dialect = Dialect> {
   }
 
   /**
-   * Keeps what came before the client was in its room until `receiveEarly`. At most
-   * `--burst` wait; of one more the problem is returned, and nothing is kept.
+   * Keeps what came before the client was in its room, until `receiveEarly`. At
+   * most `--burst` handlers wait; for a further one the problem is returned.
    */
   keepEarly(receive: () => void | Promise<void>): Problem | undefined {
     if (this.#early.length >= this.at.limits.burst) return TOO_EARLY;
     this.#early.push(receive);
   }
 
-  /** The client is in its room: takes what waited for that. */
+  /** The client is in its room: runs the handlers that waited for that. */
   receiveEarly(): void {
     for (const receive of this.#early.splice(0)) {
       if (!this.#hasEnded) this.guard(receive);
@@ -391,8 +393,8 @@ export class Session<D extends Dialect = Dialect> {
   }
 
   /**
-   * Takes a token. Returns 0, and refusals count anew; or, when there is none,
-   * the milliseconds until there is.
+   * Takes a token. Returns 0, and the count of refusals starts anew; or the
+   * milliseconds until there is a token.
    */
   takeToken(bucket: TokenBucket): number {
     const waitMs = bucket.take(this.at.context.monotonic());
@@ -400,19 +402,19 @@ export class Session<D extends Dialect = Dialect> {
     return waitMs;
   }
 
-  /** Counts what is refused. A client that goes on and on is disconnected. */
+  /** Counts a refusal. A client that goes on and on is disconnected. */
   countRefusal({ code, isBlameless }: Pick<Problem, "code" | "isBlameless">) {
     this.at.context.metrics.refusals.add(1, code);
     if (OWN_FAULTS.has(code) && !isBlameless) this.blame();
   }
 
-  /** Counts what a client must not do again and again. */
+  /** Counts an act that a client must not repeat again and again. */
   blame(): void {
     this.#refusals++;
     if (this.#refusals >= MAX_REFUSALS) this.disconnect("flood");
   }
 
-  /** Runs a handler so that its fault costs this client only. */
+  /** Runs a handler so that its fault ends only this client's connection. */
   guard(handle: () => void | Promise<void>): void {
     try {
       handle()?.catch((fault) => this.#fail(fault));
@@ -421,7 +423,7 @@ export class Session<D extends Dialect = Dialect> {
     }
   }
 
-  /** Tells the operator where a fault is; a store that fails is none. */
+  /** Reports a fault and its place; a failure of the store has no place. */
   note(what: string, fault: unknown): void {
     const { logger } = this.at.context;
     if (!(fault instanceof StoreError)) return logger.fault(what, fault);

@@ -1,6 +1,6 @@
-// The dialect `partyline.v1`: hello, identity, requests. A turn goes to the client
-// as it is when it follows what the client was sent; else the client catches up by
-// its `HistoryPager`, which sees to it that no message comes before an earlier one.
+// The dialect `partyline.v1`: hello, identity, requests. A turn that follows
+// the client's last message goes out as it is; otherwise the client catches up
+// through its `HistoryPager`, which keeps messages in order.
 import {
   CrowdError,
   type Held,
@@ -59,7 +59,7 @@ export const STORE_FAILED = {
 const RENAMED_OFTEN =
   "You change your name too often. Wait a second, then try again.";
 
-/** More pages, of history or of names, are asked for than may wait. */
+/** More pages are requested, of history or of names, than may wait. */
 const TOO_MANY_PAGES: Problem = {
   code: "rate_limited",
   message:
@@ -72,7 +72,7 @@ const NO_ROOM_LIST =
   "This server does not list its rooms. Its operator can start " +
   "it with --list-rooms.";
 
-/** Why a message cannot be an answer to what it says; undefined if it can. */
+/** Why a message cannot answer the one that it names; undefined if it can. */
 function replyProblem(
   { replyTo = 0 }: MessageRequest,
   room: Room,
@@ -88,7 +88,7 @@ type OtherRequest = Exclude<Request, { type: "hello" | "message" }>;
 
 type State = "silent" | "joining" | "joined";
 
-/** What became of a message that came in a request of its own. */
+/** The outcome for a message that came in a request of its own. */
 export type Answer =
   | { type: "stored"; event: string }
   | { type: "refused"; problem: Problem }
@@ -108,10 +108,10 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   // Most clients need none of these, and there may be thousands of clients.
   #renaming: Promise<void> | undefined;
   #lateHello: Deadline | undefined;
-  /** Why the hello failed; a client that posts is told. */
+  /** Why the hello failed, for the answer to a client that posts. */
   #failure: Answer | undefined;
   #joined: PromiseWithResolvers<void> | undefined;
-  /** Requests that wait to hear what became of a message, by its id. */
+  /** Requests that wait for the outcome of a message, by its id. */
   #answers: Answers | undefined;
 
   constructor(readonly session: Session) {
@@ -121,7 +121,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     );
   }
 
-  /** As the room knows it: the hub may have a newer one for a moment. */
+  /** The name in the room; the hub may have a newer one for a moment. */
   get name(): string {
     return this.#name;
   }
@@ -146,7 +146,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     return this.#isSupersededHere || this.session.line.wasLeft === true;
   }
 
-  /** Resolves when it is in the room, or has ended. */
+  /** Resolves when the client is in the room, or the session has ended. */
   get joined(): Promise<void> {
     if (this.#state === "silent" || this.#state === "joining") {
       if (this.session.hasEnded) return Promise.resolve();
@@ -157,7 +157,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   }
 
   /**
-   * Counts so many bytes that it is given once more. Returns 0, or the ms until it
+   * Counts bytes that the client is given again. Returns 0, or the ms until it
    * may be given some.
    */
   repeat(bytes: number): number {
@@ -170,14 +170,15 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     return this.#room?.head.epoch ?? "";
   }
 
-  /** Nothing is done before the hello. */
+  /** Keeps the room; everything else waits for the hello. */
   open(room: Room): void {
     this.#room = room;
   }
 
   /**
-   * Takes a frame; or a request that `receiveRequest` was given, which is read already. If
-   * it is refused at once, `onRefusal` is told instead of the client.
+   * Receives a frame, or a request from `receiveRequest`, which is parsed
+   * already. A refusal at once goes to `onRefusal`, if given, instead of the
+   * client.
    */
   receive(
     frame: string | Request,
@@ -203,7 +204,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       return early && this.#refuse(early, id);
     }
     const identity = this.#identity;
-    // It has one as soon as it is in the room.
+    // Set as soon as the client is in the room.
     if (identity === undefined) return;
     if (request.type !== "message") {
       return this.#request(request, room, identity);
@@ -218,8 +219,8 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   }
 
   /**
-   * Takes a request that came by HTTP and is read already. All limits hold for it
-   * but that on the size of a frame, which is checked where it is read.
+   * Receives a request that came by HTTP and is parsed already. All limits
+   * apply except the size of a frame, which is checked where the body is read.
    */
   receiveRequest(
     request: Request,
@@ -233,7 +234,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
 
   framesOf(turn: Turn): readonly EventFrame[] {
     const pager = this.#pager;
-    // It has one before it comes into the room.
+    // Set before the client comes into the room.
     if (pager === undefined) return [];
     const isNext = turn.firstSeq === undefined ||
       turn.firstSeq === pager.position + 1;
@@ -246,7 +247,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   }
 
   acknowledge(event: string, seq: number): void {
-    // A client that has not come so far yet gets it when it catches up.
+    // A client that has not come that far gets the event by catching up.
     if (seq <= (this.#pager?.position ?? 0)) this.session.sendEvents([event]);
   }
 
@@ -269,7 +270,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     const answer = id === undefined ? undefined : this.#answers?.get(id);
     answer?.({ type: "refused", problem });
     this.session.countRefusal(problem);
-    // A client that posted it is told by the answer to that, and not twice.
+    // A client that posted the message is told once, in the answer.
     if (answer === undefined) this.#tellError(problem, id);
   }
 
@@ -281,7 +282,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     this.session.disconnect("history_moved");
   }
 
-  /** A newer connection came with this one's key. */
+  /** A newer connection came with the same key. */
   supersede(isHere = false): void {
     this.#isSupersededHere = isHere;
     this.session.disconnect("superseded");
@@ -306,7 +307,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     }
   }
 
-  /** Says something, like a frame would, and returns what became of it. */
+  /** Says something, as a frame would, and returns the outcome. */
   async post(request: MessageRequest): Promise<Answer> {
     const { id } = request;
     await this.joined;
@@ -316,7 +317,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     const [problem] = refusals;
     if (problem !== undefined) return { type: "refused", problem };
     const { promise, resolve } = Promise.withResolvers<Answer>();
-    // What the room answers is for every request with this id.
+    // The room's outcome is for every request with this id.
     const answers: Answers = this.#answers ??= new Map();
     const earlier = answers.get(id);
     answers.set(id, (answer) => {
@@ -356,14 +357,14 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       const missed = await pager.missed(hello);
       if (missed === undefined || this.session.hasEnded) return;
       const { epoch, events, recovered, position } = missed;
-      // The history began anew meanwhile: as for those who are in the room.
+      // The history began anew meanwhile: end, like the members of the room.
       if (epoch !== room.head.epoch) return this.restart();
-      // From here to the end of the frame nothing can come between.
+      // From here to the end of the frame nothing can happen in between.
       pager.begin(position);
       this.#state = "joined";
       room.join(this);
       this.#joined?.resolve();
-      // The room may still have to hear what another server has told.
+      // The client may have newer messages than this room, from another server.
       const seq = recovered ? Math.max(room.head.seq, position) : position;
       const welcome = this.#welcome(room, seq, identity.key, recovered, isNew);
       this.session.sendEvents([welcome, ...events]);
@@ -380,7 +381,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     }
   }
 
-  /** Ends a hello that cannot be answered; a client that posts is told, too. */
+  /** Ends a hello that failed, and tells a client that posts, too. */
   #fail(
     why: DisconnectReason,
     problem: Problem & { retryAfterMs: number },
@@ -401,12 +402,12 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     this.#identity = identity;
     this.#name = identity.name;
     this.#authorId = authorOf(identity.id);
-    // The end came while the store was asked, and released nothing.
+    // The end came while the store was asked, and found no identity to release.
     if (this.session.hasEnded) hub.identities.release(identity, this);
     return { identity, isNew: !known };
   }
 
-  /** Says why a new identity did not get the name it wished for. */
+  /** Says why a new identity did not get the name that it wished for. */
   #tellOfWish(wish: string | undefined, { name }: Held): void {
     if (wish === undefined || wish === name) return;
     const problem = nameProblem(wish);
@@ -445,7 +446,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     }, room.listMembers(this.name));
   }
 
-  /** Does what is asked; what cannot be done is told, not thrown. */
+  /** Does what a request asks; a failure is told to the client, not thrown. */
   async #request(
     request: OtherRequest,
     room: Room,
@@ -488,13 +489,13 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       case "members":
         return this.#tellMembers(room, request);
       default:
-        // A request that is not handled here is an error of the type check. One
-        // that is said like a message is handled by `receive`.
+        // A type of request without a case is an error of the type check.
+        // `receive` handles requests that are said like a message.
         request satisfies never;
     }
   }
 
-  /** One after the other: each has to know the name before it. */
+  /** One after the other, because each needs to know the name before it. */
   #rename(room: Room, name: string): Promise<void> {
     const before = this.#renaming ?? Promise.resolve();
     const renamed = before.then(() => this.#renameNow(room, name));
@@ -512,7 +513,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       return this.refuse("rate_limited", RENAMED_OFTEN, undefined, waitMs);
     }
     await identities.rename(this.#identity, name);
-    // Whoever left meanwhile did so under the name that the room knew.
+    // A client that left meanwhile did so under the name that the room knew.
     if (this.session.hasEnded || before === name) return;
     identities.announcements(id).take(context.monotonic());
     this.#name = name;
@@ -533,7 +534,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     const { outcome, text } = await room.delete(seq, this);
     switch (outcome) {
       case "deleted":
-        // Everybody in the room is told.
+        // The event tells everybody in the room.
         return;
       case "repeated":
         return this.session.sendEvents([text]);

@@ -1,20 +1,21 @@
 // The data file as a file: who may open it, how it is copied, and what SQLite's
-// words about it mean to an operator.
+// messages about it mean to an operator.
 import { backup, DatabaseSync } from "node:sqlite";
 import { newEpoch } from "./keys.ts";
 import { StoreError } from "./store.ts";
 
 /**
- * Copies a data file that no server uses, or one that lends it, as it is at one
- * moment. `copy` may be there if it is empty. Whoever opens the copy begins a new
- * epoch, also where a run file was left behind.
+ * Copies a data file, as it is at one moment, that no server uses or that a
+ * server lends. `copy` may exist if it is empty. A server that opens the copy
+ * begins a new epoch, even if a run file was left behind.
  */
 export async function copyDataFile(path: string, copy: string): Promise<void> {
   try {
     const db = new DatabaseSync(path, { readOnly: true });
     let version = 0;
     try {
-      // What is read now holds until the end, whatever is stored meanwhile.
+      // The transaction reads this state to the end, whatever is stored
+      // meanwhile.
       db.exec("BEGIN; SELECT epoch FROM log");
       version = Number(db.prepare("PRAGMA user_version").get()?.user_version);
       await backup(db, copy, { rate: ALL_PAGES });
@@ -24,7 +25,7 @@ export async function copyDataFile(path: string, copy: string): Promise<void> {
     const made = new DatabaseSync(copy);
     try {
       made.exec("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL");
-      // Version 1 has no mark; where it was not closed, that is enough.
+      // Version 1 has no mark: a copy that is not closed gets a new epoch.
       made.exec(
         version === 1
           ? "UPDATE log SET is_closed = 0"
@@ -38,43 +39,44 @@ export async function copyDataFile(path: string, copy: string): Promise<void> {
   }
 }
 
-/** In one step, which nothing that is stored meanwhile can make begin anew. */
+/** All in one step: then nothing that is stored meanwhile restarts the copy. */
 const ALL_PAGES = 2 ** 31 - 1;
 
-/** False for a name that SQLite takes for something else than a path. */
+/** False for a name that SQLite does not take for a path. */
 export function isOnDisk(path: string): boolean {
   return path !== ":memory:" && !path.startsWith("file:");
 }
 
 /**
- * Makes the file if there is none, so that nobody but the operator ever can
- * open it. SQLite would make it as the umask allows, and makes the files beside
- * it, `-wal` and `-shm`, with the mode that it has.
+ * Makes the file if there is none, so that only the operator can ever open it.
+ * SQLite would make it as the umask allows; SQLite gives the companions `-wal`
+ * and `-shm` the file's own mode.
  */
 export function makePrivately(path: string): void {
   if (!isOnDisk(path)) return;
   try {
     Deno.openSync(path, { write: true, createNew: true, mode: 0o600 }).close();
   } catch {
-    // It is there already, or SQLite will say why it cannot be.
+    // The file exists already, or SQLite will say why it cannot be made.
   }
 }
 
 /**
- * Whether every user of this machine may read or write a file that somebody
- * made with that mode, or an older version did. On Windows there are no modes.
+ * Whether every user of this machine may read or write the file, because
+ * somebody or an older version made it with such a mode. False on Windows,
+ * which has no modes.
  */
 export function isOpenToAll(path: string): boolean {
   if (Deno.build.os === "windows") return false;
   try {
     return ((Deno.statSync(path).mode ?? 0) & 0o007) !== 0;
   } catch {
-    // SQLite knows it by another name, `file:…`.
+    // SQLite knows the file by another name, `file:…`.
     return false;
   }
 }
 
-/** What went wrong, in a sentence that names the file. */
+/** The error in a sentence that names the file. */
 export function explain(path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const { message } = error as Error;
@@ -85,7 +87,7 @@ export function explain(path: string, error: unknown): StoreError {
 
 const NO_FILE_NAME = "cannot be the name of a file: choose another --data";
 
-/** SQLite's words, and what they mean to an operator. */
+/** SQLite's messages, and what they mean to an operator. */
 const reasons: Record<string, string> = {
   "is locked": "is in use by another server or program: stop that, or choose " +
     "another --data",

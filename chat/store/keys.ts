@@ -1,6 +1,6 @@
-// The keys by which people own a name. A key is `id.secret`: it is looked up by
-// its id, so that the secret, of which only a hash is stored, can be compared in
-// constant time.
+// The keys by which people own a name. A key is `id.secret`: the id is for
+// look-up, so that the secret can be compared in constant time. Only a hash of
+// the secret is stored.
 import { Buffer } from "node:buffer";
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
@@ -15,13 +15,13 @@ export function splitKey(key: string): { id: string; secret: string } {
   return { id: key.slice(0, dot), secret: key.slice(dot + 1) };
 }
 
-/** Characters of an author's public id: 60 bits, so no two people have the same. */
+/** Characters of an author's public id: 60 bits, so no two are the same. */
 const AUTHOR_CHARS = 10;
 
 /**
- * The public id of an identity, by which everybody can tell who sent a message. The
- * identity's own id is half of the key, so it is not shown, and cannot be found by
- * trying: it is 72 bits of chance.
+ * The public id of an identity, by which everybody can tell who sent a message.
+ * The identity's own id is half of the key, so it is not shown; guessing it is
+ * hopeless, because it is 72 random bits.
  */
 export function authorOf(identity: string): string {
   return createHash("sha256").update(`author ${identity}`).digest("base64url")
@@ -36,5 +36,5 @@ export function matches(secret: string, hash: Uint8Array): boolean {
   return timingSafeEqual(hashSecret(secret), hash);
 }
 
-/** Names a life of a room's history. */
+/** A new name for a life of a room's history. */
 export const newEpoch = () => randomBytes(6).toString("base64url");

@@ -1,7 +1,7 @@
-// The store of a server that is alone: an archive on this machine keeps messages
-// and identities, and everything that only lives as long as the server (who is
-// in which room, which names are claimed) is kept here. There is no other server
-// to tell of anything. For another database on this machine implement `Archive`,
+// The store of a server that is alone: an archive on this machine keeps
+// messages and identities; everything that lives only as long as the server
+// (who is in which room, which names are claimed) is kept here. No other server
+// has to be told. For another database on this machine implement `Archive`,
 // choose it in `main.ts` and add it to `tests/unit/store_test.ts`.
 import type { Clocks } from "../ops/context.ts";
 import { foldName } from "../protocol/names.ts";
@@ -25,14 +25,14 @@ import {
 /** Where a `LocalStore` keeps what must outlive a client's connection. */
 export interface Archive extends Records {
   /**
-   * Stores the drafts with consecutive `seq`, from one above the newest, in
-   * their order. Atomic: if it rejects, nothing of the call was stored.
+   * Stores the drafts in their order under consecutive `seq`, the first one
+   * above the newest. Atomic: if it rejects, no draft of the call was stored.
    */
   append(
     room: string,
     drafts: readonly Draft[],
   ): Promise<{ epoch: string; stored: Stored[] }>;
-  /** The name that an identity has; undefined if there is none any more. */
+  /** The name of an identity; undefined if the identity no longer exists. */
   nameOf(identity: string): Promise<string | undefined>;
   /** A new identity with its key; undefined if another one has the name. */
   register(name: string): Promise<Identity & { key: string } | undefined>;
@@ -44,13 +44,13 @@ export interface Archive extends Records {
 
 export class LocalStore implements Store {
   readonly #rooms = new Map<string, Subscriber>();
-  /** Folded names of those here who have no identity. */
+  /** Folded names of present clients without an identity. */
   readonly #claims = new Set<string>();
-  /** Folded names that are free again at the time given, soonest first. */
+  /** Folded names, and when each is free again; the soonest first. */
   readonly #resting = new Map<string, number>();
-  /** Counts up with each that is acquired or registered. */
+  /** Counts acquired and registered identities. */
   #generation = 0;
-  /** Of the identities that are here. */
+  /** The generations of the identities that are present. */
   readonly #generations = new Map<string, Generation>();
 
   constructor(
@@ -72,7 +72,9 @@ export class LocalStore implements Store {
       }
       return stored;
     } finally {
-      // Who came and who left is true, also if no message could be stored.
+      // Joins and leaves are published even if no message could be stored. The
+      // room awaits this call, so its turn is published before it tells the
+      // authors; with Redis either can come first.
       subscriber?.publish(turnOf(entries, stored, subscriber.roster));
     }
   }
@@ -137,7 +139,7 @@ export class LocalStore implements Store {
 
   async register(name: string) {
     if (this.#isClaimed(name)) return undefined;
-    // Nobody else may have it while the archive stores it.
+    // Claimed, so that nobody else gets the name while the archive stores it.
     const folded = foldName(name);
     this.#claims.add(folded);
     try {
@@ -157,7 +159,7 @@ export class LocalStore implements Store {
   }
 
   async acquire({ id }: Identity) {
-    // From here on nobody who came before can give it another name.
+    // From here on no earlier holder can rename the identity.
     const generation = this.#next(id);
     const name = await this.archive.nameOf(id);
     return name === undefined ? undefined : { generation, name };

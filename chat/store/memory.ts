@@ -1,5 +1,5 @@
 // The archive that keeps nothing on disk: everything is gone when the process
-// ends. It is the shortest reading of what an archive has to do.
+// ends. It is the shortest description of an archive's work.
 import type { Clocks } from "../ops/context.ts";
 import { encodeDeleted, encodeMessage } from "../protocol/events.ts";
 import { foldName } from "../protocol/names.ts";
@@ -29,7 +29,7 @@ interface MemoryRoom {
   /** The `seq` before that of `events[0]`. */
   floor: number;
   events: string[];
-  /** Events of deleted messages, each with the newest `seq` of then. */
+  /** Events of deleted messages, each with the newest `seq` at the deletion. */
   deletions: { seq: number; text: string }[];
   usedAtMs: number;
 }
@@ -47,7 +47,7 @@ export class MemoryArchive implements Archive {
   readonly #identities = new Map<string, MemoryIdentity>();
   /** Identities by folded name. */
   readonly #names = new Map<string, string>();
-  /** That of every room in which nothing was said yet. */
+  /** The epoch of every room without a message. */
   #epoch = newEpoch();
   #roomCount = 0;
 
@@ -83,7 +83,7 @@ export class MemoryArchive implements Archive {
     return Promise.resolve({ epoch: room.epoch, stored });
   }
 
-  /** Now and then, since cutting an array moves all that is left of it. */
+  /** Not with each message: cutting an array moves the whole rest of it. */
   #prune(room: MemoryRoom): void {
     const surplus = room.events.length - this.keep;
     if (surplus <= this.keep / 10) return;
@@ -204,7 +204,7 @@ export class MemoryArchive implements Archive {
     return Promise.resolve();
   }
 
-  /** Of too many identities those that stand lowest. */
+  /** Deletes surplus identities, those that stand lowest first. */
   #forgetLowest(inUse: ReadonlySet<string>): void {
     const surplus = this.#identities.size - MAX_IDENTITIES;
     if (surplus <= 0) return;
@@ -233,7 +233,7 @@ export class MemoryArchive implements Archive {
 
   #forgetRoom(name: string): void {
     this.#rooms.delete(name);
-    // It begins again at 1, which must not pass for its old life.
+    // A forgotten room begins again at 1, which must not pass for its old life.
     this.#epoch = newEpoch();
   }
 

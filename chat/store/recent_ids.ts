@@ -1,5 +1,5 @@
-// The ids that an identity gave its newest messages, by which a store notices that
-// one of them is sent again.
+// The ids that an identity gave its newest messages. By these a store notices
+// that a message is sent again.
 import { REMEMBERED_IDS } from "./store.ts";
 
 /** The pairs of room and id that an identity used last, with their `seq`. */
@@ -11,9 +11,9 @@ export class RecentIds {
   }
 
   /**
-   * The `seq` that goes with the pair: `seq`, unless it is known already.
-   * `room` is the room's number, not its name: a room that was forgotten and
-   * began again is another one.
+   * The `seq` of the pair: `seq`, unless another one is known already. `room`
+   * is the room's number, not its name: a room that was forgotten and began
+   * again is another room.
    */
   remember(room: number, id: string, seq: number): number {
     const pair = `${room} ${id}`;
@@ -27,7 +27,7 @@ export class RecentIds {
     return seq;
   }
 
-  /** Whether nothing was ever said with an id. */
+  /** Whether no message ever had an id. */
   get isEmpty(): boolean {
     return this.#seqs.size === 0;
   }

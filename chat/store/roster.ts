@@ -1,11 +1,11 @@
-// Who is in a room: what a turn changes, and what a list of names that is to be
-// true changes. Every store tells comings and goings in these words.
+// The people in a room: how a turn changes the roster, and how a full list of
+// names does. Every store tells joins, leaves and renames in these words.
 import { encode, type JoinEvent, LEAVE_MESSAGE } from "../protocol/events.ts";
 import type { Entry, Published, Stored, Subscriber } from "./store.ts";
 
 /**
- * The events of a turn, in its order, on top of `roster`: with the number of
- * those who are in the room then, and without what changes nothing.
+ * The events of a turn, in its order, on top of `roster`: each with the number
+ * of people who are then in the room, and without events that change nothing.
  */
 export function turnOf(
   entries: readonly Entry[],
@@ -34,8 +34,7 @@ export function turnOf(
       count--;
     }
     if (came !== undefined) {
-      // Somebody who was told under the new name already still has to lose the
-      // old one.
+      // A member that was already told under the new name loses the old one.
       if (isHere(came) && left === undefined) continue;
       if (!isHere(came)) count++;
       changed.set(came, true);
@@ -45,10 +44,10 @@ export function turnOf(
   return turn;
 }
 
-/** Of entries, those that change who is in the room. */
+/** Entries that change who is in the room. */
 type Change = Extract<Entry, { at: string }>;
 
-/** The name that is in the room from then on, and the one that is no longer. */
+/** The name that comes into the room by a change, and the name that goes. */
 function namesIn(change: Change): { came?: string; left?: string } {
   const { name } = change.member;
   switch (change.kind) {
@@ -61,7 +60,7 @@ function namesIn(change: Change): { came?: string; left?: string } {
   }
 }
 
-/** What a change is told as; `count` are in the room after it. */
+/** The event for a change, after which `count` people are in the room. */
 export function publishedOf(change: Change, count: number): Published {
   const { at, member: { name } } = change;
   switch (change.kind) {
@@ -91,8 +90,8 @@ function renameOf(at: string, sender: string, name: string): Published {
 }
 
 /**
- * The events that make `names` all who are in a room, where it was not heard who
- * came and who left. Somebody here with a new name that nobody was told of is
+ * The events that make `names` all who are in a room, when joins and leaves
+ * were not heard. A member here whose new name was not published yet is
  * renamed, and did not leave.
  */
 export function turnOfChanges(
@@ -106,7 +105,7 @@ export function turnOfChanges(
   const turn: Published[] = [];
   const before = new Set(roster);
   for (const [name, known] of renamed) {
-    // The turn that tells of it is still to come.
+    // The turn that tells this rename is still to come.
     if (after.has(known) || !before.delete(known)) continue;
     before.add(name);
     turn.push(renameOf(at, known, name));

@@ -1,53 +1,54 @@
-// The small file beside a data file, called like it with `-run` at the end. It
-// holds what must not travel in a copy of the data file: the mark by which the
-// newest data file is known, what was stored last, how long the machine was up when
-// the mark was made, and where the server that uses the file can be asked. Only its
-// owner may read it.
+// The small file beside a data file, with the same name and `-run` at the end.
+// It holds what must not travel in a copy of the data file: the mark that tells
+// the newest data file from its copies, the last change that was stored, how
+// long the machine had been up when the mark was made, and where to ask the
+// server that uses the file. Only its owner may read it.
 import { reasonOf } from "../ops/system_error.ts";
 import { StoreError } from "./store.ts";
 
-/** Two clocks of the machine at one moment. */
+/** Two clocks of the machine at the same moment. */
 export interface Reading {
-  /** Milliseconds since 1970; somebody may set this one. */
+  /** Milliseconds since 1970, by a clock that somebody may set. */
   atMs: number;
   /** Seconds since the machine was started. */
   uptimeS: number;
 }
 
 /**
- * What was stored last: a message or a deletion, by the number of its room in the
- * data file. Changes are stored one after the other, so a data file that has this
- * one has all of them.
+ * The last change that was stored: a message or a deletion, with its room's
+ * number in the data file. Changes are stored one after the other, so a data
+ * file with this change has all of them.
  */
 export type Change = readonly [room: number, seq: number, deletion: number];
 
-/** Nothing since the mark was made. */
+/** No change since the mark was made. */
 export const NO_CHANGE: Change = [0, 0, 0];
 
-/** The file begins so, and has places of this width for the change's numbers. */
+/** The beginning of the file; each number of the change has this width. */
 const HEAD = '{"newest":[';
 const DIGITS = 16;
 
 export interface RunNote {
   /**
-   * The mark that is in the data file: one of these, because a new one is written
-   * here before it is written there.
+   * One of these is the mark in the data file: a new mark is written here
+   * before it is written there.
    */
   marks: string[];
   reading?: Reading | undefined;
-  /** The server that uses the data file: a port of loopback, and a password. */
+  /** The server that uses the data file: a loopback port and a password. */
   server?: { port: number; secret: string } | undefined;
 }
 
 /**
- * How far the clocks may drift apart between two readings. An uptime is in whole
- * seconds; what sets a clock moves it by more.
+ * How far the clocks may drift apart between two readings. Uptimes are in whole
+ * seconds; a person or a program that sets a clock moves it further.
  */
 const DRIFT_S = 2;
 
 /**
- * Whether the machine was not started anew between two readings. The uptime
- * counts on and the clock has gone as far; if the clock was set, nobody can tell.
+ * Whether the machine was not restarted between two readings: the uptime went
+ * on, and the clock has gone as far. False also if the clock was set, because
+ * then nobody can tell.
  */
 export function hasStayedUp(
   before: Reading | undefined,
@@ -61,16 +62,16 @@ export function hasStayedUp(
 
 export class RunFile {
   readonly path: string;
-  /** Is in the file, and goes into each one that replaces it. */
+  /** The newest change in the file, also for each file that replaces it. */
   newest = NO_CHANGE;
-  /** To note the newest change in. */
+  /** The open file, to note the newest change in. */
   #file: Deno.FsFile | undefined;
 
   constructor(dataFile: string) {
     this.path = `${dataFile}-run`;
   }
 
-  /** What it says; undefined if there is none, or none that can be read. */
+  /** The note in the file; undefined if there is none that can be read. */
   read(): RunNote | undefined {
     try {
       const { newest = NO_CHANGE, marks, reading, server } = JSON.parse(
@@ -85,8 +86,9 @@ export class RunFile {
   }
 
   /**
-   * Overwrites the newest change where it stands. It is done for each turn, so it
-   * does not wait for the disk: after a power cut there is a new epoch anyway.
+   * Overwrites the newest change where it stands. This is done for each turn,
+   * so it does not wait for the disk: after a power cut there is a new epoch
+   * anyway.
    */
   note(change: Change): void {
     this.newest = change;
@@ -94,17 +96,17 @@ export class RunFile {
       this.#file ??= Deno.openSync(this.path, { write: true });
       overwrite(this.#file, change);
     } catch {
-      // The file is gone, say, and without it the next start begins a new epoch.
+      // The file may be gone; then the next start begins a new epoch.
     }
   }
 
-  /** Lets go of the file, which stays. */
+  /** Closes the file, which stays on the disk. */
   close(): void {
     this.#file?.close();
     this.#file = undefined;
   }
 
-  /** Replaces it, on the disk too. Throws a `StoreError` if that cannot be. */
+  /** Replaces the file, on disk too. Throws a `StoreError` if that fails. */
   write(note: RunNote): void {
     const draft = `${this.path}.new`;
     try {
@@ -118,8 +120,8 @@ export class RunFile {
   }
 
   /**
-   * Replaces it while other work goes on, unless `isWanted` says at the end that
-   * it is not to be. Returns whether it was.
+   * Replaces the file while other work goes on, unless `isWanted` says at the
+   * end that it is no longer wanted. Returns whether the file was replaced.
    */
   async writeLater(note: RunNote, isWanted: () => boolean): Promise<boolean> {
     const draft = `${this.path}.next`;
@@ -127,7 +129,7 @@ export class RunFile {
     writeWhole(file, this.newest, note);
     await file.syncData();
     const isDone = isWanted();
-    // More may have been stored meanwhile.
+    // More changes may have been stored meanwhile.
     overwrite(file, this.newest);
     if (isDone) this.#install(draft);
     else Deno.removeSync(draft);
@@ -153,7 +155,7 @@ const DRAFT = { write: true, create: true, truncate: true, mode: 0o600 };
 
 const encoder = new TextEncoder();
 
-/** A few hundred bytes, which a file takes at once. */
+/** Writes a few hundred bytes, which a file takes at once. */
 function writeWhole(file: Deno.FsFile, newest: Change, note: RunNote): void {
   const rest = JSON.stringify(note).slice(1);
   file.writeSync(encoder.encode(`${HEAD}${numbers(newest)}],${rest}\n`));
@@ -164,7 +166,7 @@ function overwrite(file: Deno.FsFile, newest: Change): void {
   file.writeSync(encoder.encode(numbers(newest)));
 }
 
-/** Always of the same length. */
+/** The change's numbers, always of the same length. */
 function numbers(newest: Change): string {
   return newest.map((number) => `${number}`.padStart(DIGITS)).join();
 }

@@ -1,9 +1,9 @@
-// The archive in one SQLite file. A turn is one row: its events, a line each,
+// The archive in one SQLite file. A turn is one row: its events, one per line,
 // under the `seq` of the last. One call is one transaction, so a killed process
-// loses nothing that was appended; a power cut may take the last moments, never
-// part of a turn. Where messages may be missing, after that or in an older copy of
-// the file, all rooms begin a new epoch. All times in it are of a clock of its own,
-// which goes on only while a server has it open.
+// loses no stored turn; a power cut may lose the last moments, but never part
+// of a turn. If messages may be missing, after a power cut or in an older copy
+// of the file, all rooms begin a new epoch. All times in the file are from its
+// own clock, which advances only while a server has the file open.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import type { Clocks } from "../ops/context.ts";
@@ -76,9 +76,9 @@ const SCHEMA = `
 `;
 
 /**
- * Since it is beside what there was, an older program can still use the file; it
- * then has nothing to tell of what was deleted. `nth` counts up for each room, and
- * `seq` is the newest message of then.
+ * A table of its own, so that an older program can still use the file; that
+ * program cannot tell which messages were deleted. `nth` counts up in each
+ * room, `seq` is the newest message at the deletion.
  */
 const DELETIONS = `
   CREATE TABLE IF NOT EXISTS deletion (
@@ -91,16 +91,15 @@ const DELETIONS = `
 `;
 
 /**
- * So long the text of a deleted message may still be in the write-ahead log. To move
- * that to the file waits for the disk, so it is done once for all that is deleted
- * meanwhile.
+ * How long the text of a deleted message may stay in the write-ahead log. A
+ * checkpoint waits for the disk, so one is made for all deletions of this time.
  */
 const WIPE_AFTER_MS = 1_000;
 
 /**
- * What makes a file of version 1 one of version 2. It has the times of a clock that
- * may have been wrong: the own clock goes on from the newest of them, so that they
- * keep their order, and disuse is counted from here.
+ * Turns a file of version 1 into one of version 2. The times in it are from a
+ * clock that may have been wrong: the file's own clock goes on from the newest
+ * of them, so that they keep their order, and disuse is counted from here.
  */
 const FROM_1_TO_2 = `
   ALTER TABLE log DROP COLUMN opened_at;
@@ -115,7 +114,7 @@ const FROM_1_TO_2 = `
   UPDATE log SET counted_from = lived;
 `;
 
-/** Nobody knows when the identities were made, so they count as used for long. */
+/** Nobody knows when the identities were made, so they count as long used. */
 const FROM_2_TO_3 = `
   ALTER TABLE identity ADD COLUMN made_at INTEGER NOT NULL DEFAULT 0;
   UPDATE identity SET made_at = used_at - ${FORGET_AFTER_MS};
@@ -125,20 +124,20 @@ const FROM_2_TO_3 = `
 const MARK_EVERY_MS = 10_000;
 
 /**
- * Pages of 4 KiB in the write-ahead log before they are moved to the file, which
- * waits for the disk. By SQLite's own 1,000 that is about 20 ms for each 400 people
- * who come for the first time.
+ * Pages of 4 KiB in the write-ahead log before a checkpoint, which waits for
+ * the disk. With SQLite's default of 1,000 that wait is about 20 ms for every
+ * 400 people who come for the first time.
  */
 const WAL_PAGES = 4_000;
 
 /**
- * The ids that a turn brought go to the journal, in one row. After so many
- * turns they begin to move to their identities, some with each turn.
+ * The ids of a turn go to the journal, in one row. After this many turns they
+ * begin to move to their identities, some with each turn.
  */
 const JOURNAL_TURNS = 256;
 const MOVED_PER_TURN = 16;
 
-/** One message's place in the memory of ids. */
+/** One message in the memory of ids. */
 type Remembered = [identity: string, room: number, id: string, seq: number];
 
 type Registered = Identity & { key: string } | undefined;
@@ -146,11 +145,11 @@ type Registered = Identity & { key: string } | undefined;
 interface LogRow {
   epoch: string;
   is_closed: number;
-  /** Stands in the run file too, and is a new one every now and then. */
+  /** The newest mark, which is in the run file too. */
   mark: string;
-  /** The file's own clock, as it was last written. */
+  /** The file's own clock, as it was last written, in ms. */
   lived: number;
-  /** Since when disuse is counted, by that clock. */
+  /** Since when disuse is counted, by that clock, in ms. */
   counted_from: number;
 }
 
@@ -158,13 +157,13 @@ interface RoomRow {
   id: number;
   epoch: string;
   seq: number;
-  /** The newest `seq` that was deleted. */
+  /** The newest `seq` that is no longer kept. */
   floor: number;
 }
 
 /** The machine on which a data file is used. */
 interface Machine extends Clocks {
-  /** Seconds since it was started; undefined where that cannot be known. */
+  /** Seconds since the machine was started; undefined where nobody can know. */
   uptime: () => number | undefined;
 }
 
@@ -174,34 +173,34 @@ export class SqliteArchive implements Archive {
   /** The ids of identities of which the journal knows more than their row. */
   readonly #recent = new Map<string, RecentIds>();
   #journalTurns = 0;
-  /** Whose ids are to be moved, and the journal's rows that can go after it. */
+  /** Identities whose ids are to be moved, and the last journal row of them. */
   #moving: string[] = [];
   #movingUpTo: number | bigint = 0;
   #isRecentStale = true;
-  /** What waits for the next transaction: new identities, and who came back when. */
+  /** New identities for the next transaction, and when others came back. */
   readonly #registering: {
     name: string;
     result: PromiseWithResolvers<Registered>;
   }[] = [];
   readonly #used = new Map<string, number>();
-  /** That of every room without a row. */
+  /** The epoch of every room without a row. */
   #epoch: string;
-  /** None of what is no file. */
+  /** Only beside a file on the disk. */
   readonly #runFile: RunFile | undefined;
   #mark = "";
   #markedAtMs: number;
   #isMarking = false;
   #isClosed = false;
   #wipeTimer: ReturnType<typeof setTimeout> | undefined;
-  /** The file's own clock less this process' monotonic one. */
+  /** The file's own clock minus this process' monotonic one. */
   #aheadMs = 0;
   /** Since when disuse is counted, by the file's own clock. */
   #countedFromMs = 0;
 
   /**
    * Opens or makes the file and keeps the newest `keep` messages of each room.
-   * `server` is where this server can be asked to lend the file.
-   * Throws a `StoreError` if the file cannot be used or another server uses it.
+   * `server` is where this server can be asked to lend the file. Throws a
+   * `StoreError` if the file cannot be used or another server uses it.
    */
   constructor(
     private readonly path: string,
@@ -227,15 +226,15 @@ export class SqliteArchive implements Archive {
 
   /** Prepares the file, and returns the epoch that begins. */
   #open(): string {
-    // Exclusive, so that a second server on the file is noticed; NORMAL, so
-    // that a turn waits for the system's memory and not for the disk.
+    // Exclusive, so that a second server on the file is noticed. Below,
+    // NORMAL: a turn waits for the system's memory and not for the disk.
     this.#db.exec("PRAGMA locking_mode = EXCLUSIVE");
-    // What is deleted is overwritten with zeros.
+    // Deleted content is overwritten with zeros.
     this.#db.exec("PRAGMA secure_delete = ON");
-    // Before anything is written, for such a file has to stay as it is.
+    // Before the first write: a file that is refused must stay as it is.
     this.#refuseNewer();
     this.#refuseForeign();
-    // That it is open has to be on the disk, or a power cut could be missed.
+    // The open mark must reach the disk, or a power cut could be missed.
     this.#db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
     const epoch = this.#transaction(() => {
       this.#migrate();
@@ -264,7 +263,7 @@ export class SqliteArchive implements Archive {
     );
   }
 
-  /** Other programs number their formats, too: what counts is the tables. */
+  /** Other programs number their formats too, so the tables decide. */
   #refuseForeign(): void {
     const tables = this.#prepare("SELECT name FROM sqlite_schema").all()
       .map(({ name }) => name);
@@ -291,11 +290,11 @@ export class SqliteArchive implements Archive {
   }
 
   /**
-   * Notes that the file is open and returns its epoch: another one for all rooms
-   * if messages may be missing whose `seq` would be given to others, because the
-   * machine went down under the last server, or because the file is an older
-   * copy: then the run file beside it knows a newer mark, or of something that
-   * was stored later, or there is none.
+   * Notes that the file is open, and returns its epoch: a new one for all rooms
+   * if messages may be missing, because their `seq` would be given to others.
+   * Messages may be missing if the machine went down under the last server, or
+   * if the file is an older copy: then the run file has a newer mark or a later
+   * change, or there is no run file.
    */
   #begin(): string {
     const log = this.#get("SELECT * FROM log") as LogRow | undefined;
@@ -311,7 +310,7 @@ export class SqliteArchive implements Archive {
     const epoch = wasCut || isCopy ? newEpoch() : log.epoch;
     if (epoch !== log.epoch) this.#run("UPDATE room SET epoch = ?", epoch);
     const next = newEpoch();
-    // The clocks are read anew when this is stored: it may still fail.
+    // The reading is still the old one, because this transaction may fail.
     const marks = [log.mark, next];
     this.#runFile?.write({ marks, reading: note?.reading });
     this.#run("UPDATE log SET epoch = ?, is_closed = 0", epoch);
@@ -319,7 +318,7 @@ export class SqliteArchive implements Archive {
     return epoch;
   }
 
-  /** Whether a change is in the file; not if its room was forgotten since. */
+  /** Whether the file has a change; false if its room was forgotten since. */
   #has([room, seq, deletion] = NO_CHANGE): boolean {
     if (room === 0) return true;
     const row = this.#get(
@@ -329,7 +328,7 @@ export class SqliteArchive implements Archive {
     return Number(row?.seq) >= seq && this.#lastDeletion(room) >= deletion;
   }
 
-  /** For the run file, before anybody hears of the change. */
+  /** Notes the change in the run file before anybody hears of it. */
   #noteNewest(...change: Change): void {
     this.#runFile?.note(change);
   }
@@ -341,7 +340,7 @@ export class SqliteArchive implements Archive {
       : { atMs: this.machine.now(), uptimeS };
   }
 
-  /** For the run file; `next` is a mark that is put into the data file after it. */
+  /** A note for the run file; the mark `next` goes into the data file later. */
   #note(...next: string[]): RunNote {
     const marks = [this.#mark, ...next];
     return { marks, reading: this.#reading(), server: this.server };
@@ -358,8 +357,8 @@ export class SqliteArchive implements Archive {
   }
 
   /**
-   * Now and then, while messages are stored, there is a new mark and a new
-   * reading. What cannot be written leaves the old ones, which hold on.
+   * Writes a new mark and a new reading, now and then while messages are
+   * stored. If that fails, the old ones stay and remain valid.
    */
   async #renewMark(runFile: RunFile): Promise<void> {
     this.#isMarking = true;
@@ -371,7 +370,7 @@ export class SqliteArchive implements Archive {
         this.#setMark(next);
       }
     } catch {
-      // The disk is full, say.
+      // The disk may be full.
     } finally {
       this.#isMarking = false;
     }
@@ -383,21 +382,22 @@ export class SqliteArchive implements Archive {
   }
 
   /**
-   * Lets other programs read the file from now on, until `reclaim`. It takes a
-   * few milliseconds, and storing goes on meanwhile.
+   * Lets other programs read the file until `reclaim`. This takes a few
+   * milliseconds, and storing goes on meanwhile.
    */
   lend(): void {
     this.#lock("NORMAL");
   }
 
-  /** Keeps the file for this server alone again. Throws while others read it. */
+  /** Keeps the file for this server alone again. Throws while it is read. */
   reclaim(): void {
     this.#lock("EXCLUSIVE");
   }
 
   /**
-   * Out of WAL and back, for only then does the other mode count; and a look into
-   * the file, or a reader would be the first to come and leave its index behind.
+   * Leaves WAL and enters it again, because only then the new locking mode
+   * counts. Then it reads the file; otherwise another reader would be the
+   * first, and would leave its index behind.
    */
   #lock(mode: "NORMAL" | "EXCLUSIVE"): void {
     try {
@@ -427,7 +427,7 @@ export class SqliteArchive implements Archive {
   // deno-lint-ignore require-await -- a throw becomes a rejection
   async append(roomName: string, drafts: readonly Draft[]) {
     try {
-      // Not by `#transaction`: this is the way of every message.
+      // Without `#transaction`, because every message passes here.
       this.#run("BEGIN IMMEDIATE");
       if (this.#isRecentStale) this.#readJournal();
       const room = this.#makeRoom(roomName);
@@ -439,7 +439,7 @@ export class SqliteArchive implements Archive {
         const recent = id === "" ? undefined : this.#recentOf(identity);
         const seq = recent?.remember(room.id, id, next) ?? next;
         const isRepeat = seq !== next;
-        // One that this very call stores is not in the file yet.
+        // An event that this very call stores is not in the file yet.
         const known = isRepeat
           ? fresh[seq - room.seq - 1] ?? this.#event(room, seq)
           : undefined;
@@ -493,7 +493,7 @@ export class SqliteArchive implements Archive {
     this.#run("DELETE FROM journal WHERE id <= ?", this.#movingUpTo);
   }
 
-  /** Brings `#recent` to what the file says. */
+  /** Fills `#recent` from the journal. */
   #readJournal(): void {
     const rows = this.#prepare("SELECT ids FROM journal ORDER BY id").all();
     this.#recent.clear();
@@ -507,7 +507,7 @@ export class SqliteArchive implements Archive {
     }
   }
 
-  /** Now and then, for it costs more than a turn. */
+  /** Not with each turn, because this costs more than a turn. */
   #prune(room: RoomRow, seq: number): void {
     const cutAt = seq - this.keep;
     if (cutAt - room.floor <= this.keep / 10) return;
@@ -619,7 +619,7 @@ export class SqliteArchive implements Archive {
     this.#run("DELETE FROM deletion WHERE room = ? AND nth <= ?", id, last);
   }
 
-  /** The number of the newest; 0 if nothing was deleted. */
+  /** The number of the newest deletion; 0 if there is none. */
   #lastDeletion(room: number): number {
     const row = this.#get(
       "SELECT max(nth) AS nth FROM deletion WHERE room = ?",
@@ -628,16 +628,16 @@ export class SqliteArchive implements Archive {
     return Number(row?.nth);
   }
 
-  /** Takes what was deleted out of the write-ahead log, too. */
+  /** Removes deleted text from the write-ahead log, too. */
   #wipeSoon(): void {
     this.#wipeTimer ??= setTimeout(() => {
       this.#wipeTimer = undefined;
       try {
         const row = this.#get("PRAGMA wal_checkpoint(TRUNCATE)");
-        // While a backup reads the file, it has to wait.
+        // While a backup reads the file, the checkpoint has to wait.
         if (row?.busy !== 0) this.#wipeSoon();
       } catch {
-        // The disk is full, say. When the file is closed, it is done again.
+        // The disk may be full. Closing the file makes a checkpoint again.
       }
     }, WIPE_AFTER_MS);
   }
@@ -672,7 +672,7 @@ export class SqliteArchive implements Archive {
     return result.promise;
   }
 
-  /** Those who come together are stored together, like messages in a turn. */
+  /** People who come together are stored together, like messages in a turn. */
   #storeIdentitiesSoon(): void {
     if (this.#registering.length + this.#used.size > 1) return;
     setImmediate(() => this.#storeIdentities());
@@ -743,7 +743,8 @@ export class SqliteArchive implements Archive {
         for (const id of inUse.identities) this.#touch(id, nowMs);
         const countsMs = nowMs - FORGET_AFTER_MS;
         const oldestMs = countsMs < this.#countedFromMs ? -Infinity : countsMs;
-        // Such a room begins again at 1, which must not pass for its old life.
+        // A forgotten room begins again at 1, which must not pass for its old
+        // life.
         if (this.#forgetRooms(oldestMs, inUse.rooms)) {
           this.#epoch = newEpoch();
           this.#run("UPDATE log SET epoch = ?", this.#epoch);
@@ -754,13 +755,13 @@ export class SqliteArchive implements Archive {
     );
   }
 
-  /** Of too many identities those that stand lowest; see `standingOf`. */
+  /** Deletes surplus identities that stand lowest; see `standingOf`. */
   #forgetLowest(inUse: ReadonlySet<string>): void {
     const row = this.#get("SELECT count(*) AS count FROM identity");
     const surplus = Number(row?.count) - MAX_IDENTITIES;
     if (surplus <= 0) return;
     if (this.#isRecentStale) this.#readJournal();
-    // Of those that spoke lately the journal knows more than their row.
+    // The journal knows more than the row about identities that sent lately.
     this.#forgetIdentities(
       "id IN (SELECT id FROM identity " +
         "WHERE id NOT IN (SELECT value FROM json_each(?)) " +
@@ -781,7 +782,7 @@ export class SqliteArchive implements Archive {
     for (const { id } of rows) this.#recent.delete(id);
   }
 
-  /** Marks an identity as used; a full disk, where that fails, keeps nobody out. */
+  /** Marks an identity as used. A full disk, where that fails, is no error. */
   #touch(identity: string, nowMs: number): void {
     try {
       this.#run(
@@ -790,7 +791,7 @@ export class SqliteArchive implements Archive {
         identity,
       );
     } catch {
-      // The disk has no room for it.
+      // The disk is full.
     }
   }
 
@@ -821,24 +822,25 @@ export class SqliteArchive implements Archive {
       if (this.#runFile) this.#setMark(next);
       this.#run("UPDATE log SET is_closed = 1");
     } catch {
-      // On a full disk the next start will take it for a cut, which is safe.
+      // On a full disk the next start takes this for a power cut, which is
+      // safe.
     }
     this.#db.close();
     if (this.#runFile) this.#closeRunFile(this.#runFile);
   }
 
-  /** No server uses the data file any more, and no mark but the last is its. */
+  /** Notes that no server uses the data file; only the last mark is valid. */
   #closeRunFile(runFile: RunFile): void {
     runFile.newest = NO_CHANGE;
     try {
       runFile.write({ marks: [this.#mark] });
     } catch {
-      // As it stands it says more than it has to.
+      // The old note stays. It says more than necessary, but nothing wrong.
     }
     runFile.close();
   }
 
-  /** A room in which nothing was said yet has no row. */
+  /** The row of a room; a room without a message has none. */
   #room(name: string): RoomRow {
     const row = this.#get(
       "SELECT id, epoch, floor, coalesce((SELECT max(last_seq) FROM turn " +
@@ -859,7 +861,7 @@ export class SqliteArchive implements Archive {
     return { ...room, id: made?.id as number };
   }
 
-  /** The `seq` before the oldest message that may still be read. */
+  /** The `seq` before the oldest message that can still be read. */
   #floor(room: RoomRow): number {
     return Math.max(room.floor, room.seq - this.keep);
   }
@@ -877,7 +879,7 @@ export class SqliteArchive implements Archive {
     return row && eventsOf(row, seq - 1, seq + 1)[0];
   }
 
-  /** The turn that may hold the message with this `seq`. */
+  /** The turn that holds the message with this `seq`, if that is kept. */
   #turnOf(room: RoomRow, seq: number): TurnRow | undefined {
     return this.#get(
       "SELECT last_seq, events FROM turn WHERE room = ? AND last_seq >= ? " +
@@ -919,7 +921,7 @@ export class SqliteArchive implements Archive {
   }
 
   #rollBack(): void {
-    // What was remembered in memory will not be in the file.
+    // Ids in memory may now be missing in the file.
     this.#isRecentStale = true;
     if (this.#db.isTransaction) this.#run("ROLLBACK");
   }

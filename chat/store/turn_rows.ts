@@ -1,8 +1,9 @@
-// Turns as the stores keep them: a row of events, and pages that are cut to a limit.
+// Turns as the stores keep them: a row of events; and pages of events, cut to a
+// limit.
 import { mendEncoded } from "../protocol/events.ts";
 import type { ReadLimit } from "./store.ts";
 
-/** A turn as it is stored: its events, a line each. */
+/** A turn as it is stored: its events, one per line. */
 export interface TurnRow {
   last_seq: number;
   events: string;
@@ -18,7 +19,7 @@ export function eventsOf(row: TurnRow, after: number, below: number): string[] {
   );
 }
 
-/** As many of `events`, taken from the end given, as the limit allows. */
+/** As many of `events` as the limit allows, from the given end. */
 export function cut(
   events: readonly string[],
   limit: ReadLimit,

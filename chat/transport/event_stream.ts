@@ -1,42 +1,42 @@
-// A client's line over Server-Sent Events (WHATWG HTML section 9.2): what goes down
-// is a stream of events, what comes up is a POST each. The `id:` of an event names
-// the newest message that the client has, once it has this one.
+// A client's line over Server-Sent Events (WHATWG HTML section 9.2): the server
+// sends a stream of events, the client makes a POST for each request. The `id:`
+// of an event names the newest message that the client has after this event.
 import { CloseCode } from "../protocol/close_codes.ts";
 import { KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
 import type { Line } from "../session/session.ts";
 
 const encoder = new TextEncoder();
 
-/** How a stream begins: when to ask again for one that was lost, in ms. */
+/** How a stream begins: a lost one may be opened again after so many ms. */
 export const STREAM_BEGINS = "retry: 1000\n\n";
 
 /**
- * When a stream may ask again whose key is in use on another connection: if it
- * did so soon, two streams would push each other out for ever. About as long as
- * JavaScript's timers take, which is 2^31 - 1 ms.
+ * When a client may ask again whose key is in use on another connection: if it
+ * asked soon, two streams would supersede each other for ever. About the
+ * longest time of JavaScript's timers, which is 2^31 - 1 ms.
  */
 const SUPERSEDED_RETRY_MS = 24 * 24 * 60 * 60 * 1000;
 
-/** A comment, so that a silent stream is not cut on the way. */
+/** A comment, so that no network cuts a silent stream. */
 export const STREAM_GOES_ON = ": still here\n\n";
 
-/** With more than this waiting, the end does not wait for it. */
+/** If more bytes than this are waiting, the end does not wait for them. */
 const MAX_LEFT_BYTES = 64 * 1024;
 
 export const EVENT_STREAM_HEADERS = {
   "content-type": "text/event-stream",
   "cache-control": "no-store, no-transform",
-  // Else nginx collects the events, and a browser sees them too late.
+  // Otherwise nginx collects the events, and a browser sees them too late.
   "x-accel-buffering": "no",
 };
 
-/** Ends the body of a response that is not read; it is no fault. */
+/** Ends the body of a response that the client does not read; no fault. */
 export class CutOff extends Error {}
 
 export class EventStream implements Line {
   /** The body of the response. */
   readonly body: ReadableStream<Uint8Array>;
-  /** Its client ended it, as one does that goes on with polls. */
+  /** The client ended the stream, as it does to go on with polls. */
   wasLeft = false;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #keepAlive: ReturnType<typeof setInterval>;
@@ -72,9 +72,9 @@ export class EventStream implements Line {
   }
 
   /**
-   * Tells code and reason as an event `close`, which SSE has no word for, and
-   * when to ask again by `retry:`, because an `EventSource` always does. A client
-   * that does not read is cut off.
+   * Sends code and reason as an event `close`, because SSE has no close, and
+   * the time to ask again as `retry:`, because an `EventSource` always asks
+   * again. Cuts off a client that does not read.
    */
   close(code: number, reason: string, retryAfterMs?: number): void {
     if (this.bufferedAmount > MAX_LEFT_BYTES) {
@@ -105,10 +105,10 @@ export class EventStream implements Line {
 }
 
 /**
- * One encoded event as SSE has it. A message is an event without a name, which
- * a browser gives to `onmessage`; it brings the id that a browser sends back
- * as `Last-Event-ID`. Encoded events have neither line breaks nor other order
- * of their first fields.
+ * One encoded event in the format of SSE. A message is an event without a name,
+ * which a browser gives to `onmessage`; its id is what a browser sends back as
+ * `Last-Event-ID`. Encoded events contain no line breaks, and their first
+ * fields always have the same order.
  */
 export function formatEvent(event: string, epoch: string): string {
   const seq = seqOf(event);

@@ -1,7 +1,7 @@
-// What a request to /events and /messages means: it becomes a session of the full
-// dialect on another line than a WebSocket, or speaks for one that is there. A
-// client by HTTP is a member like any other, with the same limits; a request that
-// fails is answered with a sentence.
+// The requests to /events and /messages: a request opens a session of the full
+// dialect on a line that is no WebSocket, or acts for a session that exists. An
+// HTTP client is a member like any other, with the same limits; a failed
+// request is answered with a sentence.
 import { Deadline } from "../ops/deadline.ts";
 import { HttpError, retryAfter } from "../http/http_error.ts";
 import type { ErrorCode } from "../protocol/events.ts";
@@ -46,41 +46,41 @@ const WELCOME_TIMEOUT_MS = 10_000;
 
 const HAS_ENDED = "This line has ended: open /events or /messages again.";
 
-/** Handed in from above, where it is known who is connected. */
+/** The functions of the server, which knows who is connected. */
 export interface Host {
   hub: Hub;
   monotonic(): number;
   polls: PollPlaces;
-  /** Throws if one more cannot come in. */
+  /** Throws if there is no space for one more client. */
   checkSpace(roomName: string, isPoll?: boolean): void;
-  /** Counts a session as a connection until it is gone. */
+  /** Counts a session as a connection until its line is gone. */
   keep(session: Session, isGone: Promise<void>, request: Request): void;
 }
 
-/** A client who is here by HTTP. */
+/** A client on a line of HTTP. */
 interface Opened<L extends Line> {
   client: V1;
   line: L;
 }
 
-/** Someone who polls. */
+/** A client that polls. */
 interface Poll {
   mailbox: Mailbox;
   place: PollPlace;
 }
 
 export class HttpRequests {
-  /** By the dialect of their client. */
+  /** By the dialect of the client. */
   readonly #polls = new Map<V1, Poll>();
   readonly #lastWords = new LastWords();
-  /** The names that clients gave their lines. */
+  /** The names that clients gave to their lines. */
   readonly #lineNames = new WeakMap<V1, string>();
-  /** Clients that are still saying hello, by the id in the key. */
+  /** Clients that are still saying hello, by the id in their key. */
   readonly #coming = new Map<string, V1>();
 
   constructor(private readonly host: Host) {}
 
-  /** `GET /events`: all that happens, as Server-Sent Events. */
+  /** `GET /events`: all events of the room, as Server-Sent Events. */
   events(request: Request, url: URL, at: Place): Response {
     const hello = readHello(request.headers, url);
     this.host.checkSpace(at.roomName);
@@ -95,9 +95,9 @@ export class HttpRequests {
   }
 
   /**
-   * `GET /messages`: without `wait` a new session, and its welcome; with it
-   * what is new since then, at once or when there is something. A client that
-   * names its `line` is told, with the next request, why that ended.
+   * `GET /messages`: without `wait` a new session and its welcome; with `wait`
+   * the new events since then, at once or as soon as there are any. A client
+   * that names its `line` is told in its next request why the line ended.
    */
   async poll(
     request: Request,
@@ -116,11 +116,11 @@ export class HttpRequests {
       do {
         const answer = await this.#askHolder(key, asking, signal);
         if (answer !== undefined) return answer;
-        // Meanwhile another request may have brought somebody.
+        // Another request may have opened a line for this key meanwhile.
       } while (this.#isComing(key));
     }
     const { line } = this.#openMailbox(request, hello, lineName, at);
-    // A client without a key cannot ask again for what it did not get.
+    // Without a key a client cannot ask again for events that it did not get.
     const isNew = key === undefined;
     const events = await takeFrom(
       line,
@@ -166,11 +166,11 @@ export class HttpRequests {
     line.begin();
     const answer = await client.post(posted);
     line.answered();
-    // A client that came only to say this, and could not, does not stay.
+    // A client that came only for this message, which failed, does not stay.
     if (answer.type === "refused") {
       client.session.disconnect("nothing_said");
     }
-    // The message is for whoever has the key now.
+    // Then the present holder of the key gets the message.
     const next = answer.type === "ended"
       ? await this.#askHolder(client.key || key, asking)
       : undefined;
@@ -178,8 +178,8 @@ export class HttpRequests {
   }
 
   /**
-   * Has whoever is here with this key, on this server or another, do what is
-   * posted. Undefined if a new line is to be opened for it.
+   * Makes the client with this key, on this server or another, do what is
+   * posted. Undefined if a new line has to be opened for it.
    */
   async #askHolder(
     key: string | undefined,
@@ -205,7 +205,7 @@ export class HttpRequests {
     return answerPassedOn(text, this.#askHere);
   }
 
-  /** Throws `Elsewhere` if whoever has the identity is on another server. */
+  /** Throws `Elsewhere` if the identity's holder is on another server. */
   readonly #askHere = (
     identity: string | undefined,
     asking: Asking,
@@ -241,7 +241,7 @@ export class HttpRequests {
     );
     if (signal?.aborted) this.host.hub.review(holder.session.roomName);
     const body = asArray(events);
-    // A welcome has the key.
+    // A welcome contains the key.
     const hasKey = keyMark !== undefined && holder.key !== "";
     return json(hasKey ? body.replaceAll(holder.key, keyMark) : body);
   }
@@ -260,7 +260,7 @@ export class HttpRequests {
     }
     const answer = await client.post(posted);
     if (answer.type === "ended" && lineName === undefined) {
-      // It names no line, so it is for whoever has the key now.
+      // The request names no line, so the key's present holder gets it.
       const next = await this.#present(identity, undefined);
       if (next !== undefined) {
         checkRoom(next, roomName);
@@ -271,9 +271,9 @@ export class HttpRequests {
   }
 
   /**
-   * The client that is here under this identity. A request that names its line is
-   * for that one alone: it may come when its sender has long gone on with another,
-   * and must not speak there, push it out or take what is for it.
+   * The client that is here under this identity. A request that names a line is
+   * for that line alone: it may arrive long after its sender went on with
+   * another line, and must not speak there, supersede it or take its events.
    */
   async #present(
     identity: string | undefined,
@@ -285,14 +285,14 @@ export class HttpRequests {
     if (lineName === undefined) return client;
     const name = client && this.#lineNames.get(client);
     if (client !== undefined && name === lineName) return client;
-    // A mailbox without a name may be one that a POST opened for this client.
+    // A POST may have opened a mailbox without a name for this client.
     const isOther = client !== undefined &&
       (name !== undefined || !this.#polls.has(client));
     throw isOther ? takenOver() : new HttpError(410, HAS_ENDED);
   }
 
   async #holder(identity: string): Promise<V1 | undefined> {
-    // Where the store is far away, saying hello takes a while.
+    // If the store is far away, saying hello takes a while.
     await this.#coming.get(identity)?.joined;
     const { holder, peer } = await orUnavailable(
       this.host.hub.identities.present(identity),
@@ -301,13 +301,13 @@ export class HttpRequests {
     return holder instanceof V1 ? holder : undefined;
   }
 
-  /** The poll of someone who is here, if it can go on where that one is. */
+  /** The poll of a client here, if the request can go on with it. */
   #pollOf(
     holder: V1,
     { roomName, lineName, since }: Asking,
   ): Poll | undefined {
     const poll = this.#polls.get(holder);
-    // A late request must not push out a client that came after it.
+    // A late request must not supersede a client that came after it.
     if (poll === undefined) throw takenOver();
     const canGoOn = holder.session.roomName === roomName &&
       (since === undefined ||
@@ -317,7 +317,7 @@ export class HttpRequests {
     return undefined;
   }
 
-  /** Someone who polls came back, and counts from now on. */
+  /** A client that polls came back, and is confirmed from now on. */
   #goOn({ session }: V1, { place }: Poll, owner?: Owner): void {
     if (place.isUnconfirmed && !this.host.hub.hasSpaceFor(session.roomName)) {
       session.disconnect("too_many_rooms");
@@ -361,7 +361,7 @@ export class HttpRequests {
     return opened;
   }
 
-  /** Opens a session on a line of HTTP, and says hello for it. */
+  /** Opens a session on a line of HTTP, and says hello for the client. */
   #open<L extends Line>(
     request: Request,
     hello: Hello,
@@ -402,8 +402,8 @@ function idOf(key: string): string {
 }
 
 /**
- * An answer that was lost is given again, at the rate at which its client may be
- * given history. Throws if that is too much now.
+ * Counts an answer that is given again as history that the client is given.
+ * Throws if that is too much now.
  */
 function chargeForRepeats(client: V1, bytes: number): void {
   const waitMs = bytes === 0 ? 0 : client.repeat(bytes);
@@ -415,7 +415,7 @@ function chargeForRepeats(client: V1, bytes: number): void {
   );
 }
 
-/** Names may be the same: a line is one identity's. */
+/** A line belongs to one identity; others may use the same name. */
 function nameLine(
   identity: string | undefined,
   lineName: string | undefined,
@@ -423,7 +423,7 @@ function nameLine(
   return identity && lineName && `${identity} ${lineName}`;
 }
 
-/** What is said for one room must not be heard in another. */
+/** A message for one room must not be heard in another. */
 function checkRoom({ session }: V1, roomName: string): void {
   if (session.roomName === roomName) return;
   throw new HttpError(
@@ -451,7 +451,7 @@ function asArray(events: readonly string[]): string {
   return `[${events.join(",")}]`;
 }
 
-/** What a frame of the full dialect says, from the address and the headers. */
+/** A `hello`, read from the address and the headers. */
 function readHello(headers: Headers, url: URL): Hello {
   const hello: Hello = { type: "hello" };
   const key = readKey(headers, url);
@@ -476,7 +476,7 @@ function readKey(headers: Headers, url: URL): string | undefined {
     undefined;
 }
 
-/** The client's own name for its line, a new one for each. */
+/** The client's own name for its line, a new one for each line. */
 function readLine(url: URL): string | undefined {
   const name = url.searchParams.get("line") ?? undefined;
   if (name === undefined) return undefined;
@@ -495,7 +495,7 @@ function readCount(url: URL, name: string, max: number): number | undefined {
   );
 }
 
-/** JSON is a request of the full dialect; any other body is a message. */
+/** A JSON body is a request of the full dialect; any other is a message. */
 function readPosted(headers: Headers, text: string): ClientRequest {
   const isJson = /^application\/json\b/i.test(
     headers.get("content-type") ?? "",
@@ -540,7 +540,7 @@ async function readBody(request: Request, maxBytes: number): Promise<string> {
       }
       chunks.push(next.value);
     }
-    // A body that is cancelled ends like one that is whole.
+    // A cancelled body ends like a complete one.
     if (isLate) {
       throw new HttpError(408, "The body took too long: no message was sent.");
     }

@@ -1,7 +1,7 @@
-// A client's line over single requests: what is for it waits in a mailbox until it
-// asks, for as long as it keeps asking; and after the end a while for its last
-// words. A message leaves the mailbox only when the client says that it has it, so
-// an answer that is lost on the way loses none.
+// A client's line over single requests: events wait in a mailbox until the
+// client asks, for as long as it keeps asking; after the end the last words are
+// kept for a while. A message leaves the mailbox only when the client says that
+// it has the message, so an answer that is lost on the way loses none.
 import { Buffer } from "node:buffer";
 import { Deadline } from "../ops/deadline.ts";
 import { seqOf } from "../protocol/events.ts";
@@ -11,43 +11,43 @@ import { FIRST_LEASE_MS, type PollPlace } from "./poll_places.ts";
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
 
-/** How long someone who does not ask is still in the room. */
+/** How long a client that does not poll stays in the room. */
 export const LEASE_MS = 15_000;
 
 interface Letter {
   event: string;
-  /** 0 for what goes once, and is not waited to be acknowledged. */
+  /** 0 for an event that is given once, without an acknowledgement. */
   seq: number;
-  /** It was in an answer, which may have been lost. */
+  /** The letter was in an answer, which may have been lost. */
   wasGiven?: true;
 }
 
 export class Mailbox implements Line {
-  /** What follows this message is here, or has been taken. */
+  /** All that follows this message is here, or has been taken. */
   #floor: number | undefined;
   /** The newest message that ever was here. */
   #last = 0;
   #letters: Letter[] = [];
   /**
-   * What came since the last request, as it came: all who are in the room have
-   * these same arrays, so that it costs little to wait.
+   * Events since the last request, as they came: all members of the room share
+   * these arrays, so that waiting costs little.
    */
   #arrived: (readonly string[])[] = [];
   #chars = 0;
-  /** Ends the wait of the request that is open now. */
+  /** Ends the wait of the newest request. */
   #wake = () => {};
   /** Requests that are open now. */
   #requests = 0;
-  /** Those of them that wait. */
+  /** Open requests that wait. */
   #asking = 0;
   #hasEnded = false;
   #lease: Deadline | undefined;
 
   constructor(
     private readonly place: Pick<PollPlace, "isUnconfirmed" | "abandon">,
-    /** Hears what was to be told about the end, if nobody was asking. */
+    /** Receives the events about the end that no request is waiting for. */
     private readonly onEnd: (unheard: string[]) => void,
-    /** The `seq` that the client said hello with. */
+    /** The `seq` of the client's hello. */
     private readonly since = 0,
   ) {
     this.#startLease();
@@ -71,39 +71,39 @@ export class Mailbox implements Line {
     this.#wake();
   }
 
-  /** Makes letters of what arrived. */
+  /** Makes letters of the events that arrived. */
   #sort(): void {
     for (const event of this.#arrived.splice(0).flat()) {
-      // The answer to a message that was sent again comes out of line.
+      // The answer to a message that was sent again comes out of order.
       const seq = seqOf(event) > this.#last ? seqOf(event) : 0;
       this.#last = Math.max(this.#last, seq);
       this.#letters.push({ event, seq });
     }
   }
 
-  /** Whether it has all that follows the message `seq`. */
+  /** Whether the mailbox has all events after the message `seq`. */
   canGoOn(seq: number): boolean {
     return this.#floor === undefined || seq >= this.#floor;
   }
 
-  /** Bytes that were given before, and would be again after the message `seq`. */
+  /** Bytes that were given before, and would be given again after `seq`. */
   bytesAgain(seq: number): number {
     return this.#letters
       .filter((letter) => letter.wasGiven && letter.seq > seq)
       .reduce((sum, { event }) => sum + Buffer.byteLength(event), 0);
   }
 
-  /** Where what follows a welcome begins; undefined of another event. */
+  /** The message that a welcome's events follow; undefined for other events. */
   #floorOf(event: string): number | undefined {
     if (!event.startsWith('{"type":"welcome"')) return undefined;
     const { recovered, seq } = JSON.parse(event);
     if (recovered !== true) return seq;
-    // What is older comes only as the answer to a message that was sent again.
+    // Older messages come only as answers to messages that were sent again.
     this.#last = this.since;
     return this.since;
   }
 
-  /** Tells code and reason, as an event `close` like that of SSE. */
+  /** Adds code and reason, as an event `close` like that of SSE. */
   close(code: number, reason: string): void {
     this.send("", [JSON.stringify({ type: "close", code, reason })]);
     this.#sort();
@@ -111,7 +111,7 @@ export class Mailbox implements Line {
     this.#end(this.#asking > 0 ? [] : events.filter(isAboutTheEnd));
   }
 
-  /** Nobody comes back for it, or is waited for any more. */
+  /** The client does not come back, or is not waited for any more. */
   expire(): void {
     this.#end();
   }
@@ -125,14 +125,14 @@ export class Mailbox implements Line {
   }
 
   /**
-   * What came after the message `seq`, waiting for it up to `waitMs`. A second
-   * request ends the wait of the first. Nothing if `signal` tells that the client
-   * went meanwhile.
+   * The events after the message `seq`; waits for some up to `waitMs`. A second
+   * request ends the wait of the first. Returns none if `signal` says that the
+   * client went meanwhile.
    */
   async take(
     seq: number,
     waitMs: number,
-    /** Whether what is returned cannot be asked for again. */
+    /** Whether the client cannot ask for these events again. */
     isLast = false,
     signal?: AbortSignal,
   ): Promise<string[]> {
@@ -176,7 +176,7 @@ export class Mailbox implements Line {
     this.#asking++;
     await promise;
     this.#asking--;
-    // Deno tells of what was answered, too, unless deno.json says not to.
+    // Deno also aborts answered requests, unless deno.json says not to.
     signal?.removeEventListener("abort", onAbort);
     deadline.cancel();
   }
@@ -205,9 +205,9 @@ function isAboutTheEnd(event: string): boolean {
 const MAX_LAST_WORDS = 10_000;
 
 /**
- * What was told about the end to clients that were between two requests, by
- * the names of their lines. It is kept as long as they would have been waited
- * for: why the end came decides whether, and when, they may come back.
+ * Events about the end for clients that were between two requests, by the names
+ * of their lines. They are kept as long as such a client would have been waited
+ * for: they say whether, and when, it may come back.
  */
 export class LastWords {
   readonly #kept = new Map<string, { events: string[]; untilMs: number }>();
@@ -221,7 +221,7 @@ export class LastWords {
     this.#kept.set(name, { events, untilMs: nowMs + LEASE_MS });
   }
 
-  /** What was told to this line, once; undefined if there is nothing. */
+  /** The last words for this line, once; undefined if there are none. */
   take(name: string | undefined, nowMs: number): string[] | undefined {
     if (name === undefined) return undefined;
     const kept = this.#kept.get(name);

@@ -1,7 +1,8 @@
-// How a WebSocket carries a session: the opening handshake (RFC 6455 section 4),
-// the dialect that its subprotocol names, and the handlers of the socket. A socket
-// that never opens is given up after a while, and a client that is closed for what
-// it sent is read until it is quiet, so that the close frame reaches it.
+// How a WebSocket carries a session: the opening handshake (RFC 6455 section
+// 4), the dialect that the subprotocol names, and the handlers of the socket.
+// The size of frames and slow readers are checked in session/session.ts. A
+// socket that never opens is given up after a while; a client that is closed
+// for a fault is read until it is quiet, so that the close frame reaches it.
 import { CloseCode } from "../protocol/close_codes.ts";
 import { DRAW_SUBPROTOCOL, SUBPROTOCOL } from "../protocol/requests.ts";
 import { Deadline } from "../ops/deadline.ts";
@@ -11,16 +12,16 @@ import { Plain } from "../session/plain.ts";
 import { type Line, type Place, Session } from "../session/session.ts";
 import { V1 } from "../session/v1.ts";
 
-/** How long a handshake may take to be completed, once it was answered. */
+/** How long a handshake may take to complete after it was answered. */
 const OPEN_TIMEOUT_MS = 10_000;
 
-/** How long a client sends nothing until the close frame goes to it. */
+/** How long a client has to be quiet before it is sent the close frame. */
 const QUIET_MS = 100;
 
-/** A client that never stops is closed all the same. */
+/** A client that is never quiet is sent the close frame after this time. */
 const MAX_CLOSE_DELAY_MS = 2_000;
 
-/** For what a client sent; it may be sending more. */
+/** Closes for a fault of the client, which may be sending more. */
 const FAULTS: ReadonlySet<number> = new Set([
   CloseCode.protocolError,
   CloseCode.unsupportedData,
@@ -36,9 +37,9 @@ interface Opened {
   isGone: Promise<void>;
 }
 
-/** What client and server agree on in a handshake. */
+/** The agreement of client and server in a handshake. */
 export interface Agreement {
-  /** The subprotocol to speak; without one it is the plain dialect. */
+  /** The subprotocol to speak; undefined for the plain dialect. */
   dialect: typeof SUBPROTOCOL | typeof DRAW_SUBPROTOCOL | undefined;
   /** The subprotocol to return: ours, or a name that the client offered. */
   subprotocol: string | undefined;
@@ -47,14 +48,14 @@ export interface Agreement {
 /** Longest name of a subprotocol that is returned, in characters. */
 const MAX_SUBPROTOCOL_CHARS = 256;
 
-/** What a name of a subprotocol consists of (RFC 9110 section 5.6.2). */
+/** The characters in the name of a subprotocol (RFC 9110 section 5.6.2). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /**
- * The subprotocol to speak. A client whose library offers some name of its own
- * speaks the plain dialect and gets that name back, because many libraries give
- * up without. Throws if a name begins like ours and is not ours, or cannot be
- * returned.
+ * The subprotocol to speak. If a client's library offers some name of its own,
+ * the client speaks the plain dialect and gets that name back, because many
+ * libraries give up without one. Throws if a name begins like ours and is not
+ * ours, or cannot be returned.
  */
 export function readSubprotocol(headers: Headers): Agreement {
   const offered = readList(headers.get("sec-websocket-protocol") ?? "")
@@ -85,10 +86,11 @@ function isReturnable(name: string): boolean {
 }
 
 /**
- * Deno lets the socket go at the first message after its close frame. TCP then
- * resets the connection if more was not read yet (RFC 9293 section 3.6.1), and the
- * client loses what it did not read: the errors, and the close frame. So a client
- * that is closed for what it sent is read on until it sends no more.
+ * The line of a WebSocket. Deno drops the socket at the first message after its
+ * close frame. TCP then resets the connection if more data was unread (RFC 9293
+ * section 3.6.1), and the client loses all that it had not read: the errors,
+ * and the close frame. So a client that is closed for a fault is read until it
+ * sends no more.
  */
 class SocketLine implements Line {
   /** The socket's own, which never waits and never throws once it is open. */
@@ -161,12 +163,12 @@ export function openSocket(
       },
     );
   }
-  // Its bytes would be read as frames, or as another request.
+  // The bytes of a body would be read as frames, or as another request.
   if (hasBody(request.headers)) {
     throw new HttpError(400, "A handshake has no body: send it without one.");
   }
   const { socket, response } = upgrade(request, idleTimeout);
-  // Not by Deno's option, which knows only lists with ", " between.
+  // Not by Deno's option, which knows only lists separated by ", ".
   if (subprotocol !== undefined) {
     response.headers.set("sec-websocket-protocol", subprotocol);
   }
@@ -179,7 +181,7 @@ export function openSocket(
   return { session, response, isGone };
 }
 
-/** Deno has checks of its own, which take a few odd lists for none. */
+/** Deno has checks of its own, which reject a few unusual lists. */
 function upgrade(request: Request, idleTimeout: number) {
   try {
     return Deno.upgradeWebSocket(request, { idleTimeout });
@@ -189,13 +191,13 @@ function upgrade(request: Request, idleTimeout: number) {
   }
 }
 
-/** A length of 0 is none: Java's WebSocket sends it with each handshake. */
+/** A length of 0 is no body: Java's WebSocket sends it with each handshake. */
 function hasBody(headers: Headers): boolean {
   return headers.has("transfer-encoding") ||
     (headers.get("content-length") ?? "0") !== "0";
 }
 
-/** Tells a session what happens to its socket; `gone` is called at its end. */
+/** Connects a socket with its session; `gone` is called at its end. */
 function attach(
   socket: WebSocket,
   line: SocketLine,
@@ -235,7 +237,7 @@ function asksForWebSocket(headers: Headers): boolean {
 
 /**
  * The members of a list (RFC 9110 section 5.6.1). Not by an expression such as
- * `\s*,`: over nothing but spaces that takes the square of their number.
+ * `\s*,`, which over nothing but spaces takes the square of their number.
  */
 function readList(value: string): string[] {
   return value.split(",").map((member) => member.trim());

@@ -1,7 +1,7 @@
-// A proxy as some networks have one: it lets no WebSocket through and, on
-// demand, collects streams of events instead of passing them on; and it can drop
-// all its connections. What it collects, no client ever sees. Of HTTP it knows
-// only how a request begins.
+// A proxy like those of some networks: it blocks WebSockets and, on demand,
+// collects streams of events instead of passing them on; it can also drop all
+// its connections. No client ever sees the collected bytes. The proxy knows of
+// HTTP only how a request begins.
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 export interface BlockingProxy extends TcpProxy {
@@ -10,7 +10,7 @@ export interface BlockingProxy extends TcpProxy {
   unblock(): void;
   /** The first line of each request that began a chunk of bytes. */
   readonly requests: string[];
-  /** Bytes that came, from both sides. */
+  /** Bytes that came from both sides. */
   readonly passedBytes: number;
 }
 

@@ -1,6 +1,6 @@
-// What the tests of the small clients share: each client, the file that is
-// handed out and the short one that README.md (JavaScript) or docs/protocol
-// (Python) shows, is run as a student would run it.
+// Shared by the tests of the small clients: each client, both the file to
+// download and the short one in README.md (JavaScript) or docs/protocol
+// (Python), is run as a student would run it.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { extname } from "@std/path";
 import { Certificate } from "../../chat/http/certificate.ts";
@@ -16,14 +16,14 @@ import {
 import { codeOf } from "./docs.ts";
 import { TextReader } from "./text_reader.ts";
 
-/** Only once it is in the room does a client see what is said. */
+/** A client hears messages only once it is in the room. */
 async function twoAreThere({ hub }: TestServer): Promise<void> {
   const [room] = hub.rooms.values();
   const areThere = () => room?.members.size === 2;
   await until(areThere, "a second member", START_DEADLINE_MS);
 }
 
-/** Runs a client, lets it say "hello", and gives back what it printed. */
+/** Runs a client, lets it say "hello", and asserts what it prints. */
 async function chatWith(command: string[]): Promise<void> {
   await using server = await startServer();
   await using teacher = await Client.open(server.ws);
@@ -53,7 +53,7 @@ const SHORT_CLIENTS: Record<string, string> = {
   ".py": codeOf("protocol", "A client in Python"),
 };
 
-/** Runs the short client of that language from a file of its own. */
+/** Runs the short client of a language from a file of its own. */
 async function withShort(
   extension: string,
   run: (file: string) => Promise<void>,
@@ -68,7 +68,7 @@ async function withShort(
   }
 }
 
-/** Runs a client on what is piped into it, until it ends. */
+/** Runs a client on piped input, until the client ends. */
 export async function pipe(command: string[], input: string) {
   await using client = start(command);
   await client.write(input);
@@ -106,7 +106,7 @@ export function start([command = "", ...args]: string[]) {
       try {
         child.kill("SIGKILL");
       } catch {
-        // It has ended.
+        // The client has ended.
       }
       await end();
       await stdin.abort().catch(() => {});
@@ -122,7 +122,7 @@ const SERVER = `
     return response;
   });`;
 
-/** A program that is there, or undefined. */
+/** The first of these commands that exists, or undefined. */
 export async function find(
   commands: string[],
   ...trial: string[]
@@ -143,14 +143,14 @@ export async function freePort(): Promise<number> {
   return server.port;
 }
 
-/** Whether a client is skipped and why; never with CI set. */
+/** Why a client is skipped, or ""; with CI set no client is skipped. */
 export function skip(isThere: boolean, what: string): string {
   return isThere || Deno.env.get("CI") !== undefined
     ? ""
     : ` (skipped: ${what} is missing)`;
 }
 
-/** Defines the tests of one client file, run by one command. */
+/** Defines the tests of one client file that one command runs. */
 export function testClient(
   label: string,
   file: string,
@@ -262,7 +262,7 @@ export function testClient(
     await teacher.say("ready");
     await using child = start([...command, path, server.ws]);
     const thumb = new TextEncoder().encode("👍\n");
-    // What is said first came in the same chunk as half of the character.
+    // "first" arrives in one chunk with half of the character.
     const first = new TextEncoder().encode("first\n");
     await child.write(new Uint8Array([...first, ...thumb.subarray(0, 2)]));
     await twoAreThere(server);
@@ -276,7 +276,7 @@ export function testClient(
 
   test(`${label} takes the address of a page for what it is`, async () => {
     await using server = await startServer();
-    // The last one would go on for ever.
+    // The client of /events would go on for ever.
     for (const page of ["/", "/learn", "/events"]) {
       const address = server.ws.replace("/ws", page);
       const end = await pipe([...command, path, address], "");

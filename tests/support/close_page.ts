@@ -8,7 +8,7 @@ export interface Section {
   /** A code, or the name of another section. */
   id: string;
   html: string;
-  /** The close reasons that it explains, and what the page calls them. */
+  /** The close reasons in the section, and what the page calls them. */
   reasons: Record<string, string>;
   lines: Partial<Record<Language, string>>;
 }

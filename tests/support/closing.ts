@@ -1,5 +1,5 @@
-// How a run from the command line ends: its last line, which CI counts as that
-// of a test file, and its exit code.
+// How a run from the command line ends: its last line, which CI counts like
+// that of a test file, and its exit code.
 
 /** Says whether the run passed, and ends the process. */
 export function conclude(hasPassed: boolean): never {
@@ -9,7 +9,7 @@ export function conclude(hasPassed: boolean): never {
   Deno.exit(hasPassed ? 0 : 1);
 }
 
-/** Runs a plan and tells what came of it, and how it is run again. */
+/** Runs a plan, and prints the outcome and how to run it again. */
 export async function runAndConclude(
   seed: number,
   command: string,

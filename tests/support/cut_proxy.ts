@@ -1,23 +1,25 @@
-// A network between two programs that can fail. Cut, it ends all connections,
-// new ones at once. Stalled, nothing arrives and nobody is told: what was sent
-// arrives after `resume()`, unless its connection ended.
+// A network between two programs that can fail. A cut network ends all
+// connections, new ones at once. On a stalled network nothing arrives and
+// nobody is told: the bytes arrive after `resume()`, unless their connection
+// ended.
 import { startTcpProxy, type TcpProxy } from "./tcp_proxy.ts";
 
 export interface CutProxy extends TcpProxy {
   /** Ends all connections, and each new one until `resume()`. */
   cut(): void;
   /**
-   * Passes nothing on from now, not even the end of a connection. New ones are
-   * taken and wait: the program behind does not hear of them yet.
+   * Passes nothing on from now, not even the end of a connection. New
+   * connections are accepted and wait: the program behind does not hear of them
+   * yet.
    */
   stall(): void;
   resume(): void;
 }
 
-/** Starts a network in good order before a port of this machine. */
+/** Starts a working network in front of a port of this machine. */
 export function startCutProxy(port: number): CutProxy {
   let isCut = false;
-  /** Resolves at its end. */
+  /** Resolves when the stall ends. */
   let stalled: PromiseWithResolvers<void> | undefined;
 
   const proxy = startTcpProxy(port, async () => {

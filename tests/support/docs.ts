@@ -1,5 +1,5 @@
-// Reads the pages of static/docs/: the tests compare what they say with what the
-// program does, and run the commands and settings that they show.
+// Reads the pages of static/docs/: the tests compare them with what the program
+// does, and run the commands and settings that they show.
 import { assert } from "@std/assert";
 import { STATIC } from "./harness.ts";
 
@@ -15,7 +15,7 @@ const ENTITIES: Record<string, string> = {
   lt: "<",
 };
 
-/** What a person reads in the block of code with this label. */
+/** The text that a person sees in the block of code with this label. */
 export function codeOf(name: string, label: string): string {
   const blocks = docsPage(name).matchAll(/<pre\b([^>]*)>([^]*?)<\/pre>/g);
   const block = [...blocks].find(([, attributes]) =>

@@ -1,15 +1,15 @@
-// The clients of static/examples/, and what the first lines of each say to type.
+// The clients of static/examples/, and the commands in their first lines.
 import { STATIC } from "./harness.ts";
 
 export const FOLDER = `${STATIC}/examples`;
 
-/** Each client of that folder, in the order of their names. */
+/** The client files in that folder, in the order of their names. */
 export function exampleFiles(): string[] {
   return [...Deno.readDirSync(FOLDER)].map(({ name }) => name)
     .filter((name) => name !== "index.html").sort();
 }
 
-/** What the first lines of a client say to type: they are indented. */
+/** The commands to type: the indented lines of a client's header. */
 export function commandsOf(file: string): string[] {
   const [header = ""] = Deno.readTextFileSync(`${FOLDER}/${file}`)
     .split(/\n(?!#|\/\/)/);

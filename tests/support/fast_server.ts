@@ -1,6 +1,6 @@
-// A server whose timers and monotonic clock run faster than those of the world, so
-// that a deadline of seconds is reached soon. Started as a process of its own, it
-// prints its port. The only argument is how many times faster.
+// A server whose timers and monotonic clock run faster than real ones, so that
+// a deadline of seconds comes soon. Started as a process of its own, it prints
+// its port. The only argument is how many times faster the clocks run.
 const factor = Number(Deno.args[0]);
 const { setTimeout: setRealTimeout } = globalThis;
 const realNow = performance.now.bind(performance);

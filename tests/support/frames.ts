@@ -1,6 +1,6 @@
-// The WebSocket frame as a client sees it (RFC 6455 section 5.2): the one writer
-// of a client's frames and the one reader of a server's, for tests, load and
-// attacks. It imports nothing, so that a process of load starts light.
+// The WebSocket frame as a client sees it (RFC 6455 section 5.2): the one
+// writer of client frames and the one reader of server frames, for tests, load
+// and attacks. The file imports nothing, so that a load process starts quickly.
 
 const encoder = new TextEncoder();
 
@@ -21,8 +21,8 @@ export interface Frame {
 }
 
 /**
- * A client's frame. `lengthBytes` are those of the extended length, by default
- * as few as can be.
+ * A client's frame. `lengthBytes` is the size of the extended length, by
+ * default the shortest.
  */
 export function frame(
   opcode: number,
@@ -56,7 +56,7 @@ export function frame(
     new DataView(bytes.buffer).setBigUint64(2, BigInt(size));
   }
   bytes.set(body, from);
-  // Zeros change nothing; load has no time to waste on them.
+  // A mask of zeros changes nothing; load has no time to waste on it.
   if (!masked || mask === NO_MASK) return bytes;
   bytes.set(mask, 2 + extra);
   for (let i = 0; i < size; i++) bytes[from + i]! ^= mask[i % 4]!;
@@ -64,10 +64,10 @@ export function frame(
 }
 
 /**
- * Calls `onFrame` for each whole frame with its opcode, its payload (a view) and
- * where in `bytes` it ends, until that returns false. Returns the end of the
- * last one. Throws on what this server never sends: a part of a message, a
- * reserved bit, a mask.
+ * Calls `onFrame` for each whole frame, with its opcode, its payload (a view)
+ * and the offset of its end in `bytes`, until that returns false. Returns the
+ * end of the last frame. Throws for frames that this server never sends: a
+ * fragment, a reserved bit, a mask.
  */
 export function readFrames(
   bytes: Uint8Array,
@@ -95,7 +95,7 @@ export function readFrames(
   return at;
 }
 
-/** Cuts a stream that comes in pieces into whole frames. */
+/** Cuts a stream that arrives in pieces into whole frames. */
 export class FrameReader {
   #rest = new Uint8Array();
 
@@ -106,7 +106,7 @@ export class FrameReader {
     const end = readFrames(bytes, (opcode, payload) => {
       frames.push({ opcode, payload });
     });
-    // A copy: the piece's memory may be the next one's.
+    // A copy, because the memory of the piece may be used again.
     this.#rest = bytes.slice(end);
     return frames;
   }
@@ -119,7 +119,7 @@ export function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
   return joined;
 }
 
-/** The code of a close frame; none is 1005, as a browser reports it. */
+/** The code of a close frame; 1005 if it has none, as browsers report it. */
 export function closeCode([high, low]: Uint8Array): number {
   return high === undefined || low === undefined ? 1005 : high * 256 + low;
 }

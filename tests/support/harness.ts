@@ -1,6 +1,6 @@
-// What tests share: a real server on a free port, a WebSocket client that can be
-// awaited, a raw TCP client for bad frames, a deadline. Everything that is
-// opened here is disposable, so that a test leaks nothing.
+// Shared by all tests: a real server on a free port, a WebSocket client that
+// can be awaited, a raw TCP client for bad frames, a deadline. Everything that
+// is opened here is disposable, so that a test leaks nothing.
 import type { Owner } from "../../chat/http/proxy.ts";
 import { type Assets, loadAssets } from "../../chat/http/static_files.ts";
 import type { Certificate } from "../../chat/http/certificate.ts";
@@ -33,18 +33,18 @@ import {
 export const STATIC = new URL("../../static", import.meta.url).pathname;
 
 /**
- * Since 2.8.3 Deno reads HTTP/1.1 with code of its own: stricter, and not always
- * right. Java's handshake is refused by it (tests/server/java_bytes_test.ts).
+ * Since 2.8.3 Deno reads HTTP/1.1 with its own code, which is stricter, and not
+ * always right: it refuses Java's handshake (tests/server/java_bytes_test.ts).
  */
 export const hasNewHttp = isSince(2, 8, 3);
 
-/** Deno 2.6, whose HTTP/2 and whose own TLS clients miss what some tests need. */
+/** Deno 2.6: its HTTP/2 and its TLS clients lack features that tests need. */
 export const isOldest = !isSince(2, 7, 0);
 
-/** Only a test that fails waits for so long; a busy machine must not fail one. */
+/** Only a failing test waits this long; a busy machine must not fail a test. */
 const DEADLINE_MS = 30_000;
 
-/** A program starts slowly while a machine does much else. */
+/** A program starts slowly on a busy machine. */
 export const START_DEADLINE_MS = 60_000;
 
 function isSince(...since: number[]): boolean {
@@ -82,7 +82,7 @@ export function range(first: number, last: number): number[] {
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
-/** Waits until `condition` holds; for what cannot be heard of by an event. */
+/** Waits until `condition` holds, if no event tells that it does. */
 export async function until(
   condition: () => boolean,
   what: string,
@@ -101,7 +101,7 @@ export interface TestServer extends AsyncDisposable, Server {
   readonly ws: string;
 }
 
-/** The real clock and chance; the operator's lines are not shown. */
+/** The real clock and real randomness; the operator's lines are not shown. */
 export function newContext(changes: Partial<Context> = {}): Context {
   return {
     now: Date.now,
@@ -126,7 +126,7 @@ export async function startServer(
   const options = defaultOptions({
     port: 0,
     data: ":memory:",
-    // Without a rate of its own nobody means a room to have one.
+    // A test without a limit for one client wants none for the room either.
     ...changes.rate === 0 && { roomRate: 0 },
     ...changes,
   });
@@ -168,7 +168,7 @@ function openStore(
 // deno-lint-ignore no-explicit-any -- what comes off the wire is unchecked
 export type WireEvent = any;
 
-/** Things that arrive one by one and can be waited for. */
+/** Things that arrive one by one; a test can wait for the next one. */
 export class Inbox<T> {
   readonly #items: T[] = [];
   readonly #waiting: ((item: T) => void)[] = [];
@@ -236,7 +236,7 @@ export class Client implements AsyncDisposable {
     this.send(JSON.stringify(request));
   }
 
-  /** The next messages, up to the one that says `text`, all else passed over. */
+  /** The next messages up to `text`; other events are skipped. */
   async messagesUpTo(text: string): Promise<WireEvent[]> {
     const messages = [];
     while (messages.at(-1)?.message !== text) {
@@ -249,7 +249,7 @@ export class Client implements AsyncDisposable {
     return this.#events.take("an event");
   }
 
-  /** The next event of that type; those before it are passed over. */
+  /** The next event of that type; earlier ones are skipped. */
   async nextOf(type: string): Promise<WireEvent> {
     const passed: string[] = [];
     while (true) {
@@ -260,7 +260,7 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  /** Sends `text` and returns its own event, which names the client. */
+  /** Sends `text` and returns its event, which names the client. */
   async say(text: string): Promise<WireEvent> {
     this.send(text);
     while (true) {
@@ -275,7 +275,7 @@ export class Client implements AsyncDisposable {
   }
 }
 
-/** With its header as it travelled. */
+/** A frame with its header, byte for byte. */
 export interface RawFrame extends Frame {
   header: Uint8Array;
 }
@@ -283,20 +283,20 @@ export interface RawFrame extends Frame {
 /** The other side hung up. */
 export class Ended extends Error {}
 
-/** A bare TCP connection that says what it likes. */
+/** A bare TCP connection that can send any bytes. */
 export class RawClient implements Disposable {
   #unread = new Uint8Array();
 
   private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
 
-  /** With the certificate that it is to trust, over TLS. */
+  /** Opens a connection; over TLS if given the certificate to trust. */
   static async open(port: number, caCert?: string): Promise<RawClient> {
     const to = { hostname: "127.0.0.1", port };
     if (caCert !== undefined) {
       return new RawClient(await Deno.connectTls({ ...to, caCerts: [caCert] }));
     }
     const tcp = await Deno.connect(to);
-    // So that what is written apart arrives apart.
+    // Without delay, separate writes arrive separately.
     tcp.setNoDelay();
     return new RawClient(tcp);
   }
@@ -331,7 +331,7 @@ export class RawClient implements Disposable {
     return head;
   }
 
-  /** The head of an HTTP answer, with its status and each field by its name. */
+  /** The head of an HTTP answer, with the status and the fields by name. */
   async readAnswer() {
     const head = await this.readHead();
     const field = (name: string) =>
@@ -344,17 +344,17 @@ export class RawClient implements Disposable {
     return new TextDecoder().decode(await this.#take(length));
   }
 
-  /** Says that nothing more will be written; reading goes on. */
+  /** Ends writing; reading goes on. */
   async finish(): Promise<void> {
     await this.tcp.closeWrite();
   }
 
-  /** The next `count` bytes; throws `Ended` if there are not as many. */
+  /** The next `count` bytes; throws `Ended` if there are fewer. */
   async read(count: number): Promise<Uint8Array> {
     return await this.#take(count);
   }
 
-  /** All that comes before the connection ends, however it does. */
+  /** All text until the connection ends, however it ends. */
   async readToEnd(): Promise<string> {
     let text = "";
     try {
@@ -383,7 +383,7 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** Reads on until the connection ends; the code of the close frame, if any. */
+  /** Reads until the connection ends; returns the close code, if any. */
   async closeCode(): Promise<number | undefined> {
     let code: number | undefined;
     while (true) {
@@ -404,7 +404,7 @@ export class RawClient implements Disposable {
     return taken;
   }
 
-  /** Reads on; false at the end. */
+  /** Reads more bytes; false at the end. */
   async #more(): Promise<boolean> {
     const chunk = new Uint8Array(65536);
     // A reset is an end like any other.
@@ -419,7 +419,7 @@ export class RawClient implements Disposable {
     try {
       this.tcp.close();
     } catch {
-      // Closed before.
+      // The connection was closed before.
     }
   }
 }
@@ -440,7 +440,7 @@ export function handshake(
   });
 }
 
-/** The head of a request with these fields and no others, unlike `fetch`. */
+/** The head of a request with only these fields, unlike `fetch`. */
 export function request(
   path: string,
   fields: Record<string, string>,
@@ -452,7 +452,7 @@ export function request(
   return [`${method} ${path} HTTP/1.1`, ...lines, "", ""].join("\r\n");
 }
 
-/** Somebody's connection, from a network of its own unless one is given. */
+/** An owner for a connection, in a network of its own unless one is given. */
 export function newOwner(owner: Partial<Owner> = {}): Owner {
   const client = owner.network ?? crypto.randomUUID();
   const name = crypto.randomUUID();

@@ -1,18 +1,18 @@
-// Clients by HTTP for tests: an EventSource that can be awaited, a poll and a
-// POST. The events of a stream come out as they were written, one by one, with
+// HTTP clients for tests: an EventSource that can be awaited, a poll and a
+// POST. The events of a stream come one by one, as they were written, with
 // their ids.
 import { Inbox, soon, type WireEvent } from "./harness.ts";
 
 export interface StreamEvent {
-  /** Its name; `message` if it has none. */
+  /** The name of the event; `message` if it has none. */
   type: string;
   id: string;
-  /** When to ask again, in ms, if it says so. */
+  /** When to ask again, in ms; "" if the event does not say. */
   retry: string;
   data: WireEvent;
 }
 
-/** Reads a stream as the WHATWG has it (HTML section 9.2.6), and no more. */
+/** Reads a stream as WHATWG HTML section 9.2.6 says, and no more. */
 export class EventSourceClient implements AsyncDisposable {
   readonly #events = new Inbox<StreamEvent>();
   readonly #reader: ReadableStreamDefaultReader<string>;
@@ -20,7 +20,7 @@ export class EventSourceClient implements AsyncDisposable {
 
   private constructor(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
     this.#reader = body.pipeThrough(new TextDecoderStream()).getReader();
-    // Cut off, by either side, is an end like any other.
+    // A cut by either side is an end like any other.
     this.#reading = this.#read().catch(() => {});
   }
 
@@ -32,7 +32,7 @@ export class EventSourceClient implements AsyncDisposable {
     return new EventSourceClient(response.body);
   }
 
-  /** The next event of that type; those before it are passed over. */
+  /** The next event of that type; earlier ones are skipped. */
   async next(type: string): Promise<StreamEvent> {
     while (true) {
       const event = await this.#events.take(`an event ${type}`);
@@ -90,7 +90,7 @@ export async function post(
   return await read(await fetch(url, { method: "POST", body, headers }));
 }
 
-/** The body is JSON if all went well, else a sentence. */
+/** The body is JSON for a success, else a sentence. */
 async function read(response: Response): Promise<Answer> {
   const text = await response.text();
   return {

@@ -1,7 +1,8 @@
-// The part of a `partyline.v1` client that recovers: over all its connections it
-// keeps its key and its position, tells the server both in each hello, and sends
-// again what was not acknowledged. It opens no connection and judges nothing; its
-// owner connects it, hands it what comes in, and is told what that means.
+// The part of a `partyline.v1` client that recovers: over all its connections
+// it keeps its key and its position, sends both to the server in each hello,
+// and sends again every message that was not acknowledged. It opens no
+// connection and judges nothing; its owner connects it, hands it each frame,
+// and is told what the frame means.
 import type {
   MessageEvent,
   ServerEvent,
@@ -14,23 +15,23 @@ import {
 } from "../../chat/protocol/requests.ts";
 
 /**
- * How a message stands to those before it: the next one; the answer, out of
- * order, to one that was sent again; or what the server must not send.
+ * The place of a message in the order: the next one; an answer, out of order,
+ * to a message that was sent again; or one that the server must not send.
  */
 export type Order = "next" | "answer" | "wrong";
 
 export type OtherEvent = Exclude<ServerEvent, WelcomeEvent | MessageEvent>;
 
 export interface Owner {
-  /** The text of the client's message with this number, which is also its id. */
+  /** The text of the client's message with this number, also its id. */
   textOf(n: number): string;
-  /** Takes a message; returns its number if the client itself sent it. */
+  /** Called with a message; returns its number if this client sent it. */
   see(event: MessageEvent): number | undefined;
-  /** Told before the client moves on to that message. */
+  /** Called before the client moves on to that message. */
   ordered(event: MessageEvent, order: Order): void;
   /** Told once of each message, with the time at which it was first sent. */
   acknowledged(sentAtMs: number): void;
-  /** Told before the client takes it. */
+  /** Called before the client applies the welcome. */
   welcomed(event: WelcomeEvent): void;
   told(event: OtherEvent): void;
   sentAgain?(n: number): void;
@@ -40,38 +41,39 @@ export interface Owner {
 export class RecoveringClient {
   key: string | undefined;
   epoch: string | undefined;
-  /** The last message that it was shown in order. */
+  /** The last message that the client saw in order. */
   seq = 0;
   isWelcome = false;
-  /** Messages by their number, the oldest first, and when each was sent first. */
+  /** Messages by number, the oldest first, and when each was sent first. */
   readonly unacknowledged = new Map<number, number>();
-  /** Acknowledged, but sent again all the same: the server has to answer. */
+  /** Acknowledged messages that are sent again: the server has to answer. */
   readonly doubted = new Set<number>();
-  /** Sent again on this connection, and not answered out of order yet. */
+  /** Messages sent again on this connection, without an answer so far. */
   readonly #resent = new Set<number>();
-  /** How many of the newest messages it is shown if it cannot recover. */
+  /** How many of the newest messages the client gets if it cannot recover. */
   #history = 0;
-  /** Those messages, which follow the welcome, have not begun to come. */
+  /** Those messages follow the welcome, and the first has not come yet. */
   #isHistoryComing = false;
   #waitsSinceMs = 0;
   #send = (_text: string) => {};
 
   constructor(private readonly owner: Owner) {}
 
-  /** Since when the server has had the time to acknowledge the oldest message. */
+  /** Since when the server could have acknowledged the oldest message. */
   get waitsSinceMs(): number | undefined {
     const [oldestAtMs] = this.unacknowledged.values();
     return oldestAtMs && Math.max(oldestAtMs, this.#waitsSinceMs);
   }
 
-  /** For when there was a reason why nothing was acknowledged. */
+  /** To be called if there was a reason for the silence. */
   restartClock(): void {
     this.#waitsSinceMs = performance.now();
   }
 
   /**
-   * Says hello on a new connection, with a wish for a name and for so many
-   * messages if it is not known yet. The earlier connection is not used any more.
+   * Says hello on a new connection, with a wish for a name and for a number of
+   * messages if the client has no key yet. The earlier connection is not used
+   * any more.
    */
   begin(send: (text: string) => void, history: number, name?: string): void {
     const { key, epoch, seq } = this;
@@ -94,13 +96,13 @@ export class RecoveringClient {
     this.#send(JSON.stringify(request));
   }
 
-  /** Sends a message, now or when it is welcome. */
+  /** Sends a message, now or after the welcome. */
   say(n: number): void {
     this.unacknowledged.set(n, performance.now());
     if (this.isWelcome) this.#sendMessage(n);
   }
 
-  /** Sends a message that was refused again, unless that has been done. */
+  /** Sends a refused message again, unless that has been done. */
   async retry(n: number, afterMs: number): Promise<void> {
     const send = this.#send;
     await this.owner.pause(afterMs);
@@ -119,7 +121,7 @@ export class RecoveringClient {
     this.request({ type: "message", id: `${n}`, message });
   }
 
-  /** Takes a frame. */
+  /** Reads a frame. */
   hear(text: string): void {
     const events: ServerEvent[] = JSON.parse(text);
     for (const event of events) {
@@ -134,9 +136,9 @@ export class RecoveringClient {
     this.key = event.key;
     this.epoch = event.epoch;
     if (event.recovered !== true) {
-      // What was acknowledged is lost, and who could answer again.
+      // Acknowledged messages are lost, and nobody can answer for them.
       this.doubted.clear();
-      // The newest messages follow, so they end with the room's last.
+      // The newest messages follow, so they end with the room's last one.
       this.seq = event.seq;
       this.#isHistoryComing = this.#history * event.seq > 0;
     }

@@ -1,7 +1,7 @@
-// A Redis for a test: the real program on loopback, in a folder of its own, that
-// can be killed, paused, started again and emptied. Disposing of it ends the
-// process, whatever state it is in, and removes the folder. When it does not
-// start, its output is shown.
+// A Redis for a test: the real program on loopback, in a folder of its own,
+// that can be killed, paused, started again and emptied. Disposing of it ends
+// the process in any state and removes the folder. If it does not start, its
+// output is shown.
 import { Buffer } from "node:buffer";
 import { soon, START_DEADLINE_MS } from "./harness.ts";
 import { Dice } from "../stress/dice.ts";
@@ -10,20 +10,20 @@ import { freePort, Output } from "../stress/program.ts";
 export interface RedisOptions {
   /** A name in PATH or a path; by default the first of `redisBinaries()`. */
   binary?: string;
-  /** More arguments; they win over those that are given here. */
+  /** More arguments, which override those below. */
   args?: readonly string[];
-  /** By default one that is free. */
+  /** By default a free port. */
   port?: number;
   /** Whether a kill loses nothing (the default) or everything. */
   durable?: boolean;
-  /** Files in PEM. It takes TLS only then. */
+  /** PEM files for TLS; without them Redis speaks plain TCP. */
   tls?: { cert: string; key: string };
   password?: string;
 }
 
 const BINARIES = ["redis-server", "valkey-server"];
 
-/** Those in PATH of the programs that are a Redis, by name. */
+/** The programs in PATH that are a Redis, by name. */
 export function redisBinaries(): string[] {
   const folders = (Deno.env.get("PATH") ?? "").split(":");
   return BINARIES.filter((name) =>
@@ -40,7 +40,7 @@ export function redisBinaries(): string[] {
 const isSkipped = redisBinaries().length === 0 &&
   Deno.env.get("CI") === undefined;
 
-/** A test that needs Redis: skipped where there is none, except in CI. */
+/** A test that needs Redis: skipped if there is none, except in CI. */
 export function redisTest(name: string, fn: () => Promise<void> | void): void {
   Deno.test({
     name: isSkipped ? `${name} (skipped: there is no redis-server)` : name,
@@ -75,7 +75,7 @@ export class Redis implements AsyncDisposable {
   readonly #copies: string[] = [];
   #running: Running | undefined;
 
-  /** It does not run before `start()`. */
+  /** Redis does not run before `start()`. */
   constructor(private readonly options: RedisOptions) {
     const { binary, port, tls, password } = options;
     this.#binary = binary ?? redisBinaries()[0] ?? "redis-server";
@@ -85,7 +85,7 @@ export class Redis implements AsyncDisposable {
       `127.0.0.1:${this.port}`;
   }
 
-  /** Starts it, on the port and with the files that it had before. */
+  /** Starts Redis, with the port and the files that it had before. */
   async start(): Promise<void> {
     if (this.#running) throw new Error(`${this.#binary} runs already`);
     const child = this.#spawn();
@@ -123,7 +123,7 @@ export class Redis implements AsyncDisposable {
             ? ["--tls-cert-file", tls.cert, "--tls-key-file", tls.key]
             : [],
           ...password === undefined ? [] : ["--requirepass", password],
-          // It never forks: a child would outlive a kill.
+          // Redis must not fork: a child would survive a kill.
           ...["--save", "", "--auto-aof-rewrite-percentage", "0"],
           ...["--appendonly", durable ? "yes" : "no"],
           ...["--appendfsync", "always"],
@@ -139,14 +139,14 @@ export class Redis implements AsyncDisposable {
     }
   }
 
-  /** As `start()`, but it has lost all that was stored. */
+  /** Like `start()`, but all stored data is lost. */
   async startEmpty(): Promise<void> {
     if (this.#running) throw new Error(`${this.#binary} runs still`);
     this.#empty();
     await this.start();
   }
 
-  /** As `start()`, but with what was stored when the copy was made. */
+  /** Like `start()`, but with the data of a copy. */
   async startWith(copy: string): Promise<void> {
     if (this.#running) throw new Error(`${this.#binary} runs still`);
     this.#empty();
@@ -154,7 +154,7 @@ export class Redis implements AsyncDisposable {
     await this.start();
   }
 
-  /** Copies what is stored; the copy lives as long as this. */
+  /** Copies the stored data; the copy lives as long as this object. */
   copy(): string {
     const copy = Deno.makeTempDirSync();
     this.#copies.push(copy);
@@ -189,7 +189,7 @@ export class Redis implements AsyncDisposable {
     await this.#end("SIGTERM");
   }
 
-  /** It keeps its connections, the system takes new ones; it does nothing. */
+  /** Redis keeps its connections, the system takes new ones; nothing runs. */
   pause(): void {
     this.#signal("SIGSTOP");
   }
@@ -202,7 +202,7 @@ export class Redis implements AsyncDisposable {
     try {
       this.#running?.child.kill(signal);
     } catch {
-      // It ended by itself.
+      // The process ended by itself.
     }
   }
 
@@ -223,8 +223,8 @@ export class Redis implements AsyncDisposable {
   }
 
   /**
-   * Sends one command over a connection of its own. The items of a list are
-   * lines; what is not there is "". Rejects with an error that Redis answers.
+   * Sends one command over a connection of its own. The items of a list become
+   * lines; a missing value is "". Rejects with an error that Redis answers.
    */
   async command(...args: string[]): Promise<string> {
     const { tls, password } = this.options;
@@ -238,7 +238,7 @@ export class Redis implements AsyncDisposable {
     const commands = [
       ...password === undefined ? [] : [["AUTH", password]],
       args,
-      // The answer to it tells that the one before is complete.
+      // The answer to QUIT shows that the one before is complete.
       ["QUIT"],
     ];
     const bytes = Buffer.from(commands.map(encode).join(""));
@@ -267,7 +267,7 @@ function encode(args: string[]): string {
   return `*${args.length}\r\n${parts.join("")}`;
 }
 
-/** The replies in what came, a byte to a character. */
+/** The replies in a text with one character per byte. */
 function decode(bytes: string): (string | Error)[] {
   let at = 0;
   const toText = (part: string) => Buffer.from(part, "latin1").toString();

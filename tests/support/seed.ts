@@ -1,4 +1,4 @@
-/** A seed, printed so that `SEED=n` replays what it brings. */
+/** A seed, printed so that `SEED=n` replays the run. */
 export function newSeed(): number {
   const given = Deno.env.get("SEED");
   const [random = 0] = crypto.getRandomValues(new Uint32Array(1));

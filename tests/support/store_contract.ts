@@ -1,6 +1,5 @@
-// The tests of the contract in store.ts, which every store must pass, and the
-// drafts and subscribers they are made of. Nothing here needs more of a store
-// than `Store` promises.
+// The tests of the contract in store.ts, which every store must pass, with
+// their drafts and subscribers. They use only what `Store` promises.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import {
   type Draft,
@@ -56,7 +55,7 @@ export function say(
   return store.append(room, drafts, nowMs);
 }
 
-/** Appends turns of those sizes; the messages are their own seq. */
+/** Appends turns of these sizes; the text of each message is its own seq. */
 export async function fill(store: Store, room: string, ...sizes: number[]) {
   for (const size of sizes) {
     const { seq } = await store.head(room);
@@ -65,7 +64,7 @@ export async function fill(store: Store, room: string, ...sizes: number[]) {
   }
 }
 
-/** Calls for each item, so many at once that round trips cost little. */
+/** Calls `call` for each item, many at once: round trips cost little. */
 async function inBatches<T, R>(
   items: readonly T[],
   call: (item: T) => Promise<R>,
@@ -77,7 +76,7 @@ async function inBatches<T, R>(
   return results;
 }
 
-/** A new identity of somebody who has gone again. */
+/** A new identity whose holder has gone again. */
 async function registerAbsent(store: Store, name: string) {
   const identity = await store.register(name);
   assert(identity !== undefined, name);
@@ -92,7 +91,7 @@ export const inUse = (identity = "", ...rooms: string[]) => ({
 
 /**
  * Registers the contract's tests, each on an empty store of its own that keeps
- * that many messages of a room. `register` is what makes a test of a body.
+ * `keep` messages of a room. `register` makes a test from a body.
  */
 export function testStore<S extends Store>(
   kind: string,
@@ -102,7 +101,7 @@ export function testStore<S extends Store>(
     register = Deno.test,
     close = (store) => store.close(),
   }: {
-    /** Has so much time pass by the store's own clock. */
+    /** Lets this much time pass by the store's own clock. */
     age: (store: S, ms: number) => void | Promise<unknown>;
     register?: (name: string, body: () => Promise<void>) => void;
     close?: (store: S) => void | Promise<void>;
@@ -142,35 +141,35 @@ export function testStore<S extends Store>(
     assertEquals((await store.head("a")).seq, 3);
   });
 
-  test("rooms are apart", async (store) => {
+  test("rooms do not share messages", async (store) => {
     await fill(store, "a", 3);
     await fill(store, "b", 1);
     assertEquals((await store.head("a")).seq, 3);
     assertEquals(messages(await store.after("b", 0, ALL)), ["1"]);
   });
 
-  test("the epoch is told before the first message and stays", async (store) => {
+  test("a room has its epoch before the first message, and keeps it", async (store) => {
     const { epoch } = await store.head("a");
     assertMatch(epoch, /./);
     await say(store, "a", [draft("x")], 0);
     assertEquals((await store.head("a")).epoch, epoch);
   });
 
-  test("after gives all that follows, from wherever", async (store) => {
+  test("after returns all messages after any seq", async (store) => {
     await fill(store, "a", 1, 4, 2);
     for (let seq = 0; seq <= 7; seq++) {
       assertEquals(seqs(await store.after("a", seq, ALL)), range(seq + 1, 7));
     }
   });
 
-  test("after says no to a seq that was never reached", async (store) => {
+  test("after returns undefined for a seq that the room never reached", async (store) => {
     assertEquals(await store.after("a", 0, ALL), []);
     assertEquals(await store.after("a", 1, ALL), undefined);
     await fill(store, "a", 2);
     assertEquals(await store.after("a", 3, ALL), undefined);
   });
 
-  test("after gives pages, by count and by characters", async (store) => {
+  test("after returns pages, limited by count and by characters", async (store) => {
     await fill(store, "a", 3, 3, 3);
     const page = (count: number, chars: number) =>
       store.after("a", 1, { count, chars }).then(seqs);
@@ -180,7 +179,7 @@ export function testStore<S extends Store>(
     assertEquals(await page(100, event.length * 3), [2, 3, 4]);
   });
 
-  test("before gives the newest below a seq, and says if there are more", async (store) => {
+  test("before returns the newest messages below a seq, and says if there are more", async (store) => {
     await fill(store, "a", 1, 4, 2);
     const page = async (seq: number, count: number) => {
       const { events, more } = await store.before("a", seq, { ...ALL, count });
@@ -198,7 +197,7 @@ export function testStore<S extends Store>(
     assertEquals(await store.before("b", 9, ALL), { events: [], more: false });
   });
 
-  test("no more than keep can be read, and at least that", async (store) => {
+  test("exactly the newest keep messages can be read", async (store) => {
     await fill(store, "a", 3, 4, 5, 6, 7, 8, 9);
     const { seq } = await store.head("a");
     assertEquals(seq, 42);
@@ -218,7 +217,7 @@ export function testStore<S extends Store>(
     assertEquals(await store.before("a", 20, ALL), { events: [], more: false });
   }, 10);
 
-  test("an id sent again is not stored again", async (store) => {
+  test("a message sent again with the same id is not stored again", async (store) => {
     const me = (await store.register("me"))?.id;
     const first = await say(store, "a", [draft("x", me, "1")], 0);
     const again = await say(store, "a", [
@@ -234,7 +233,7 @@ export function testStore<S extends Store>(
     assertEquals(messages(await store.after("a", 0, ALL)), ["x", "y"]);
   });
 
-  test("an id twice in one append is stored once", async (store) => {
+  test("two messages with one id in one append are stored once", async (store) => {
     const me = (await store.register("me"))?.id;
     const stored = await say(store, "a", [
       draft("x", me, "1"),
@@ -246,7 +245,7 @@ export function testStore<S extends Store>(
     assertEquals(stored[0]?.text, stored[1]?.text);
   });
 
-  test("ids of others, of other rooms and of nobody are other ids", async (store) => {
+  test("the same id of another identity, in another room or without an identity is another id", async (store) => {
     const [me, you] = [
       await store.register("me"),
       await store.register("you"),
@@ -280,7 +279,7 @@ export function testStore<S extends Store>(
   });
 
   test(
-    "a repeat of a message that was deleted is known all the same",
+    "a repeat of a message that is no longer kept is recognised",
     async (store) => {
       const me = (await store.register("me"))?.id;
       await say(store, "a", [draft("x", me, "1")], 0);
@@ -293,7 +292,7 @@ export function testStore<S extends Store>(
   );
 
   test(
-    "what is unused for 30 days is forgotten, and the room has a new epoch",
+    "rooms and identities that nobody used for 30 days are forgotten, and the room has a new epoch",
     async (store, pass) => {
       const old = await store.register("old");
       await say(store, "old", [draft("x")], 0);
@@ -314,7 +313,7 @@ export function testStore<S extends Store>(
   );
 
   test(
-    "who is present is not forgotten, and can still be renamed",
+    "a present identity is not forgotten, and can still be renamed",
     async (store, pass) => {
       const [here, gone] = [
         await store.register("here"),
@@ -330,7 +329,7 @@ export function testStore<S extends Store>(
     },
   );
 
-  test("of too many rooms the smallest are forgotten, but none in use", async (store) => {
+  test("if there are too many rooms, the smallest are forgotten, but none in use", async (store) => {
     await fill(store, "class", 5);
     await fill(store, "open", 1);
     const rooms = range(1, MAX_ROOMS_KEPT).map((i) => `r${i}`);
@@ -346,7 +345,7 @@ export function testStore<S extends Store>(
   });
 
   test(
-    "of too many identities those away longest are forgotten",
+    "if there are too many identities, the longest absent are forgotten",
     async (store, pass) => {
       const here = await store.register("here");
       await pass(1);
@@ -367,7 +366,7 @@ export function testStore<S extends Store>(
   );
 
   test(
-    "names that were used longer outlast any number of others, and so do those under which something was said",
+    "names that were used longer outlast any number of others, and so do names under which something was said",
     async (store, pass) => {
       const regular = await registerAbsent(store, "regular");
       await pass(MOMENT_MS);
@@ -387,7 +386,7 @@ export function testStore<S extends Store>(
       assertEquals(await store.claim("owner"), false);
       assertEquals((await store.identify(here?.key ?? ""))?.name, "here");
       assertEquals(await store.identify(silent.key), undefined);
-      // Among those who have said something, whoever is away longest goes.
+      // Among identities that have said something, the longest absent ones go.
       const drafts = others.map((other) => draft("hi", other.id, "1"));
       for (let at = 0; at < drafts.length; at += 1_000) {
         await say(store, "a", drafts.slice(at, at + 1_000), 0);
@@ -414,7 +413,7 @@ export function testStore<S extends Store>(
     },
   );
 
-  test("a turn is published after it is stored: messages, and who came and left", async (store) => {
+  test("a turn is published after it is stored: messages, joins and leaves", async (store) => {
     const room = new Listener();
     await store.subscribe("a", room);
     await store.append("a", [join("Ann", 0), message("hi"), join("Bob", 0)], 0);
@@ -446,7 +445,7 @@ export function testStore<S extends Store>(
     store.unsubscribe("a", room);
   });
 
-  test("a rename moves a name, and what passes is published but not kept", async (store) => {
+  test("a rename moves a name, and ephemeral events are published but not kept", async (store) => {
     const room = new Listener();
     await store.subscribe("a", room);
     const text = '{"type":"typing"}';
@@ -476,7 +475,7 @@ export function testStore<S extends Store>(
     store.unsubscribe("a", room);
   });
 
-  test("a resync publishes what the room's own list of names changes", async (store) => {
+  test("a resync publishes the changes that the room's own list of names makes", async (store) => {
     const room = new Listener();
     await store.subscribe("a", room);
     await store.append("a", [join("Ann", 0), join("Bob", 0)], 0);
@@ -489,7 +488,7 @@ export function testStore<S extends Store>(
     store.unsubscribe("a", room);
   });
 
-  /** Deletes as `author`, and tells it by the number of the message. */
+  /** Deletes as `author`; the event names the message. */
   const erase = async (store: Store, room: string, target: number) => {
     const { epoch } = await store.head(room);
     const text = encode({ type: "delete", at: "", sender: "a", target });
@@ -525,7 +524,7 @@ export function testStore<S extends Store>(
   });
 
   test(
-    "only its author can delete a message, once, and only one that is kept",
+    "only the author can delete a message, once, and only while it is kept",
     async (store) => {
       const mine = (text: string) => draft(text, undefined, undefined, "me");
       const theirs = draft("x", undefined, undefined, "you");
@@ -547,7 +546,7 @@ export function testStore<S extends Store>(
     10,
   );
 
-  test("a deleted message that is sent again is known, without its text", async (store) => {
+  test("a deleted message that is sent again is recognised, without its text", async (store) => {
     const me = (await store.register("me"))?.id;
     await say(store, "a", [draft("x", me, "1", "me")], 0);
     await erase(store, "a", 1);
@@ -557,7 +556,7 @@ export function testStore<S extends Store>(
   });
 
   test(
-    "what was deleted is told from the seq that was the newest then, the last 1,000",
+    "the deletions since a seq was the newest are told, the last 1,000 of them",
     async (store) => {
       const mine = (n: number) => draft(`${n}`, undefined, undefined, "me");
       const count = MAX_DELETIONS + 2;
@@ -611,7 +610,7 @@ export function testStore<S extends Store>(
     store.unsubscribe("a", other);
   });
 
-  test("of those who want one name in the same moment one gets it", async (store) => {
+  test("if several people claim one name at the same moment, one of them gets it", async (store) => {
     const wishes = await Promise.all([
       store.register("Ann"),
       store.register("ANN"),
@@ -628,7 +627,7 @@ export function testStore<S extends Store>(
     assert(ann.generation > 0 && bob.generation > 0);
   });
 
-  test("a name is somebody's once: claimed, registered or resting", async (store) => {
+  test("a name has one holder at most: it is claimed, registered or resting", async (store) => {
     assertEquals(await store.claim("Ann"), true);
     assertEquals(await store.register("ANN"), undefined);
     const bob = await store.register("Bob");
@@ -636,13 +635,13 @@ export function testStore<S extends Store>(
     assertEquals(await store.claim("bob"), false);
     assertEquals(await store.rename(bob, "ann"), false);
     store.unclaim("Ann", 60_000);
-    // What is given back may take a moment; a rest outlasts it.
+    // Giving back may take a moment; the rest lasts longer.
     assertEquals(await store.register("Ann"), undefined);
     assertEquals(await store.claim("Ann"), false);
     assertEquals(await store.rename(bob, "Bert"), true);
   });
 
-  test("whoever acquires an identity gets its name of now, and alone may rename it", async (store) => {
+  test("the newest holder of an identity gets its present name, and alone may rename it", async (store) => {
     const bob = await store.register("Bob");
     assert(bob !== undefined);
     assertEquals(await store.rename(bob, "Bert"), true);
@@ -653,18 +652,18 @@ export function testStore<S extends Store>(
   });
 }
 
-/** A room that notes what it is told. */
+/** A room that records what it is told. */
 export class Listener implements Subscriber {
   readonly head = { epoch: "", seq: 0 };
   readonly roster = new Set<string>();
   readonly renamed = new Map<string, string>();
   readonly maxTurnChars = 256 * 1024;
   readonly told: string[] = [];
-  /** The messages of which it was told that they are deleted. */
+  /** The messages whose deletion it was told. */
   readonly targets: number[] = [];
   turns = 0;
   restarts = 0;
-  /** Who is in the room on this server. */
+  /** The people in the room on this server. */
   here: string[] = [];
 
   localMembers() {

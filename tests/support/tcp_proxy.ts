@@ -1,10 +1,10 @@
-// What the tests' proxies share: bytes pass between each client and one port of
-// this machine as long as a gate lets them. Disposing of it ends every
+// Shared by the tests' proxies: bytes pass between each client and one port of
+// this machine as long as a gate lets them. Disposing of a proxy ends every
 // connection and waits for what was under way.
 
 /**
- * Told of each chunk before it is passed on, and of the end of its side as no
- * bytes: whether they pass, are lost, or end the connection.
+ * Called with each chunk before it is passed on, and with no bytes at the end
+ * of its side. Decides whether the bytes pass, are lost, or end the connection.
  */
 export type Gate = (
   bytes: Uint8Array,
@@ -15,13 +15,13 @@ export type Fate = "pass" | "drop" | "end";
 
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
-  /** Ends every connection, whatever was on its way. */
+  /** Ends every connection, even with bytes on their way. */
   cut(): void;
 }
 
 /**
- * Starts a proxy before a port. Each client that comes gets a gate; it is ended
- * at once if it gets none.
+ * Starts a proxy before a port. Each new client gets a gate; a client without a
+ * gate is disconnected at once.
  */
 export function startTcpProxy(
   port: number,
@@ -44,7 +44,7 @@ export function startTcpProxy(
 
   async function join(client: Deno.Conn): Promise<void> {
     const gate = await admit();
-    // It may have been cut meanwhile.
+    // The client may have been cut off meanwhile.
     if (!gate || !open.has(client)) return;
     const server = await Deno.connect({ hostname: "127.0.0.1", port })
       .catch(() => undefined);

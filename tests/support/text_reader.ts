@@ -1,9 +1,9 @@
-// Text that comes piece by piece, as from a program or a stream of events: a test
-// waits for a pattern in it, with a deadline.
+// Text that arrives piece by piece, as from a program or an event stream: a
+// test waits for a pattern in it, with a deadline.
 import { soon } from "./harness.ts";
 
 export class TextReader {
-  /** All that was read so far. */
+  /** All text that was read so far. */
   text = "";
   readonly #reader: ReadableStreamDefaultReader<string>;
 
@@ -12,7 +12,7 @@ export class TextReader {
     this.#reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   }
 
-  /** Reads on until all that came matches, and returns it. */
+  /** Reads on until all text so far matches, and returns it. */
   async until(pattern: RegExp, deadlineMs?: number): Promise<string> {
     while (!pattern.test(this.text)) {
       if (await this.#more(`${pattern}`, deadlineMs)) continue;
@@ -21,7 +21,7 @@ export class TextReader {
     return this.text;
   }
 
-  /** Reads on until the stream ends, and returns all that came. */
+  /** Reads on until the stream ends, and returns all text. */
   async toEnd(deadlineMs?: number): Promise<string> {
     while (await this.#more("the end of a stream", deadlineMs));
     return this.text;

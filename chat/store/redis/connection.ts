@@ -1,6 +1,7 @@
-// This server's one connection to Redis. It is opened again when it is lost, and
-// counts as lost when Redis is silent. A command is sent at most once, and is
-// answered or rejected; none is sent on a new connection before `begin` is done.
+// This server's one connection to Redis. A lost connection is opened again; a
+// connection on which Redis is silent counts as lost. A command is sent at most
+// once, and is answered or rejected; none is sent on a new connection before
+// `begin` is done.
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createClient } from "@redis/client";
@@ -8,13 +9,13 @@ import { StoreError } from "../store.ts";
 import { type ScriptName, scriptsFor } from "./scripts.ts";
 import { reasonOf } from "../../ops/system_error.ts";
 
-/** How long Redis may answer nothing before the connection counts as lost. */
+/** How long Redis may be silent before the connection counts as lost. */
 const SILENCE_MS = 4_000;
 
 const CONNECT_TIMEOUT_MS = 4_000;
 const WATCH_EVERY_MS = 500;
 
-/** Before it connects again, at first and at most; a third of it is chance. */
+/** The wait before a next attempt, at first and at most; a third is random. */
 const RETRY_MS = 50;
 const MAX_RETRY_MS = 2_000;
 
@@ -29,21 +30,21 @@ type Client = ReturnType<typeof newClient>;
 export type Run = (script: ScriptName, ...values: Value[]) => Promise<unknown>;
 type Value = string | number;
 
-/** Takes what is published on one channel. May not throw. */
+/** Receives the texts published on one channel. May not throw. */
 type Listener = (text: string) => void;
 
-/** The functions that a connection is given. */
+/** The functions that a connection calls. */
 interface ConnectionHandlers {
   /**
    * Prepares a new connection, before anything is heard over it. `runId` names
-   * the process that is Redis. If it rejects, it is tried again.
+   * the Redis process. If it rejects, the connection is opened again.
    */
   begin(run: Run, runId: string): Promise<void>;
-  /** It is ready, for the first time or again. */
+  /** The connection is ready, for the first time or again. */
   ready(): void;
-  /** What to listen to, and the listener of each. */
+  /** The channels to follow, and the listener of each. */
   channels(): Iterable<[channel: string, listener: Listener]>;
-  /** The connection was lost, or could not be opened; it is tried again. */
+  /** The connection was lost or could not be opened; it is tried again. */
   lost(error: StoreError): void;
 }
 
@@ -55,19 +56,19 @@ export class RedisConnection {
   #retryMs = RETRY_MS;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #watchTimer: ReturnType<typeof setInterval> | undefined;
-  /** Names this server to the scripts, which heed only its newest connection. */
+  /** Names this server to the scripts, which obey its newest connection. */
   readonly #id = randomBytes(9).toString("base64url");
   #connections = 0;
-  /** Why the connection that is being made cannot be used. */
+  /** Why the connection that is being opened cannot be used. */
   #fault: Error | undefined;
   #pending = 0;
-  /** Looks since the last answer. */
+  /** Runs of the watch since the last answer. */
   #silentLooks = 0;
   #lostAtMs = -Infinity;
   readonly #shas = new Map<ScriptName, string>();
-  /** Channels that are being left: not to be followed before that is done. */
+  /** Channels with an unsubscribe under way, for which a subscribe waits. */
   readonly #leaving = new Map<string, Promise<void>>();
-  /** Without user and password. */
+  /** The address without user and password. */
   readonly #address: string;
 
   /** Throws a `StoreError` if the file `ca` cannot be read. */
@@ -84,7 +85,7 @@ export class RedisConnection {
     return this.#isReady;
   }
 
-  /** Opens it for the first time. Throws a `StoreError` if that fails. */
+  /** Opens the first connection. Throws a `StoreError` if that fails. */
   async open(): Promise<void> {
     this.#watchTimer = setInterval(() => this.#watch(), WATCH_EVERY_MS);
     try {
@@ -95,7 +96,7 @@ export class RedisConnection {
     }
   }
 
-  /** Runs a script. Rejects with a `ConnectionError` at once if Redis is away. */
+  /** Runs a script. If Redis is away, rejects at once: a `ConnectionError`. */
   async run(script: ScriptName, ...values: Value[]): Promise<unknown> {
     const client = this.#isReady ? this.#client : undefined;
     if (client === undefined) {
@@ -117,7 +118,7 @@ export class RedisConnection {
     return ["EVALSHA", sha, "0", ...values.map(String), connection];
   }
 
-  /** Waits until it is ready; at most `waitMs`. Tells whether it is. */
+  /** Waits until Redis can be asked, at most `waitMs`. Says if it can. */
   async isReadyWithin(waitMs: number): Promise<boolean> {
     if (this.#isReady || this.#isClosed || waitMs <= 0) return this.#isReady;
     const { promise: isLate, resolve } = Promise.withResolvers<void>();
@@ -127,12 +128,12 @@ export class RedisConnection {
     return this.#isReady;
   }
 
-  /** How long it has been away, in ms; 0 if it is not. */
+  /** For how many ms Redis has been away; 0 if it is not. */
   get awayMs(): number {
     return this.#isReady ? 0 : performance.now() - this.#lostAtMs;
   }
 
-  /** Does nothing if it is not wanted any more when it could be done. */
+  /** Follows a channel, unless it is not wanted any more by then. */
   async follow(
     channel: string,
     listener: Listener,
@@ -143,7 +144,7 @@ export class RedisConnection {
     await this.#attempt((client) => client.subscribe(channel, listener));
   }
 
-  /** A channel that cannot be left now is gone with the connection. */
+  /** Leaves a channel. If that fails, it is gone with the connection. */
   unfollow(channel: string): void {
     const leaving = this.#attempt((client) => client.unsubscribe(channel))
       .catch(() => {})
@@ -192,7 +193,7 @@ export class RedisConnection {
       this.#drop(client);
       throw this.#fault ?? error;
     }
-    // It may have been lost again meanwhile.
+    // The connection may have been lost again meanwhile.
     if (this.#client !== client) throw new Error("the connection was lost");
     this.#isReady = true;
     this.#retryMs = RETRY_MS;
@@ -200,7 +201,7 @@ export class RedisConnection {
     this.handlers.ready();
   }
 
-  /** Has the newest connection do something, ready or not. */
+  /** Runs a command on the newest connection, ready or not. */
   async #attempt<T>(ask: (client: Client) => Promise<T>): Promise<T> {
     const client = this.#client;
     if (client === undefined) {
@@ -225,9 +226,9 @@ export class RedisConnection {
     this.#silentLooks = 0;
   }
 
-  /** Says in plain words why a command failed, and loses a connection of no use. */
+  /** Says in plain words why a command failed; drops a useless connection. */
   #failureOf(client: Client, error: unknown): StoreError {
-    // Another one may be what can be used now: ask the address anew.
+    // The address may lead to another, usable Redis by now: connect again.
     const isWrongOne = /^(READONLY|NOSCRIPT|LOADING|MASTERDOWN)/
       .test((error as Error).message);
     if (isWrongOne) this.#lose(client, error as Error);
@@ -237,10 +238,10 @@ export class RedisConnection {
       : new StoreError(this.#explain(error).message);
   }
 
-  /** Answers come in order, so none at all for a while means a dead line. */
+  /** Answers come in order: none at all for a while means a dead line. */
   #watch(): void {
     if (this.#client === undefined || this.#pending === 0) return;
-    // Not by a clock: while this program does not run, it hears no answer.
+    // Not by a clock: while this program does not run, it reads no answers.
     this.#silentLooks++;
     if (this.#silentLooks * WATCH_EVERY_MS > SILENCE_MS) {
       const why = this.#isReady ? "it does not answer" : NO_FIRST_ANSWER;
@@ -303,8 +304,8 @@ function newClient(url: string, ca: string) {
       RESP: 3,
       disableOfflineQueue: true,
       disableClientInfo: true,
-      // Silence is noticed by `#watch`: not by a timer for each command, which
-      // costs as much as a third of it and lives for seconds after the answer.
+      // `#watch` notices silence. A timer for each command would cost a third
+      // as much as the command and live for seconds after the answer.
       commandOptions: { timeout: 0 },
       maintNotifications: "disabled",
       socket: {
@@ -331,7 +332,7 @@ const NO_FIRST_ANSWER =
   "it does not answer: if it uses TLS, begin with rediss://";
 const NOT_TRUSTED = "its certificate is not trusted: see --redis-ca";
 
-/** Redis' words and the client's, and what they mean to an operator. */
+/** Messages of Redis and the client, and what they mean to an operator. */
 const reasons: Record<string, string> = {
   ECONNREFUSED: "nothing listens there: start it, or correct --data",
   ENOTFOUND: "there is no such host: correct --data",
@@ -349,7 +350,7 @@ const reasons: Record<string, string> = {
   "can't access at least one of the keys":
     "this user may not use the keys partyline:*",
   "unknown command": "it is too old: Redis 6.2 or newer is needed",
-  // As Deno 2.9 says it, and as 2.6 does.
+  // As Deno 2.9 and as Deno 2.6 say it.
   "wrong version number": "it does not use TLS: begin with redis://",
   InvalidContentType: "it does not use TLS: begin with redis://",
   "self-signed certificate": NOT_TRUSTED,

@@ -1,6 +1,6 @@
-// What runs inside Redis, in Lua: a file of `scripts/` is one step that no other
-// server's step can come between. `common.lua` stands before each of them, and
-// before that the limits that are the same for every store.
+// The Lua that runs inside Redis: each file of `scripts/` is one step, which no
+// other server's step can interrupt. Before each stand the limits that are the
+// same for every store, and `common.lua`.
 import {
   FORGET_AFTER_MS,
   MAX_DELETIONS,
@@ -17,11 +17,11 @@ const LIMITS = {
   REMEMBERED_IDS,
   /** Entries of a stream that lie together (`stream-node-max-entries`). */
   NODE_ENTRIES: 100,
-  /** Of the data. A server that knows only a lower one must not touch them. */
+  /** The data's format. A server that knows only a lower one must leave it. */
   FORMAT: 2,
-  /** Longer than what was sent over a lost connection can be on its way. */
+  /** Longer than a command sent over a lost connection can be on its way. */
   LATE_MS: 600_000,
-  /** Processes of which it is known how far they came. */
+  /** Redis processes whose last clock is remembered. */
   MAX_ENDS: 1_000,
 };
 
@@ -59,12 +59,12 @@ const NAMES = [
 
 export type ScriptName = typeof NAMES[number];
 
-/** What all channels begin with: the databases of a Redis share them. */
+/** All channel names begin so: the databases of a Redis share channels. */
 export function channelPrefix(database: string): string {
   return `partyline:${database}:`;
 }
 
-/** The text of each script, whole. */
+/** The whole text of each script. */
 export function scriptsFor(database: string): Record<ScriptName, string> {
   const limits = Object.entries(LIMITS)
     .map(([name, value]) => `local ${name} = ${value}`);

@@ -1,9 +1,9 @@
-// The store of several servers that are one to their clients, on one Redis. Each
-// call is one script that no other server's can come between: what a script
-// answers is what all servers see. A turn that was answered is never tried
-// again; one that was not is tried under its token. Here are what the scripts
-// are given, what their answers mean, and this server's lease;
-// `subscription.ts` makes of what is heard the turns of a room.
+// The store of several servers that are one to their clients, on one Redis.
+// Each call is one script, which no other server's script can interrupt, so all
+// servers see what a script answers. A turn that was answered is never tried
+// again; a turn without an answer is tried again under its token. This file has
+// the arguments of the scripts, the meaning of their answers, and this server's
+// lease; `subscription.ts` makes turns of a room from what is heard.
 import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { Deadline } from "../../ops/deadline.ts";
@@ -52,22 +52,22 @@ import {
 import { channelPrefix } from "./scripts.ts";
 import { type Position, Subscription } from "./subscription.ts";
 
-/** How long a turn may take until its senders are told. */
+/** How long a turn may take before its senders are told. */
 const COMMIT_MS = 5_000;
-/** A turn that Redis has not begun with by then is not stored any more. */
+/** A turn that Redis has not begun by then is not stored any more. */
 const COMMIT_UNTIL_MS = 4_000;
-/** How long turns wait for a connection to Redis that was lost just now. */
+/** How long turns wait for a connection to Redis that was just lost. */
 const GRACE_MS = 2_000;
-/** How long `close` waits for what is under way. */
+/** How long `close` waits for calls under way. */
 const CLOSE_MS = 1_000;
 
-/** A message is changed at most once: when it is deleted. */
+/** A message changes at most once: when it is deleted. */
 const DELETE_TRIES = 2;
 
-/** Beats in the time of a lease. */
+/** Beats per lease. */
 const BEATS = 3;
 
-/** Rooms or identities that one script forgets or renews at a time. */
+/** Rooms or identities that one script forgets or renews. */
 const CHUNK = 500;
 
 const MAX_CHARS = 1e15;
@@ -84,12 +84,15 @@ interface RedisOptions {
 
 type Call = Parameters<Run>;
 
-/** What the script `turn` returns: epoch, clock, the seq before it, repeats. */
+/**
+ * The answer of `turn`: epoch, clock (a counter of what was published), the
+ * `seq` before the turn, repeats.
+ */
 type TurnAnswer = [string, string, string, string[]];
 
 interface RedisContext {
   random: () => number;
-  /** Hears when Redis is away, and without a reason when it is back. */
+  /** Receives the reason when Redis is away; none when it is back. */
   noteStatus: (trouble: StoreError | undefined) => void;
 }
 
@@ -99,13 +102,13 @@ export class RedisStore implements Store, Peers {
   readonly #connection: RedisConnection;
   readonly #prefix: string;
   readonly #subscriptions = new Map<string, Subscription>();
-  /** Subscribed rooms of which Redis was told who is there. */
+  /** Subscribed rooms whose members on this server are known to Redis. */
   readonly #told = new Set<string>();
-  /** Rooms of which Redis may know too much or too little. */
+  /** Rooms of which Redis may list too many or too few members. */
   readonly #stale = new Set<string>();
-  /** Names that could not be given back, and how long each is to rest. */
+  /** Names that could not be given back, and how long each has to rest. */
   readonly #kept = new Map<string, number>();
-  /** What was perhaps done without anybody hearing of it, to be undone. */
+  /** Calls that undo others which may have been done without an answer. */
   #toUndo: Call[] = [];
   readonly #questions = new Map<string, (answer: string) => void>();
   /** Turns that are being stored. */
@@ -115,9 +118,9 @@ export class RedisStore implements Store, Peers {
   #run = "";
   #clock = 0;
   #epoch = "";
-  /** Since when its lease was renewed without a break, by `performance.now`. */
+  /** Since when the lease was renewed without a break, by `performance.now`. */
   #steadySinceMs = -Infinity;
-  /** Redis' clock less this process' own. */
+  /** Redis' clock minus this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
   #isClosing = false;
@@ -192,7 +195,7 @@ export class RedisStore implements Store, Peers {
       "before",
       ...this.#range(room, seq, limit, epoch),
     );
-    // Lost, which is not to say that this was the beginning.
+    // The messages are lost, but that does not make this the beginning.
     if (newest === undefined) return { events: [], more: true };
     const floor = Math.max(0, Number(newest) - this.options.keep);
     const found = pairs(rows).reverse().flatMap(([last, events]) =>
@@ -218,7 +221,7 @@ export class RedisStore implements Store, Peers {
     return [room, seq, keep, count, bytes, epoch, newEpoch()] as const;
   }
 
-  /** What the event says is read here, and changed only if it still says that. */
+  /** Reads the event; the script replaces it only if it is still the same. */
   async delete(
     room: string,
     { target, author, epoch, text }: Deletion,
@@ -285,7 +288,8 @@ export class RedisStore implements Store, Peers {
     for (const rooms of chunks([...inUse.rooms])) {
       await this.#ask("use_rooms", ...rooms);
     }
-    // Those in use on another server are found again each time, and not forgotten.
+    // Rooms and identities in use on other servers are found again, not
+    // forgotten.
     for (let count = 1; count > 0;) {
       const [rooms, ids, surplus] = await this.#ask<
         [string[], string[], number]
@@ -318,7 +322,7 @@ export class RedisStore implements Store, Peers {
 
   // Turns.
 
-  /** Tries a turn, under its token, until it is answered, refused or too late. */
+  /** Tries a turn under its token, until answered, refused or too late. */
   async append(
     room: string,
     entries: readonly Entry[],
@@ -355,13 +359,13 @@ export class RedisStore implements Store, Peers {
     }
   }
 
-  /** In which an identity gets back what one message takes of its burst. */
+  /** How many ms refill an identity's burst by one message. */
   get #messageMs(): number {
     const { rate } = this.options;
     return rate === 0 ? 0 : 1000 / rate;
   }
 
-  /** What the script `turn` is given, at the first try and at the next. */
+  /** The arguments of the script `turn`, for the first and for later tries. */
   #turnValues(
     room: string,
     entries: readonly Entry[],
@@ -383,7 +387,7 @@ export class RedisStore implements Store, Peers {
     this.#clock = Math.max(this.#clock, clock);
   }
 
-  /** Listens first, so that nothing comes between that and the snapshot. */
+  /** Listens first, so that no turn is missed between that and the snapshot. */
   async subscribe(room: string, subscriber: Subscriber): Promise<void> {
     const subscription = new Subscription(subscriber, this.#id, {
       read: (seq, limit, epoch) => this.after(room, seq, limit, epoch),
@@ -400,10 +404,10 @@ export class RedisStore implements Store, Peers {
     const isWanted = () => this.#subscriptions.get(room) === subscription;
     try {
       await this.#connection.follow(channel, hear, isWanted);
-      // Not for somebody who left meanwhile: another one may have subscribed.
+      // Its room may have gone meanwhile, and another one have subscribed.
       if (isWanted()) await subscription.open();
     } catch (error) {
-      // Or its listener would stay beside that of the next try.
+      // Otherwise its listener would stay beside that of the next try.
       if (isWanted()) this.unsubscribe(room, subscriber);
       throw error;
     }
@@ -415,7 +419,8 @@ export class RedisStore implements Store, Peers {
     subscription.close();
     this.#subscriptions.delete(room);
     this.#connection.unfollow(this.#channel(room));
-    // Not where nobody came in: while Redis is away that is every room.
+    // If nobody ever joined here, Redis knows nothing of it: during an outage
+    // that is every room.
     if (this.#told.delete(room)) this.#stale.add(room);
   }
 
@@ -563,7 +568,7 @@ export class RedisStore implements Store, Peers {
 
   #isBack(): void {
     this.context.noteStatus(undefined);
-    // Before anybody is given one of these names.
+    // First of all, before anybody is given one of these names.
     const undone = this.#toUndo;
     this.#toUndo = [];
     for (const call of undone) this.#askOrUndo(call, call).catch(() => {});
@@ -573,7 +578,10 @@ export class RedisStore implements Store, Peers {
     this.#resync();
   }
 
-  /** Shows also whether Redis can be written while nobody speaks. */
+  /**
+   * Renews the lease, and shows whether Redis can be written even when no
+   * message comes.
+   */
   async #beat(): Promise<void> {
     try {
       await this.#beatBy((script, ...values) => this.#ask(script, ...values));
@@ -586,20 +594,20 @@ export class RedisStore implements Store, Peers {
     await this.#mendRooms();
   }
 
-  /** Renews the lease, and ends those of the dead. */
+  /** Renews the lease, and takes dead servers' members out of their rooms. */
   async #beatBy(run: Run): Promise<void> {
     const { leaseMs } = this.options;
     const [epoch, clock, redisMs, had, ...dead] = await run(
       "beat",
       ...[this.#id, leaseMs, newEpoch()],
     ) as string[];
-    // Too late rather than too early: an answer takes a while.
+    // Rather too late than too early: an answer takes a while.
     this.#aheadMs = Number(redisMs) - performance.now();
     this.#noteClock(Number(clock));
     const isForgotten = had === "0" || epoch !== this.#epoch;
     this.#epoch = epoch ?? "";
     if (isForgotten && this.#connection.isReady) this.#resync();
-    // Where this server had to wait for Redis, the others had to as well.
+    // If this server had to wait for Redis, the others had to as well.
     if (performance.now() - this.#steadySinceMs < leaseMs) return;
     for (const node of dead) {
       if (node !== this.#id) await this.#reap(node, false, run);
@@ -620,7 +628,7 @@ export class RedisStore implements Store, Peers {
     );
   }
 
-  /** What others were told of this server may be wrong, and the reverse. */
+  /** Redis and this server may be wrong about each other: compares both. */
   #resync(): void {
     this.#handlers?.rejoin();
     for (const [room, subscription] of this.#subscriptions) {
@@ -638,11 +646,11 @@ export class RedisStore implements Store, Peers {
     }
   }
 
-  /** What another server tells this one. */
+  /** Receives another server's text for this one. */
   readonly #hear = (text: string): void => {
     const [, kind, one = "", two = "", rest = ""] =
       /^(\w+) (\S+) (\S+) ?([^]*)$/.exec(text) ?? [];
-    // Older servers on the same Redis know it by this word.
+    // Older servers on the same Redis use this word for it.
     if (kind === "way") this.#handlers?.supersede(one, Number(two));
     if (kind === "answer") this.#questions.get(two)?.(rest);
     if (kind === "pass") {
@@ -656,7 +664,7 @@ export class RedisStore implements Store, Peers {
     return this.#connection.run(...call) as Promise<T>;
   }
 
-  /** A call that may have been done without an answer is undone when Redis is back. */
+  /** Makes a call; undoes one without an answer when Redis is back. */
   async #askOrUndo<T>(call: Call, undo: Call): Promise<T> {
     const isSent = this.#connection.isReady;
     try {
@@ -667,7 +675,7 @@ export class RedisStore implements Store, Peers {
     }
   }
 
-  /** Without an answer: what is lost on the way is mended by the next resync. */
+  /** Expects no answer: the next resync mends what is lost on the way. */
   #tell(...call: Call): void {
     this.#connection.run(...call).catch(() => {});
   }
@@ -678,7 +686,7 @@ function valuesOf(entry: Entry, nowMs: number): string[] {
   switch (entry.kind) {
     case "message": {
       const { text, identity = "", id } = entry;
-      // As JSON, as those that are remembered already.
+      // In JSON, like the ids that are remembered already.
       const safeId = id === undefined ? "" : JSON.stringify(id);
       return ["m", text, identity, safeId];
     }
@@ -686,7 +694,7 @@ function valuesOf(entry: Entry, nowMs: number): string[] {
     case "leave": {
       const { name, generation } = entry.member;
       const kind = entry.kind === "join" ? "j" : "l";
-      // The script adds how many there are, on all servers.
+      // The script adds the number of people, on all servers.
       const text = publishedOf(entry, 0).text.slice(0, -"0}".length);
       return [kind, name, `${generation}`, text];
     }
@@ -702,7 +710,7 @@ function valuesOf(entry: Entry, nowMs: number): string[] {
   }
 }
 
-/** `repeats` are index, seq and event of each, `before` the seq before all. */
+/** `repeats`: index, seq and event of each; `before`: the seq before all. */
 function readStored(
   entries: readonly Entry[],
   before: number,
@@ -723,7 +731,7 @@ function readStored(
   });
 }
 
-// A name has neither quotes nor backslashes, so a script can put it in between.
+// A name has neither quotes nor backslashes, so a script can insert it.
 
 function joinTexts(nowMs: number): [string, string] {
   const at = new Date(nowMs).toISOString();
@@ -741,7 +749,7 @@ function leaveTexts(nowMs: number): [string, string] {
   }));
 }
 
-/** What stands before the name, and between it and the count. */
+/** The text before the name, and the text between the name and the count. */
 function around(event: string): [string, string] {
   const [head = "", tail = ""] = event.split(`"${SERVER_NAME}"`);
   return [`${head}"`, `"${tail.slice(0, -"0}".length)}`];

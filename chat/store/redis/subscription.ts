@@ -1,8 +1,8 @@
-// One room on this server, as a listener to Redis. What is heard are the turns of
-// all servers, in one order, but some may be missed while the connection is away.
-// Here the gaps are filled from the history, a new life of the history is
-// noticed, and who came and went unheard is found out; so a room is published
-// whole turns, one after the other, as on a server that is alone.
+// One room on this server, as a listener to Redis. It hears the turns of all
+// servers, in one order, but may miss some while the connection is away. Here
+// gaps are filled from the history, a new life of the history is noticed, and
+// unheard joins and leaves are found; so whole turns are published to the room,
+// one after the other, as on a server that is alone.
 import { Buffer } from "node:buffer";
 import { mendEncoded, seqOf } from "../../protocol/events.ts";
 import { MAX_HISTORY } from "../../protocol/requests.ts";
@@ -18,25 +18,25 @@ import {
   type Subscriber,
 } from "../store.ts";
 
-/** Turns that may wait for what is missing; then all are read from the history. */
+/** Turns that may wait for missing ones; of more, all are read again. */
 export const MAX_WAITING = 1_000;
 
 /** A turn that was published to all servers. */
 interface Heard {
   epoch: string;
-  /** Counts up with all that is published, in all rooms. */
+  /** Redis' counter of what was published, in all rooms, at this turn. */
   clock: number;
   /** The `seq` of its first message, if there is one; the others follow it. */
   firstSeq: number | undefined;
   turn: Published[];
 }
 
-/** Where a room stands in Redis. What has a `clock` up to this is in it already. */
+/** Where a room stands in Redis, after all turns with a `clock` up to this. */
 export interface Position extends Snapshot {
   clock: number;
 }
 
-/** The functions that a subscription is given. */
+/** The functions that a subscription calls. */
 interface SubscriptionHandlers {
   /** Rejects with a `StoreError`, like `sync`. */
   read(
@@ -46,18 +46,18 @@ interface SubscriptionHandlers {
   ): Promise<string[] | undefined>;
   /** Makes `members` all that this server has in the room. */
   sync(members: readonly Presence[]): Promise<Position>;
-  /** The events that tell what was deleted when `seq` was the newest, or later. */
+  /** Events that tell the deletions since `seq` was the newest. */
   deletions(seq: number, epoch: string): Promise<string[]>;
-  /** Hears whether Redis could be asked. */
+  /** Receives the reason if Redis cannot be asked; none if it can. */
   noteStatus(trouble: StoreError | undefined): void;
-  /** Hears how far the clock of what is published has come. */
+  /** Called with the counter of what was published, as far as it was heard. */
   noteClock(clock: number): void;
 }
 
 export class Subscription {
-  /** What has a `clock` up to this changed the roster already. */
+  /** The roster has the changes of all turns with a `clock` up to this. */
   #clock = 0;
-  /** What was heard and cannot be published yet. */
+  /** Turns that were heard and cannot be published yet. */
   #waiting: Heard[] = [];
   #isSyncDue = false;
   #isCatchingUp = false;
@@ -65,7 +65,7 @@ export class Subscription {
   #isClosed = false;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** `node` is this server. */
+  /** `node` is this server's id. */
   constructor(
     readonly subscriber: Subscriber,
     private readonly node: string,
@@ -76,7 +76,7 @@ export class Subscription {
     return this.subscriber.head.epoch;
   }
 
-  /** To be called once, when turns are heard already. */
+  /** To be called once, when the channel is already followed. */
   async open(): Promise<void> {
     const { clock, ...snapshot } = await this.handlers.sync([]);
     if (this.#isClosed) return;
@@ -92,8 +92,9 @@ export class Subscription {
   }
 
   /**
-   * Takes what is published for the room. A turn that follows what the room has is
-   * published to it at once; another one waits for what is missing. Never throws.
+   * Receives a text that was published for the room. A turn that follows the
+   * room's last one is published to it at once; another one waits for the
+   * missing turns. Never throws.
    */
   readonly hear = (text: string): void => {
     if (this.#isClosed) return;
@@ -108,7 +109,7 @@ export class Subscription {
     }
   };
 
-  /** Whether nothing comes before this turn, and all of it is new. */
+  /** Whether no turn is missing before this one, and all of it is new. */
   #isNext({ epoch, clock, firstSeq }: Heard): boolean {
     const { head } = this.subscriber;
     return this.#isOpen && !this.#isCatchingUp && !this.#isSyncDue &&
@@ -125,7 +126,7 @@ export class Subscription {
     if (this.#isOpen) this.#catchUp();
   }
 
-  /** What was drawn here was shown when it was. */
+  /** Skips our own strokes: `draw` has shown them already. */
   #drawn(text: string): void {
     const [, node, frame = ""] = text.split(" ");
     if (node === this.node) return;
@@ -133,20 +134,20 @@ export class Subscription {
     this.subscriber.drawn(buffer);
   }
 
-  /** Turns may have been missed, or what was to be told was lost. */
+  /** Turns may have been missed, or changes of members here were lost. */
   resync(): void {
     this.#isSyncDue = true;
     if (this.#isOpen) this.#catchUp();
   }
 
-  /** Publishes what waits, with what comes before it. */
+  /** Publishes the turns that wait, and the missing ones before them. */
   async #catchUp(): Promise<void> {
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
     clearTimeout(this.#retryTimer);
     try {
       while (this.#isSyncDue || this.#waiting.length > 0) {
-        // By now others of this server may be in another room of that name.
+        // A closed room may have a successor of the same name by now.
         if (this.#isClosed) return;
         if (this.#isSyncDue) await this.#sync();
         else await this.#publishLate(this.#waiting.shift() as Heard);
@@ -159,7 +160,7 @@ export class Subscription {
   }
 
   #fail(error: unknown): void {
-    // What was heard since is read when Redis can be asked again.
+    // These turns are read from the history when Redis can be asked again.
     this.#waiting = [];
     this.#isSyncDue = true;
     this.handlers.noteStatus(error as StoreError);
@@ -172,7 +173,7 @@ export class Subscription {
     { epoch, clock, firstSeq: first, turn }: Heard,
   ): Promise<void> {
     if (epoch !== this.epoch) {
-      // Who is there was lost with the messages.
+      // The list of members was lost with the messages.
       this.#isSyncDue = true;
       if (first === undefined) return;
       this.subscriber.restart({ epoch, seq: first - 1 });
@@ -185,7 +186,7 @@ export class Subscription {
     );
   }
 
-  /** Publishes what was not heard, up to `seq`. */
+  /** Publishes the messages up to `seq` that were not heard. */
   async #fill(seq: number): Promise<void> {
     const { subscriber } = this;
     const limit = { count: MAX_HISTORY, chars: subscriber.maxTurnChars };
@@ -193,14 +194,14 @@ export class Subscription {
       const { head } = subscriber;
       const events = await this.handlers.read(head.seq, limit, head.epoch);
       if (events === undefined || events.length === 0) {
-        // The history reaches no longer back so far.
+        // The history no longer reaches back that far.
         return subscriber.skip(seq);
       }
       subscriber.publish(events.map(publishedOf));
     }
   }
 
-  /** Tells Redis who is here, and takes over where the room stands. */
+  /** Tells Redis the members here, and takes over where the room stands. */
   async #sync(): Promise<void> {
     this.#isSyncDue = false;
     const { subscriber } = this;
@@ -213,7 +214,7 @@ export class Subscription {
     await this.#reach({ epoch, seq });
     subscriber.publish(unheard.map(publishedOf));
     this.#clock = clock;
-    // Whoever came or left here meanwhile will be heard of.
+    // Joins and leaves of members here meanwhile will be heard.
     const here = subscriber.localMembers().map(({ name }) => name)
       .filter((name) => subscriber.roster.has(name));
     subscriber.publish(
@@ -229,7 +230,7 @@ export class Subscription {
   }
 }
 
-/** Reads what the scripts publish: epoch and clock, then an event a line. */
+/** Reads a published text: epoch and clock, then one event per line. */
 function readHeard(text: string): Heard {
   const at = text.indexOf("\n");
   const [epoch = "", clock] = text.slice(0, at).split(" ");
@@ -239,7 +240,7 @@ function readHeard(text: string): Heard {
   return { epoch, clock: Number(clock), firstSeq, turn };
 }
 
-/** An encoded event, with what it says of who is in the room. */
+/** An encoded event, with the change that it makes to the roster. */
 function publishedOf(text: string): Published {
   const seq = seqOf(text);
   if (text.startsWith('{"type":"delete"')) {

@@ -1,6 +1,6 @@
--- ARGV: id, node. Whoever is here under an identity on another server is
--- superseded. The new generation, the name, and in how many ms its burst is whole;
--- nothing if there is no such identity.
+-- ARGV: id, node. Takes an identity for this server, and supersedes its holder
+-- on another one. Returns the new generation, the name, and in how many ms the
+-- burst is full; nothing if there is no such identity.
 local key = P..'id:'..ARGV[1]
 if call('EXISTS', key) == 0 then return {} end
 local is = call('HMGET', key, 'hold', 'node', 'name', 'full')

@@ -1,5 +1,5 @@
--- ARGV: room, seq, keep, count, bytes, epoch, fresh. Turns that hold what
--- follows seq; nothing if that is not all there.
+-- ARGV: room, seq, keep, count, bytes, epoch, fresh. Returns the turns with the
+-- messages after seq; nothing if some of those are gone.
 local room, seq = room_of(ARGV[1], ARGV[7]), tonumber(ARGV[2])
 local is_other = ARGV[6] ~= '' and ARGV[6] ~= room.epoch
 if is_other or seq > room.seq or seq < room.seq - ARGV[3] then return false end
@@ -14,7 +14,7 @@ while from <= room.seq and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - math.min(fields.n, last - seq)
-    -- Of the first turn some may not be wanted: better one turn too many.
+    -- The first turn may begin before seq: better one turn too many.
     if last - fields.n >= seq then bytes = bytes - #fields.e + fields.n end
     from = last + 1
     if count <= 0 or bytes <= 0 then break end

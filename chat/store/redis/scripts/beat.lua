@@ -1,6 +1,7 @@
--- ARGV: node, leaseMs, fresh. Renews a lease; tells whether it had run out so
--- long ago that others took this server for dead, and who else is dead. Beats are
--- a third of a lease apart, so half of one is a step that kills nobody.
+-- ARGV: node, leaseMs, fresh. Renews a lease. Returns whether it had run out so
+-- long ago that others took this server for dead, and which other servers are
+-- dead. Beats are a third of a lease apart, so a step of half a lease kills no
+-- server.
 local at = now()
 call('HSETNX', LIFE, 'counted', fmt(at))
 call('HSET', LIFE, 'lived', fmt(at), 'seen', fmt(time()), 'step', math.floor(ARGV[2] / 2))

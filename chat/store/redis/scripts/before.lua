@@ -1,5 +1,6 @@
--- ARGV: room, seq, keep, count, bytes, epoch, fresh. The newest seq, and turns
--- that hold what is below seq, the newest first. Nothing of another epoch.
+-- ARGV: room, seq, keep, count, bytes, epoch, fresh. Returns the newest seq,
+-- and the turns with messages below seq, the newest first; nothing if the epoch
+-- is another one.
 local room, seq = room_of(ARGV[1], ARGV[7]), tonumber(ARGV[2])
 if ARGV[6] ~= '' and ARGV[6] ~= room.epoch then return {} end
 local floor = math.max(0, room.seq - ARGV[3])
@@ -18,7 +19,7 @@ while from and count > 0 and bytes > 0 do
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)
-    -- The turn that holds seq may have nothing that is wanted.
+    -- The turn that holds seq may have no message below it.
     if last < seq then bytes = bytes - #fields.e end
     if count <= 0 or bytes <= 0 then break end
   end

@@ -1,8 +1,8 @@
 -- ARGV: run, seenRun, seenClock, fresh. A server that has just connected says
--- which process it saw last, and how far that had come. How far each process
--- came is in the data; a server that saw more, or a process that is not there,
--- saw what a restart or a fail-over lost. Then all rooms get a new epoch, once
--- for a process.
+-- which Redis process it saw last, and how far the clock of that had come. The
+-- data says how far the clock of each earlier process came. If the server saw
+-- more, or a process that the data does not know, then a restart or a fail-over
+-- has lost something, and all rooms get a new epoch, once per process.
 local run, seen_run, seen_clock, fresh = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local format = tonumber(call('HGET', LIFE, 'format') or 1)
 if format > FORMAT then

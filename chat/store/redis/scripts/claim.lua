@@ -1,4 +1,4 @@
--- ARGV: folded, node. 0 if it is somebody else's.
+-- ARGV: folded, node. Returns 0 if somebody else has the name.
 if call('HEXISTS', FOLDED, ARGV[1]) == 1 then return 0 end
 local is = claimed(ARGV[1])
 local holder = is and (string.match(is, '^~%d+ (.*)$') or is)

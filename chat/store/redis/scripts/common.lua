@@ -1,37 +1,38 @@
--- What all scripts share. Each script is one step that no other server's step can
--- come between; one that has written something does not fail after it. Before
--- this stand the constants that scripts.ts gives them.
+-- Shared by all scripts. Each script is one step, which no other server's step
+-- can interrupt; a script that has written something does not fail after it.
+-- The constants from scripts.ts stand before this.
 --
 -- Keys, all with the prefix:
---   life         epoch (the life of this data), births (counts up when a room
---                is forgotten), clock (counts publishes and new
---                identities), rooms (counts rooms), run, before, began,
---                renewed (see `begin`), format (of this data; 1 if missing);
---                lived, seen, step: its own clock at the last beat, Redis' then,
---                and how far it may go until the next; counted: its own when
---                it began
---   room:NAME    id, births, seq: of a room in which something was said
---   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
---                t(oken of the turn), r(epeats); the id is the last seq
---   gone:NAME    events of its newest deleted messages, each after the newest seq then
---   rooms        rooms by when they were used; all times are of the data's own clock
---   here:NAME    who is in the room: name to "generation node"
---   id:ID        an identity: name, folded, hash, hold (its generation), node, made
---                (when; older versions noted none), full (when its burst is whole,
---                going by what it said), ids of its newest messages: "ROOM ID" to
---                seq; #0… are their order
---   ids          identities by when they were used
---   standing     those of them by how they stand (see standingOf in store.ts), and
---                below 2 by when they were used as well, which is the fraction.
---                Older versions noted none, so theirs stand highest
+--   life         epoch (of the life of this data), births (counts forgotten
+--                rooms), clock (a counter of publishes and new identities),
+--                rooms (counts rooms), run, before, began, renewed (see
+--                begin.lua), format (of this data; 1 if missing); lived, seen,
+--                step: the data's clock at the last beat, Redis' clock then,
+--                and how far lived may advance until the next beat; counted:
+--                the data's clock when it began
+--   room:NAME    id, births, seq: of a room with a message
+--   log:NAME     a room's stream, one entry per turn: e(vents), n(umber of
+--                them), t(oken of the turn), r(epeats); its id is the last seq
+--   gone:NAME    events that tell a room's newest deletions, each after the
+--                newest seq at that time
+--   rooms        rooms by last use; all times are by the data's clock
+--   here:NAME    the members of a room: name to "generation node"
+--   id:ID        an identity: name, folded, hash, hold (the generation), node,
+--                made (when; not from older versions), full (when the burst is
+--                full, by the messages so far), ids of the newest messages:
+--                "ROOM ID" to seq; #0… are their order
+--   ids          identities by last use
+--   standing     identities by how they stand (see standingOf in store.ts); a
+--                value below 2 has the last use as its fraction. Older versions
+--                wrote none, so their identities stand highest
 --   folded       identities by folded name
---   claims       names of those without an identity: folded to node, or
---                "~until node" while it rests ("~until -" if given back), "~until id" if it was that
---                identity's
---   nodes        servers by when their lease ends; 0 once it was seen to be over
---   rooms:NODE   rooms in which it may have members
---   ends         how far the clock had come when each process of Redis ended
---   link:LINK    which of a server's connections is the newest
+--   claims       folded names that no identity owns: to node, or while
+--                the name rests to "~until node", to "~until -" if it was given
+--                back, to "~until id" if it was that identity's
+--   nodes        servers by the end of their lease; 0 once that was noticed
+--   rooms:NODE   rooms in which the server may have members
+--   ends         the last clock of each earlier process of Redis
+--   link:LINK    the number of a server's newest connection
 -- and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 local P = 'partyline:'
@@ -39,8 +40,8 @@ local LIFE, NODES, CLAIMS, FOLDED, IDS, STANDING, ROOMS, ENDS = P..'life',
   P..'nodes', P..'claims', P..'folded', P..'ids', P..'standing', P..'rooms', P..'ends'
 local call = redis.call
 
--- The last of ARGV says over which connection this came. What was sent over an
--- earlier one may arrive after all, and must do nothing any more.
+-- The last value of ARGV names the connection that the script came over. A
+-- script sent over an earlier connection may arrive later, and must do nothing.
 local connection, nth = string.match(table.remove(ARGV), '^(%S+) (%d+)$')
 nth = tonumber(nth)
 if tonumber(call('GET', P..'link:'..connection) or 0) > nth then
@@ -55,16 +56,16 @@ local function time()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- The data's own clock. It goes on like Redis', but from one beat of a server to
--- the next at most as far as "step": so it goes on only while a server runs, and
--- a clock that is set moves it by no more than that.
+-- The data's own clock, in ms. It advances like Redis' clock, but from one beat
+-- of a server to the next at most by "step": so it advances only while a server
+-- runs, and a clock that somebody sets moves it by no more than that.
 local function now()
   local is = call('HMGET', LIFE, 'lived', 'seen', 'step')
   if not is[1] then return time() end
   return is[1] + math.min(math.max(time() - is[2], 0), tonumber(is[3]))
 end
 
--- The epoch of this data; a new one, which is given, if there is no data.
+-- The epoch of this data, or "fresh" if there is no data yet.
 local function life_epoch(fresh)
   local epoch = call('HGET', LIFE, 'epoch')
   if epoch then return epoch end
@@ -93,19 +94,19 @@ local function is_alive(node)
   return untilMs and tonumber(untilMs) > now()
 end
 
--- Whether a place in a room is somebody's who came later than that generation.
+-- Whether a later generation has the place in a room.
 local function is_superseded(is, generation)
   return is and tonumber(string.match(is, '^%d+')) > tonumber(generation)
 end
 
--- A new generation of an identity that had the one before. By the clock, so that it is
--- higher than all before, also those of whoever else had the same name, and
--- those that were lost.
+-- A new generation of an identity, after the one before. It is taken from the
+-- clock, so that it is higher than all earlier ones, even those of other
+-- holders of the same name and those that were lost.
 local function next_generation(before)
   return math.max(time(), tonumber(before or 0) + 1)
 end
 
--- Notes how an identity stands that was used over a span, until now.
+-- Notes how an identity stands that was used over a span, until "at".
 local function note_standing(id, span, at)
   local is = span
   if span < MOMENT_MS then
@@ -115,13 +116,13 @@ local function note_standing(id, span, at)
   call('ZADD', STANDING, string.format('%.17g', is), id)
 end
 
--- Until when a name rests, if it does.
+-- The time until which a name rests, if it rests; and its claim.
 local function resting(folded)
   local claim = call('HGET', CLAIMS, folded)
   return claim and string.match(claim, '^~(%d+)'), claim
 end
 
--- Who holds a name without an identity, or whose rest keeps it.
+-- The claim on a name: the server of its holder, or its rest.
 local function claimed(folded)
   local rest, claim = resting(folded)
   if rest and tonumber(rest) <= now() then
@@ -131,7 +132,7 @@ local function claimed(folded)
   return claim
 end
 
--- The fields of an entry of a stream.
+-- The fields of a stream's entry, and the seq of its last message.
 local function fields_of(entry)
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end

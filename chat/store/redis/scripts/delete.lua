@@ -1,8 +1,8 @@
--- ARGV: room, seq, event, deleted, told, fresh. Puts "deleted" in the place of the
--- event with that seq, if that is what stands there, and tells it to all. Entries of
--- a stream cannot be changed: those from there on are taken out and put back. So are
--- the NODE_ENTRIES before it, because Redis frees the memory of what was taken out
--- only when all that lies together with it was.
+-- ARGV: room, seq, event, deleted, told, fresh. Replaces the event with that
+-- seq by "deleted", if it is still "event", and publishes "told". Entries of a
+-- stream cannot be changed: the entries from there on are deleted and added
+-- again. So are the NODE_ENTRIES before it, because Redis frees the memory of
+-- deleted entries only together with all entries of their node.
 local name, seq = ARGV[1], tonumber(ARGV[2])
 local room, LOG = room_of(name, ARGV[6]), P..'log:'..ARGV[1]
 if event_at(LOG, seq) ~= ARGV[3] then return 0 end

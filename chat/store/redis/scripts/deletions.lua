@@ -1,5 +1,5 @@
--- ARGV: room, seq, count, epoch, fresh. What told of a message that was deleted when
--- seq was the newest, or later; up to count.
+-- ARGV: room, seq, count, epoch, fresh. Returns up to count events that tell
+-- the deletions since seq was the newest.
 if ARGV[4] ~= room_of(ARGV[1], ARGV[5]).epoch then return {} end
 local found = {}
 for _, gone in ipairs(call('LRANGE', P..'gone:'..ARGV[1], 0, -1)) do

@@ -1,8 +1,8 @@
--- ARGV: ids, each with when it was used; not if that was again meanwhile.
--- Without a time in any case.
+-- ARGV: ids, each with the time of its last use. An identity that was used
+-- again meanwhile stays, unless the time is empty.
 local count = 0
 for i = 1, #ARGV, 2 do
-  -- One that a server of an older version forgot is still among them.
+  -- An identity that a server of an older version forgot still has a standing.
   if not call('ZSCORE', IDS, ARGV[i]) then call('ZREM', STANDING, ARGV[i]) end
   if ARGV[i + 1] == '' or call('ZSCORE', IDS, ARGV[i]) == ARGV[i + 1] then
     local key = P..'id:'..ARGV[i]

@@ -1,6 +1,7 @@
--- ARGV: rooms, each with when it was used; not if that was again meanwhile, or
--- someone is there. They begin again at 1, which must not pass for their old
--- life: so the epoch of all rooms in which nothing was said is another one.
+-- ARGV: rooms, each with the time of its last use. A room that was used again
+-- meanwhile, or has people in it, stays. Forgotten rooms begin again at 1,
+-- which must not pass for their old life: so all rooms without a message get
+-- another epoch.
 local count = 0
 for i = 1, #ARGV, 2 do
   local name, used = ARGV[i], ARGV[i + 1]

@@ -1,7 +1,8 @@
--- ARGV: maxIdentities. Some rooms and identities that may be forgotten,
--- each with the time that it was used, and how many rooms there are too many. Times
--- from before the data had a clock of its own may be wrong, and count from there.
--- Of too many identities those go first that stand lowest.
+-- ARGV: maxIdentities. Returns some rooms and some identities that may be
+-- forgotten, each with the time of its last use, and the number of surplus
+-- rooms. Times from before the data had a clock of its own may be wrong; disuse
+-- counts from when that began. Of surplus identities those that stand lowest
+-- come first.
 local oldest = now() - FORGET_AFTER_MS
 local is_counted = oldest >= tonumber(call('HGET', LIFE, 'counted') or math.huge)
 local function old(set)
@@ -11,8 +12,8 @@ local function old(set)
 end
 local rooms, ids = old(ROOMS), old(IDS)
 local surplus = call('ZCARD', IDS) - ARGV[1]
--- Some of those that nobody is using, from the first: whoever is used may stand
--- low, and be before all others.
+-- Some identities that nobody is using, from the lowest. An identity in use may
+-- stand low, so one may come before all others.
 local function take_from(set)
   local most, from = 2 * math.min(surplus, 200), 0
   while #ids < most do
@@ -29,8 +30,8 @@ local function take_from(set)
   end
 end
 if #ids == 0 and surplus > 0 then take_from(STANDING) end
--- What an older version made, or noted of what it made.
+-- Identities that an older version made, and that have no standing.
 if #ids == 0 and surplus > 0 then take_from(IDS) end
--- Only an older version wrote it.
+-- Only older versions wrote this key.
 call('DEL', P..'silent')
 return { rooms, ids, call('ZCARD', ROOMS) - MAX_ROOMS_KEPT }

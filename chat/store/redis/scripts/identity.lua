@@ -1,2 +1,2 @@
--- ARGV: id. Its hash and name.
+-- ARGV: id. Returns its hash and its name.
 return call('HMGET', P..'id:'..ARGV[1], 'hash', 'name')

@@ -1,2 +1,2 @@
--- The servers that are there, or were until their lease ends.
+-- Returns the servers that are running, or whose lease was not ended yet.
 return call('ZRANGE', NODES, 0, -1)

@@ -1,6 +1,6 @@
 -- ARGV: node, leaveHead, leaveTail, restMs, fresh, isForced. Takes a dead
--- server's members out of some of its rooms; at last its names. Answers 1 when
--- all is done, also if it turns out to be alive.
+-- server's members out of some of its rooms; at last takes its names. Returns 1
+-- when all is done, or if the server turns out to be alive.
 local node = ARGV[1]
 if ARGV[6] ~= '1' and is_alive(node) then return 1 end
 call('ZADD', NODES, 'XX', 0, node)

@@ -1,6 +1,7 @@
--- ARGV: id, name, folded, hash, node, fullInMs. Nothing if the name is somebody's;
--- else its generation, and the clock, which counts this too: to lose it is to lose what
--- was promised.
+-- ARGV: id, name, folded, hash, node, fullInMs. Makes an identity. Returns
+-- nothing if somebody has the name, else the generation and the clock, which
+-- counts identities too: a server that knows this clock notices if Redis loses
+-- the identity.
 if call('HEXISTS', FOLDED, ARGV[3]) == 1 or claimed(ARGV[3]) then return {} end
 local generation = fmt(next_generation())
 local at = now()

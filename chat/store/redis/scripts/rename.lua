@@ -1,7 +1,7 @@
--- ARGV: id, name, folded, generation, restMs. 0 if the name is somebody else's, or if
--- somebody came with the same key since that generation. Of somebody who is here the
--- old name rests until the room was told, or another server could tell earlier
--- of the next one to have it.
+-- ARGV: id, name, folded, generation, restMs. Returns 0 if somebody else has
+-- the name, or if the identity has another generation by now. If its holder is
+-- present, the old name rests until the room was told; otherwise another server
+-- could publish the name's next holder earlier.
 local key = P..'id:'..ARGV[1]
 local is = call('HGET', key, 'hold')
 if ARGV[4] ~= '0' and is ~= ARGV[4] then return 0 end

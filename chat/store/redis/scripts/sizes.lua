@@ -1,4 +1,4 @@
--- ARGV: cursor. Rooms, each with its newest seq and when it was used.
+-- ARGV: cursor. Returns rooms, each with its newest seq and its last use.
 local page = call('ZSCAN', ROOMS, ARGV[1], 'COUNT', 500)
 local found = {}
 for i = 1, #page[2], 2 do

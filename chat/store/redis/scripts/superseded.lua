@@ -1,5 +1,6 @@
--- ARGV: node, and pairs of id and generation. Which ids somebody else holds by now;
--- not those of which a restart has lost who came last.
+-- ARGV: node, and pairs of id and generation. Returns the ids that somebody
+-- else holds by now. If a restart has lost the later holder, the server keeps
+-- the id.
 local gone = {}
 for i = 2, #ARGV, 2 do
   local key = P..'id:'..ARGV[i]

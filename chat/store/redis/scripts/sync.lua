@@ -1,6 +1,6 @@
--- ARGV: room, node, fresh, joinHead, joinTail, leaveHead, leaveTail, members
--- as name and generation. Makes these, and no others, the members that the server
--- has in the room, and tells what all servers have there.
+-- ARGV: room, node, fresh, joinHead, joinTail, leaveHead, leaveTail, members as
+-- name and generation. Makes these members all that the server has in the room,
+-- and returns the members of all servers.
 local name, node = ARGV[1], ARGV[2]
 local room, HERE = room_of(name, ARGV[3]), P..'here:'..name
 local wanted, out = {}, {}
@@ -18,7 +18,7 @@ for i = 1, #all, 2 do
 end
 for who, generation in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  -- Of two without a generation the other one came later: this one was here before.
+  -- Of two without a generation, the one in Redis came later than this one.
   local is_lost = is and generation == '0' or is_superseded(is, generation)
   if not is_lost then
     call('HSET', HERE, who, generation..' '..node)

@@ -1,2 +1,2 @@
--- ARGV: node, text. Tells another server something; 0 if it is not there.
+-- ARGV: node, text. Sends another server a text; 0 if no server listens.
 return call('PUBLISH', C..'node:'..ARGV[1], ARGV[2])

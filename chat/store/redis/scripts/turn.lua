@@ -1,7 +1,7 @@
 -- ARGV: room, node, keep, fresh, token, deadline, isRetry, epoch, messageMs,
--- entries. An empty epoch stands for any. The room may have stored a retry before; it
--- then gets the same answer. In messageMs an identity gets back what one message takes
--- of its burst. An entry is one of these, of which folded is the folded name before:
+-- entries. An empty epoch stands for any. A retry of a turn that was stored
+-- gets the same answer. In messageMs the burst of an identity refills by one
+-- message. An entry is one of these; "folded" is the folded old name:
 --   m text identity id                                          a message
 --   j name generation text                                      a join
 --   l name generation text                                      a leave
@@ -21,7 +21,7 @@ local function answer(before, repeats, clock)
   return { room.epoch, clock, fmt(before), told }
 end
 
--- Who said this belongs to a life that is lost, with all that was known of it.
+-- The authors belong to a lost life, with all that was known of it.
 if ARGV[8] ~= '' and ARGV[8] ~= room.epoch then
   return redis.error_reply('LOST the history was lost and began again')
 end
@@ -41,7 +41,7 @@ if time() > tonumber(ARGV[6]) then
 end
 
 local now_ms
--- The seq that goes with an id: seq, unless it is remembered already.
+-- The seq of an id: seq, unless the id is remembered with another one.
 local function remember(identity, id, seq)
   local key, pair = P..'id:'..identity, room.id..' '..id
   local is = call('HMGET', key, pair, 'full')
@@ -111,7 +111,7 @@ while ARGV[at] do
       local is = call('HGET', HERE, who)
       local may = not is_superseded(is, generation)
       if is then
-        -- Of two with the same key, the later one came before this was told.
+        -- Of two holders of a key, the later one came before this was told.
         size = size - 1
         out[#out + 1] = ARGV[at + 6]..(may and who or before)..
           ARGV[at + 7]..size..'}'
