@@ -487,7 +487,7 @@ test("chapter 9: who comes back has missed nothing", async () => {
   await using tab = await openLesson(server);
   assertMatch(
     await run(tab, "recovery"),
-    /^The client said .* up to 2, .* has recovered: true\.$/,
+    /^The client said .* up to 2, .* says recovered: true\.$/,
   );
   assertEquals(await rowsOf(tab, "recovery-table"), [
     ["1", "one", "live"],
