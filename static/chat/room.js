@@ -390,7 +390,7 @@ class RoomPage {
     this.#view.transcript.clear();
     this.#view.reply.forget();
     this.#backlog.startAnew();
-    this.#note("The earlier messages are gone: the line begins anew");
+    this.#note("The earlier messages are gone: the history begins again");
   }
 
   /** @param {string} text */
@@ -402,7 +402,9 @@ class RoomPage {
       transcript.follow();
     }
     status.note(
-      isTaken ? "" : "Not sent yet: too many wait. Your text is kept.",
+      isTaken
+        ? ""
+        : "Not sent yet: too many messages are waiting. Your text is kept.",
     );
     return isTaken;
   }

@@ -324,7 +324,7 @@ test("chapter 6: a busy page misses deadlines, and is judged by the one that is 
   const late = bars.and(tab.page.locator(".late"));
   assertEquals(await late.count(), busy);
   assertEquals(await rowsOf(tab, "deadline-try-table"), [
-    ["hard", "it has failed"],
+    ["hard", "the system has failed"],
     ["firm", `${busy} results are worth nothing; the service is degraded`],
     ["soft", `${busy} late results are worth less, but used`],
   ]);
@@ -521,7 +521,7 @@ test("chapter 9: what is sent at once waits in the page, until the network has i
 });
 
 const SAMPLES = [
-  ["a false form", "What is typed in is sent to “https://thief.example”."],
+  ["a fake form", "What is typed in is sent to “https://thief.example”."],
   ["a link", "a click runs “javascript:alert(2)” as a script of this page."],
   ["a script", "does not run a script that came by innerHTML."],
 ] as const;
