@@ -605,7 +605,7 @@ test("chapter 9: the command shows the refusal", async () => {
   assertEquals(response.status, 403);
   assertMatch(
     await response.text(),
-    /^This server takes no connection from a page of another/,
+    /^This server accepts no connection from a page of another/,
   );
 });
 
