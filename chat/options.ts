@@ -187,7 +187,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   sendLimit: {
     default: 1024 * 1024,
     value: "BYTES",
-    help: "unsent data of a slow client before closing",
+    help: "data that may wait for a slow client",
     min: 64 * 1024,
     max: 1024 * 1024 * 1024,
   },
@@ -215,7 +215,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   idleTimeout: {
     default: 30,
     value: "SECONDS",
-    help: "time that a client has to answer a ping",
+    help: "silence, even to pings, that ends a connection",
     min: 2,
     max: 86_400,
   },

@@ -1,4 +1,4 @@
-// A chat client for Node 22 and newer and for Deno. Type a line to say it.
+// A chat client for Node 22 and newer and for Deno. Type a line to send it.
 //   node client.js [ADDRESS]   or   deno run --allow-net client.js [ADDRESS]
 const { process, WebSocket } = globalThis;
 const address = process.argv[2] ?? "ws://localhost:8000/ws";
@@ -8,7 +8,7 @@ function end(status, text) {
   process.exit(status);
 }
 
-/** Shows control characters, so that no stranger drives this terminal. */
+/** Shows control characters, so that no stranger controls this terminal. */
 function visible(text) {
   return text.replace(
     /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu,

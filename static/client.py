@@ -1,4 +1,4 @@
-# A chat client for Python 3.9 and newer. Type a line to say it.
+# A chat client for Python 3.9 and newer. Type a line to send it.
 #   pip install websockets   and   python3 client.py [ADDRESS]
 import asyncio, json, os, re, signal, sys, urllib.request
 from socket import gaierror
@@ -13,7 +13,7 @@ def end(status, text):
     os._exit(status)  # Not sys.exit: that waits for the next line to be typed.
 
 def visible(text):
-    """Shows control characters, so that no stranger drives this terminal."""
+    """Shows control characters, so that no stranger controls this terminal."""
     return re.sub("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]",
                   lambda char: ascii(char[0])[1:-1], text)
 

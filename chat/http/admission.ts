@@ -106,7 +106,7 @@ export class Admission {
     if (!isAllowed || isFromElsewhere(headers)) {
       throw new HttpError(
         403,
-        "This server takes no connection from a page of another address. " +
+        "This server accepts no connection from a page of another address. " +
           "Its operator can allow the address with --allow-origin.",
       );
     }

@@ -513,7 +513,7 @@ function readPosted(headers: Headers, text: string): ClientRequest {
   if (posted.type === "hello") {
     throw new HttpError(
       400,
-      "POST does not take hello: GET /events or /messages sends it.",
+      "POST does not accept hello: GET /events or /messages sends it.",
     );
   }
   return posted;

@@ -415,7 +415,7 @@ const MODERATOR_ERRORS = {
   tooMany: (retryAfter: Record<string, string>) =>
     new HttpError(
       429,
-      "This is not the moderator's code, and too many wrong codes come now: " +
+      "This is not the moderator's code, and the server is getting too many wrong ones: " +
         "look for the code in the server's terminal, and try again later.",
       retryAfter,
     ),

@@ -39,8 +39,8 @@ function refuse(asked) {
     ? "The address asks for a room without a name."
     : `“${name}” cannot be a room’s name.`;
   showProblem(
-    `${problem} A name takes 1 to 32 characters, ` +
-      "each of them a small letter from a to z, a digit or a hyphen.",
+    `${problem} A name has 1 to 32 characters, ` +
+      "each of them a lower-case letter from a to z, a digit or a hyphen.",
   );
 }
 

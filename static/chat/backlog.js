@@ -222,7 +222,7 @@ export class Backlog {
   #showBeginning() {
     const isFirst = this.#firstSeq === 1;
     const words = isFirst
-      ? "The line begins here."
+      ? "This is the beginning of the room."
       : "Older messages are not kept.";
     this.#view.showBeginning(this.#hasOlder ? "" : words);
   }

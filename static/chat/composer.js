@@ -14,7 +14,7 @@ const TOO_LONG =
   "This message is too long to be sent. Shorten it, or send it in parts.";
 // How many characters are too many is said already, right above.
 const NOT_SENT =
-  "Not sent: it is too long. Shorten the message, or send it in parts.";
+  "Not sent: the message is too long. Shorten it, or send it in parts.";
 const SHOW_REMAINING_BELOW = 200;
 // More than seven lines of the widest box can hold.
 const MAX_GROWING_LENGTH = 4_000;

@@ -112,7 +112,7 @@ export class MessageMenu {
   async #copy() {
     const { note } = this.#parts;
     const isCopied = await copyText(this.#message?.message ?? "");
-    note.textContent = isCopied ? "Copied." : "It could not be copied.";
+    note.textContent = isCopied ? "Copied." : "The text could not be copied.";
   }
 
   /** @param {Handlers} handlers */
@@ -120,12 +120,13 @@ export class MessageMenu {
     const { menu, remove, note } = this.#parts;
     if (!this.#asksAgain) {
       this.#asksAgain = true;
-      remove.textContent = "Delete it for everyone";
+      remove.textContent = "Delete for everyone";
       return;
     }
     const message = this.#message;
     if (message === undefined || handlers.remove(message)) menu.hidePopover();
-    else note.textContent = "Not connected: it was not deleted. Try again.";
+    else {note.textContent =
+        "Not connected: the message was not deleted. Try again.";}
   }
 
   #askOnce() {

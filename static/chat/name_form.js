@@ -63,7 +63,7 @@ export class NameForm {
 
   /** The line is down: the answer, if there was one, is lost. */
   lineDown() {
-    this.refused("The line was cut off. Try again when it is back.");
+    this.refused("The connection was lost. Try again when it is back.");
   }
 
   #submit() {
@@ -73,7 +73,10 @@ export class NameForm {
     if (surplusOf(name) > 0) return this.#sayIfTooLong();
     this.#isAsking = this.#rename(name);
     if (this.#isAsking) this.#say("", false);
-    else this.#say("Not connected: try again when the line is back.", true);
+    else {this.#say(
+        "Not connected: try again when the connection is back.",
+        true,
+      );}
   }
 
   #sayIfTooLong() {

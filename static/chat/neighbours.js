@@ -58,7 +58,7 @@ function wordsAbove(entry, before) {
   const isFirstNew = entry.type === "message" && entry.isFirstNew === true;
   return [
     ...(isNewDay ? [dayName(entry.at)] : []),
-    ...(isFirstNew ? ["New since you were away"] : []),
+    ...(isFirstNew ? ["New while you were away"] : []),
   ].join(" · ");
 }
 

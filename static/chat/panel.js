@@ -21,7 +21,8 @@ import { byId } from "../shared/dom.js";
 const REACH_WORDS = {
   loopback: "Only this computer can open this address. To let others in, " +
     "stop Partyline and start it again with --lan.",
-  network: "Only this computer can open this address: it is in no network now.",
+  network:
+    "Only this computer can open this address, as it is in no network now.",
   unknown: "Only this computer can open this address. Others need the " +
     "computer’s address in the network instead.",
 };
@@ -69,7 +70,7 @@ function setUpInvite(room) {
     if (!isCopied) address.select();
     note.textContent = isCopied
       ? "Copied."
-      : "Selected: now copy it with the keyboard or the menu.";
+      : "Selected: now copy the address with the keyboard or the menu.";
   });
   copy.disabled = false;
 }

@@ -392,7 +392,7 @@ class RoomPage {
     this.#view.transcript.clear();
     this.#view.reply.forget();
     this.#backlog.startAnew();
-    this.#note("The earlier messages are gone: the line begins anew");
+    this.#note("The earlier messages are gone: the history begins again");
   }
 
   /** @param {string} text */
@@ -404,7 +404,9 @@ class RoomPage {
       transcript.follow();
     }
     status.note(
-      isTaken ? "" : "Not sent yet: too many wait. Your text is kept.",
+      isTaken
+        ? ""
+        : "Not sent yet: too many messages are waiting. Your text is kept.",
     );
     return isTaken;
   }

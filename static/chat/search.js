@@ -94,7 +94,7 @@ export class Search {
 
   /** The line is down: no answer will come. */
   lineDown() {
-    this.refused("The line was cut off. Search again when it is back.");
+    this.refused("The connection was lost. Search again when it is back.");
   }
 
   /** @param {string} text */
@@ -112,7 +112,9 @@ export class Search {
   #ask(question) {
     const isAsked = this.#handlers.ask(question);
     this.#asked = isAsked ? question : null;
-    this.#say(isAsked ? "" : "Not connected: search when the line is back.");
+    this.#say(
+      isAsked ? "" : "Not connected: search when the connection is back.",
+    );
   }
 
   /** @param {string} words */

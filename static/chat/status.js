@@ -20,7 +20,7 @@ const WORDS = {
   waiting: "Reconnecting",
   offline: "Offline: this device has no network",
   closed: "Not connected",
-  takenOver: "Not connected: you went on in another tab",
+  takenOver: "Not connected: you continued in another tab",
   removed: "Not connected: you were removed from this room",
   refused: "Not connected",
   uninvited: "Not connected: an invitation is needed",

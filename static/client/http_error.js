@@ -38,9 +38,9 @@ const WORDS = new Map([
   [400, "The server does not understand this page."],
   [401, "The server asks for an invitation code."],
   [403, "This page may not connect to the server."],
-  [429, "The server was asked too often."],
+  [429, "The server got too many requests."],
   [502, "The server does not answer."],
-  [503, "The server has no time now."],
+  [503, "The server is busy now."],
   [504, "The server does not answer."],
 ]);
 
@@ -89,7 +89,7 @@ export async function readHttpError(response, nowMs) {
   const isPlain = headers.get("content-type")?.startsWith("text/plain");
   const text = isPlain ? (await response.text()).trim() : "";
   const own = WORDS.get(status) ??
-    `The server’s address gives an answer of another kind (HTTP ${status}).`;
+    `The server gave an answer that this page does not expect (HTTP ${status}).`;
   const isSentence = text !== "" && text.length <= MAX_SENTENCE_LENGTH;
   return {
     status,
@@ -125,14 +125,14 @@ export function disconnectReason(code) {
 
 /** @type {Map<number, string>} for when the server is not there to explain it */
 const CLOSED = new Map([
-  [1001, "The server went away, as one that is stopped (code 1001)."],
+  [1001, "The server went away: perhaps it was stopped (code 1001)."],
   [1002, "The server could not understand this page (code 1002)."],
-  [1003, "The server got data of a kind that it does not take (code 1003)."],
-  [1008, "The server was sent too much that it refused (code 1008)."],
-  [1009, "The server was sent more at once than it takes (code 1009)."],
+  [1003, "The server got data of a kind that it does not accept (code 1003)."],
+  [1008, "This page sent too much that the server refused (code 1008)."],
+  [1009, "This page sent more at once than the server accepts (code 1009)."],
   [1011, "The server failed (code 1011)."],
   [CloseCode.restarting, "The server is restarting."],
-  [1013, "The server asked to come back later (code 1013)."],
+  [1013, "The server asked this page to come back later (code 1013)."],
 ]);
 
 /**

@@ -1,4 +1,4 @@
-// A chat client with libwebsockets: it says each line that you type and prints what
+// A chat client with libwebsockets: it sends each line that you type and prints what
 // the others say, all on one thread, which waits for both. It takes the address of a
 // server, ws://localhost:8000/ws if you give none, and needs libwebsockets 4.1 or
 // newer, which brings the JSON parser lejp.
@@ -25,7 +25,7 @@ static struct lws_vhost *vhost;
 static bool input_ended, is_leaving;
 static int status = -1;  // of the program; below 0 while it goes on
 
-// Shows control characters, so that no stranger drives this terminal. In
+// Shows control characters, so that no stranger controls this terminal. In
 // UTF-8 these have one byte, or two that begin with C2, or three that begin with E2.
 static void print(FILE *to, const char *text, size_t length) {
   const unsigned char *at = (const unsigned char *)text, *end = at + length;

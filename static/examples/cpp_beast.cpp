@@ -1,4 +1,4 @@
-// A chat client with Boost.Beast, and Boost.JSON to read what comes: it says each
+// A chat client with Boost.Beast, and Boost.JSON to read what comes: it sends each
 // line that you type and prints what the others say. It takes the address of a
 // server, ws://localhost:8000/ws if you give none, and needs C++17 and Boost 1.75
 // or newer. For wss:// it would need Beast's ssl_stream as well.
@@ -20,7 +20,7 @@ namespace beast = boost::beast;
 namespace websocket = beast::websocket;
 using Socket = websocket::stream<asio::ip::tcp::socket>;
 
-// Shows control characters, so that no stranger drives this terminal. In
+// Shows control characters, so that no stranger controls this terminal. In
 // UTF-8 these have one byte, or two that begin with C2, or three that begin with E2.
 std::string visible(std::string_view text) {
   std::string shown;

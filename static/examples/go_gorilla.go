@@ -1,4 +1,4 @@
-// A chat client with gorilla/websocket, Go's best-known library: it says each line
+// A chat client with gorilla/websocket, Go's best-known library: it sends each line
 // that you type and prints what the others say. It takes the address of a server,
 // ws://localhost:8000/ws if you give none, and needs Go 1.19 or newer.
 //
@@ -21,7 +21,7 @@ import (
 
 type event struct{ Sender, Message string }
 
-// visible shows control characters, as strangers must not drive this terminal.
+// visible shows control characters, as strangers must not control this terminal.
 func visible(text string) string {
 	var shown strings.Builder
 	for _, char := range text {

@@ -61,7 +61,7 @@ type chat struct {
 	hasEnded bool // all that was typed is said
 }
 
-// visible shows control characters, as strangers must not drive this terminal.
+// visible shows control characters, as strangers must not control this terminal.
 func visible(text string) string {
 	var shown strings.Builder
 	for _, char := range text {

@@ -1,4 +1,4 @@
-// A chat client with the WebSocket that is part of the JDK: it says each line that
+// A chat client with the WebSocket that is part of the JDK: it sends each line that
 // you type and prints what the others say. It takes the address of a server,
 // ws://localhost:8000/ws if you give none, and needs a JDK, 11 or newer.
 //   apt install default-jdk-headless
@@ -87,7 +87,7 @@ class Chat implements WebSocket.Listener {
     return text.toString();
   }
 
-  /** Shows control characters, so that no stranger drives this terminal. */
+  /** Shows control characters, so that no stranger controls this terminal. */
   private static String visible(String text) {
     return CONTROL.matcher(text).replaceAll((found) -> String.format("\\\\u%04x", (int) found.group().charAt(0)));
   }

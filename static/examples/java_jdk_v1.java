@@ -178,7 +178,7 @@ class Chat {
 
   private static final Pattern CONTROL = Pattern.compile("[\\p{Cc}\\u2028-\\u202e\\u2066-\\u2069]");
 
-  /** Shows control characters, so that no stranger drives this terminal. */
+  /** Shows control characters, so that no stranger controls this terminal. */
   private static String visible(String text) {
     return CONTROL.matcher(text).replaceAll((found) -> String.format("\\\\u%04x", (int) found.group().charAt(0)));
   }

@@ -1,11 +1,11 @@
-// A chat client with the WebSocket that is part of Node: it says each line that
+// A chat client with the WebSocket that is part of Node: it sends each line that
 // you type and prints what the others say. It takes the address of a server,
 // ws://localhost:8000/ws if you give none, and needs Node 22 or newer.
 //   npx -y node@22 node_builtin.mjs [ADDRESS]
 import process from "node:process";
 import { createInterface } from "node:readline";
 
-/** Shows control characters, so that no stranger drives this terminal. */
+/** Shows control characters, so that no stranger controls this terminal. */
 function visible(text) {
   return text.replace(
     /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu,

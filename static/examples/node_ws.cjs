@@ -1,4 +1,4 @@
-// A chat client with ws, the usual library for Node: it says each line that you
+// A chat client with ws, the usual library for Node: it sends each line that you
 // type and prints what the others say. It takes the address of a server,
 // ws://localhost:8000/ws if you give none, and needs Node 18 or newer.
 //   npm install ws
@@ -7,7 +7,7 @@ const process = require("node:process");
 const { createInterface } = require("node:readline");
 const WebSocket = require("ws");
 
-/** Shows control characters, so that no stranger drives this terminal. */
+/** Shows control characters, so that no stranger controls this terminal. */
 function visible(text) {
   return text.replace(
     /[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu,

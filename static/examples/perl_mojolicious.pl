@@ -1,4 +1,4 @@
-# A chat client with the user agent of Mojolicious, a Perl library: it says each
+# A chat client with the user agent of Mojolicious, a Perl library: it sends each
 # line that you type and prints what the others say. It takes the address of a
 # server, ws://localhost:8000/ws if you give none, and needs Perl 5.20 or newer.
 #   apt install libmojolicious-perl
@@ -12,7 +12,7 @@ use Mojo::Util qw(decode trim);
 binmode $_, ':encoding(UTF-8)' for *STDOUT, *STDERR;
 STDOUT->autoflush;
 
-# Shows control characters, so that no stranger drives this terminal.
+# Shows control characters, so that no stranger controls this terminal.
 sub visible ($text) {
   return $text =~ s/([\p{Cc}\x{2028}-\x{202e}\x{2066}-\x{2069}])/sprintf '\u%04x', ord $1/ger;
 }

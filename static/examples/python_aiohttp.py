@@ -1,4 +1,4 @@
-# A chat client with aiohttp, Python's library for HTTP with asyncio: it says each
+# A chat client with aiohttp, Python's library for HTTP with asyncio: it sends each
 # line that you type and prints what the others say. It takes the address of a
 # server, ws://localhost:8000/ws if you give none, and needs Python 3.9 or newer.
 #   apt install python3-aiohttp
@@ -10,7 +10,7 @@ except ImportError:
     sys.exit("The package aiohttp is missing: apt install python3-aiohttp")
 
 def visible(text):
-    """Shows control characters, so that no stranger drives this terminal."""
+    """Shows control characters, so that no stranger controls this terminal."""
     return re.sub("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]",
                   lambda char: ascii(char[0])[1:-1], text)
 

@@ -1,5 +1,5 @@
 # A chat client with websocket-client, Python's library without asyncio: one
-# thread says each line that you type, another prints what the others say. It takes
+# thread sends each line that you type, another prints what the others say. It takes
 # the address of a server, ws://localhost:8000/ws if you give none, and needs
 # Python 3.9 or newer.
 #   apt install python3-websocket
@@ -11,7 +11,7 @@ except ImportError:
     sys.exit("The package websocket-client is missing: apt install python3-websocket")
 
 def visible(text):
-    """Shows control characters, so that no stranger drives this terminal."""
+    """Shows control characters, so that no stranger controls this terminal."""
     return re.sub("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]",
                   lambda char: ascii(char[0])[1:-1], text)
 

@@ -1,4 +1,4 @@
-# A chat client with websockets, Python's library for asyncio: it says each line
+# A chat client with websockets, Python's library for asyncio: it sends each line
 # that you type and prints what the others say. It takes the address of a server,
 # ws://localhost:8000/ws if you give none, and needs Python 3.9 or newer.
 #   apt install python3-websockets
@@ -11,7 +11,7 @@ except ImportError:
              "or pip install websockets")
 
 def visible(text):
-    """Shows control characters, so that no stranger drives this terminal."""
+    """Shows control characters, so that no stranger controls this terminal."""
     return re.sub("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]",
                   lambda char: ascii(char[0])[1:-1], text)
 

@@ -16,7 +16,7 @@ FINAL = {1002, 1003, 1007, 1008, 1009}
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30  # in seconds
 
 def visible(text):
-    """Shows control characters, so that no stranger drives this terminal."""
+    """Shows control characters, so that no stranger controls this terminal."""
     return re.sub("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]",
                   lambda char: ascii(char[0])[1:-1], text)
 

@@ -1,4 +1,4 @@
-# A chat client with faye-websocket, Ruby's library for EventMachine: it says each
+# A chat client with faye-websocket, Ruby's library for EventMachine: it sends each
 # line that you type and prints what the others say. It takes the address of a
 # server, ws://localhost:8000/ws if you give none, and needs Ruby 2.7 or newer.
 #   apt install ruby ruby-faye-websocket
@@ -7,7 +7,7 @@ require "eventmachine"
 require "faye/websocket"
 require "json"
 
-# Shows control characters, so that no stranger drives this terminal.
+# Shows control characters, so that no stranger controls this terminal.
 def visible(text)
   text.gsub(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/) { |char| format('\u%04x', char.ord) }
 end

@@ -247,7 +247,7 @@ form.addEventListener("input", showSettings);
 document.addEventListener("visibilitychange", () => {
   if (running === null || !document.hidden) return;
   note.textContent =
-    "This page was in the background for a while. There a browser slows its " +
+    "This page was in the background for a while. A browser then slows its " +
     "timers down, so these latencies are too long.";
 });
 showSettings();

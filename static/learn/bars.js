@@ -21,23 +21,19 @@ export function showBars(place, label, durationsMs, deadlineMs) {
   show(place, height, label, (width) => {
     // The space at the end is for the number beside the longest bar.
     const x = (/** @type {number} */ ms) => (width - 5) * ms / spanMs;
-    const bars = durationsMs.flatMap((ms, i) => {
-      const y = HEAD_EM + i * ROW_EM;
-      const kind = ms > deadlineMs ? "late" : "met";
-      return [
-        makeSvg("rect", {
-          x: 0,
-          y: y + 0.2,
-          width: Math.max(0.1, x(ms)),
-          height: ROW_EM - 0.4,
-          class: `bar ${kind}`,
-        }),
-        write(x(ms) + 0.4, y + 1.05, formatMs(ms), "number"),
-      ];
-    });
+    const y = (/** @type {number} */ i) => HEAD_EM + i * ROW_EM;
+
     const at = x(deadlineMs);
     return [
-      ...bars,
+      ...durationsMs.map((ms, i) =>
+        makeSvg("rect", {
+          x: 0,
+          y: y(i) + 0.2,
+          width: Math.max(0.1, x(ms)),
+          height: ROW_EM - 0.4,
+          class: `bar ${ms > deadlineMs ? "late" : "met"}`,
+        })
+      ),
       makeSvg("line", {
         x1: at,
         x2: at,
@@ -45,6 +41,11 @@ export function showBars(place, label, durationsMs, deadlineMs) {
         y2: height,
         class: "deadline",
       }),
+      // After the line, which would strike some of them through.
+      ...durationsMs.map((ms, i) =>
+        write(x(ms) + 0.4, y(i) + 1.05, formatMs(ms), "number")
+      ),
+
       write(at, 1, `deadline ${deadlineMs} ms`, "number middle"),
     ];
   });

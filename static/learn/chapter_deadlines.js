@@ -128,7 +128,9 @@ function judge(missed) {
   return [
     [
       "hard",
-      late ? "no failure in these ten; the next may be one" : "it has failed",
+      late
+        ? "no failure in these ten; the next may be one"
+        : "the system has failed",
     ],
     [
       "firm",

@@ -74,7 +74,7 @@ function setUpRecovery(place, onUninvited) {
         ),
       ]);
       return `The client said that it had everything up to ${seq}, and got ` +
-        `the rest: its welcome has recovered: ${welcomeBack["recovered"]}.`;
+        `the rest. The welcome says recovered: ${welcomeBack["recovered"]}.`;
     }));
 }
 

@@ -18,7 +18,7 @@ import { countBytes, counted, wayOf } from "../shared/units.js";
 /** @import { End } from "./closing.js" */
 /** @import { Opened } from "./handshake.js" */
 
-const FRAME_HEADING = "The frame selected";
+const FRAME_HEADING = "The selected frame";
 
 export class ConnectionView {
   #handshake = make("div", {}, "Not known yet.");
@@ -198,7 +198,7 @@ export class ConnectionView {
     this.#selected = item;
     this.#heading.textContent = "kind" in item
       ? FRAME_HEADING
-      : "The row selected";
+      : "The selected row";
     this.#frame.replaceChildren(
       ..."kind" in item ? this.#showFrame(item) : showNote(item),
     );

@@ -61,7 +61,7 @@ function asSeen({ accept, leftOut }) {
     : ` A handshake with the field Upgrade is ${VERSION}: HTTP/2 has no such ` +
       "field.";
   const rest = leftOut > 0 ? ` ${leftOut} more fields were not kept.` : "";
-  return "Deno gives the server the field names in small letters and sorted, " +
+  return "Deno gives the server the field names in lower case and sorted, " +
     `and not the version of HTTP.${version} Codes and keys that let somebody in ` +
     `are hidden.${rest}`;
 }

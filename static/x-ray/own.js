@@ -31,7 +31,7 @@ export function watchOwn(body, getKey) {
         ? state.why
         : state.name === "paused"
         ? "Paused: other windows of this browser use its connections. Click " +
-          "into this one to go on here."
+          "in this one to continue here."
         : "Connecting to the X-ray…";
     },
     onEvent: (name, data) => {

@@ -13,7 +13,7 @@ const RETRY_MS = 2_000;
 const HELD_AFTER_MS = 8_000;
 const HELD =
   "Something between this page and the server holds streams back, and " +
-  "the X-ray needs one. Reach the server without it, or close and open the " +
+  "the X-ray needs one. Connect to the server directly, or close and open the " +
   "X-ray to try again.";
 
 /**

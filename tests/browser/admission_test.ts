@@ -128,7 +128,7 @@ test("a page under a name that is not listed says so and stops, until someone ac
   await using server = await startServer();
   await using tab = await Tab.open(`http://class.example:${server.port}/`);
   await tab.status(
-    "This server takes no connection from a page of another address. " +
+    "This server accepts no connection from a page of another address. " +
       "Its operator can allow the address with --allow-origin.",
   );
   await tab.page.evaluate("dispatchEvent(new Event('online'))");

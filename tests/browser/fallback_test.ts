@@ -35,7 +35,9 @@ for (const [way, words] of WAYS) {
     await using server = await startServer();
     await using proxy = startBlockingProxy(server.port, { holdsStreams });
     await using tab = await open(proxy, words);
-    await tab.page.getByText("Something on the way here blocks").waitFor();
+    await tab.page.getByText(
+      "Something between this page and the server blocks",
+    ).waitFor();
     await using other = await Client.join(server.ws, { name: "Bob" });
     await tab.renameTo("Ada");
     await tab.say("by requests alone");

@@ -66,7 +66,7 @@ test("a server in no network does not ask for --lan", async () => {
   await using tab = await Tab.join(server.http);
   await openPanel(tab);
   await note(tab).getByText(
-    "Only this computer can open this address: it is in no network now.",
+    "Only this computer can open this address, as it is in no network now.",
     { exact: true },
   ).waitFor();
 });

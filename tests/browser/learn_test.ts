@@ -324,7 +324,7 @@ test("chapter 6: a busy page misses deadlines, and is judged by the one that is 
   const late = bars.and(tab.page.locator(".late"));
   assertEquals(await late.count(), busy);
   assertEquals(await rowsOf(tab, "deadline-try-table"), [
-    ["hard", "it has failed"],
+    ["hard", "the system has failed"],
     ["firm", `${busy} results are worth nothing; the service is degraded`],
     ["soft", `${busy} late results are worth less, but used`],
   ]);
@@ -487,7 +487,7 @@ test("chapter 9: who comes back has missed nothing", async () => {
   await using tab = await openLesson(server);
   assertMatch(
     await run(tab, "recovery"),
-    /^The client said .* up to 2, .* has recovered: true\.$/,
+    /^The client said .* up to 2, .* says recovered: true\.$/,
   );
   assertEquals(await rowsOf(tab, "recovery-table"), [
     ["1", "one", "live"],
@@ -521,7 +521,7 @@ test("chapter 9: what is sent at once waits in the page, until the network has i
 });
 
 const SAMPLES = [
-  ["a false form", "What is typed in is sent to “https://thief.example”."],
+  ["a fake form", "What is typed in is sent to “https://thief.example”."],
   ["a link", "a click runs “javascript:alert(2)” as a script of this page."],
   ["a script", "does not run a script that came by innerHTML."],
 ] as const;
@@ -605,7 +605,7 @@ test("chapter 9: the command shows the refusal", async () => {
   assertEquals(response.status, 403);
   assertMatch(
     await response.text(),
-    /^This server takes no connection from a page of another/,
+    /^This server accepts no connection from a page of another/,
   );
 });
 

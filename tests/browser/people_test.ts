@@ -217,7 +217,7 @@ test("a page that the browser kept is who it was, or else someone new", async ()
   await tell("pagehide");
   await using third = await first.another();
   assertEquals(await nameOf(third), "Ada");
-  await first.status("Not connected: you went on in another tab");
+  await first.status("Not connected: you continued in another tab");
   await tell("pageshow");
   await first.status("Connected");
   assert(await nameOf(first) !== "Ada");

@@ -126,7 +126,7 @@ test("a thousand messages can be scrolled back, and the text stays where it is",
   await using tab = await Tab.join(server.http);
   await tab.line("message 999");
   assertEquals((await tab.messages()).at(0)?.seq, 951);
-  const beginning = tab.page.getByText("The line begins here.");
+  const beginning = tab.page.getByText("This is the beginning of the room.");
   let pages = 0;
   while (await beginning.isHidden()) {
     assert(await readOlder(tab) <= 1);
@@ -235,7 +235,7 @@ test("what came while nobody looked begins with a mark, until they go away again
   await tab.setHidden(false);
   const line = await tab.line("new");
   assertEquals(await line.locator(".above").allTextContents(), [
-    "New since you were away",
+    "New while you were away",
   ]);
   assertEquals((await above(tab)).length, 1);
   assertEquals(await cutOff(tab.page), []);

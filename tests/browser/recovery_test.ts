@@ -94,7 +94,9 @@ test("what is too much to wait stays in the box, all else is sent", async () => 
     }
   }, written.slice(0, 64));
   await tab.write("written 64");
-  await tab.status("Not sent yet: too many wait. Your text is kept.");
+  await tab.status(
+    "Not sent yet: too many messages are waiting. Your text is kept.",
+  );
   assertEquals(await tab.composer.inputValue(), "written 64");
   assertEquals(await tab.unsent.count(), 64);
 
@@ -158,10 +160,10 @@ test("what is written offline arrives once, for both, after what was said meanwh
   assertEquals(await ada.notes(), ["Reconnected"]);
 });
 
-test("an empty room does not call the line quiet while it is down", async () => {
+test("an empty room is not called quiet while the page is not connected", async () => {
   await using server = await startServer();
   await using tab = await Tab.join(server.http);
-  const hint = tab.page.getByText("The line is quiet.");
+  const hint = tab.page.getByText("This room is quiet.");
   await hint.waitFor();
   await tab.page.context().setOffline(true);
   await hint.waitFor({ state: "hidden" });
@@ -223,7 +225,7 @@ test("a tab whose connection was taken over says so, and “Use here” takes it
   );
   const other = await Client.join(server.ws, { key });
   assertEquals(other.welcome.sender, name);
-  await tab.status("Not connected: you went on in another tab");
+  await tab.status("Not connected: you continued in another tab");
   await tab.write("not lost");
   assertEquals(tab.sockets.length, 1);
   await tab.page.getByRole("button", { name: "Use here" }).click();

@@ -77,7 +77,7 @@ test("an own message is deleted for everyone, also in answers and for those who 
   await bo.say("Now!");
   await ada.line("Now!");
   await menu.getByRole("button", { name: "Delete", exact: true }).click();
-  await menu.getByRole("button", { name: "Delete it for everyone" }).click();
+  await menu.getByRole("button", { name: "Delete for everyone" }).click();
   await using late = await Tab.open(server.http);
   for (const tab of [ada, bo, late]) {
     const line = await tab.line("This message was deleted.");
@@ -138,7 +138,7 @@ test("a message is copied as it was written", async () => {
   await tab.write("*one*\n`two`");
   await tab.lines.getByRole("button", { name: "Actions" }).click();
   const menu = tab.page.getByRole("dialog");
-  await menu.getByRole("button", { name: "Copy its text" }).click();
+  await menu.getByRole("button", { name: "Copy text" }).click();
   await menu.getByText("Copied.").waitFor();
   assertEquals(
     await tab.page.evaluate("navigator.clipboard.readText()"),
@@ -193,7 +193,7 @@ test("a search finds old messages, and leads to one that the page did not have",
   await page.getByRole("button", { name: "Bo: The KEY is here" }).click();
   const found = await tab.line("The KEY is here");
   assert(await found.evaluate(hasFocus));
-  await page.getByText("The line begins here.").waitFor();
+  await page.getByText("This is the beginning of the room.").waitFor();
   // What comes now is not shown at a place where it does not belong.
   await say("said meanwhile");
   await page.getByRole("button", { name: /^1 new message/ }).click();

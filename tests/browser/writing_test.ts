@@ -34,7 +34,7 @@ test("a paste that is too long stays whole, is not sent, and the reason is told"
   await tab.composer.press("Enter");
   await tooLong(
     tab,
-    "Not sent: it is too long. Shorten the message, or send it in parts.",
+    "Not sent: the message is too long. Shorten it, or send it in parts.",
   );
   assertEquals(await tab.page.getByText("5 characters too many").count(), 1);
   assertEquals(await tab.composer.inputValue(), whole);

@@ -153,7 +153,7 @@ test("how a server that stops ends the connection is shown, and stays when it is
   await server[Symbol.asyncDispose]();
   await tab.page.getByText(/Code 1001 .*shutting down/).first().waitFor();
   // Attempts to come back have failed by then.
-  await tab.status("The server went away, as one that is stopped (code 1001).");
+  await tab.status("The server went away: perhaps it was stopped (code 1001).");
   assertEquals(
     await tab.page.getByRole("link", { name: "Code 1001 explained" }).count(),
     1,

@@ -596,7 +596,7 @@ Deno.test("a refusal is told in the server's words if they are a sentence", asyn
     "200 later",
   ]);
   const long = await read(503, "long ".repeat(100));
-  assertEquals(long.why, "The server has no time now.");
+  assertEquals(long.why, "The server is busy now.");
   const blocked = await read(426, "This address is for WebSocket.");
   assert(blocked.why.includes("blocks WebSocket"));
 });

@@ -86,6 +86,17 @@ function testLines(language: Language, command: string[], skipped: string) {
   }
 }
 
+Deno.test("the lines in JavaScript that ask for the reason of a refusal print it", async () => {
+  await using server = await startServer({ invite: "course-2026-x" });
+  const code = closeSections.find(({ id }) => id === "see")?.lines.JavaScript;
+  const here = code?.replaceAll("localhost:8000", `127.0.0.1:${server.port}`);
+  const end = await pipe([Deno.execPath(), "eval", here ?? ""], "");
+  assertStringIncludes(
+    end.stdout,
+    "HTTP 401 This server asks for an invitation",
+  );
+});
+
 testLines("JavaScript", [Deno.execPath(), "eval"], "");
 testLines("Python", [python ?? "python3", "-c"], missing);
 assert(closeSections.length > 0);

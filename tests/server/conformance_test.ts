@@ -58,7 +58,7 @@ async function answerTo(port: number, sent: Uint8Array): Promise<string> {
       return isEcho ? "sends it back" : `closes with ${closeCode(payload)}`;
     }
     const { message } = JSON.parse(new TextDecoder().decode(payload));
-    if (message === "after") return "takes it";
+    if (message === "after") return "accepts it";
   }
 }
 

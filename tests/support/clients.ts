@@ -1,7 +1,12 @@
 // Shared by the tests of the small clients: each client, both the file to
 // download and the short one in README.md (JavaScript) or docs/protocol
 // (Python), is run as a student would run it.
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { extname } from "@std/path";
 import { Certificate } from "../../chat/http/certificate.ts";
 import {
@@ -168,15 +173,19 @@ export function testClient(
   test(`${label}: the short client chats`, () =>
     withShort(extension, (short) => chatWith([...command, short])));
 
-  test(`${label}: the short client tells that it cannot connect`, () =>
+  test(`${label}: the short client tells why it cannot connect`, () =>
     withShort(extension, async (short) => {
       await using server = await startServer({ invite: "course-2026-x" });
       for (
         const address of [`ws://127.0.0.1:${await freePort()}/ws`, server.ws]
       ) {
         const end = await pipe([...command, short, address], "");
+        const printed = end.stdout + end.stderr;
         assert(end.code !== 0, address);
-        assert(/\w/.test(end.stdout + end.stderr), address);
+        assertMatch(
+          printed,
+          address === server.ws ? /\b401\b/ : /refused|fail/,
+        );
       }
     }));
 
