@@ -1,5 +1,5 @@
--- ARGV: folded, node. 0 if it is somebody else's.
-if call('HEXISTS', FOLDED, ARGV[1]) == 1 then return 0 end
+-- ARGV: folded, node, look. 0 if it is somebody else's, or looks like it.
+if call('HEXISTS', FOLDED, ARGV[1]) == 1 or looking(ARGV[3]) then return 0 end
 local is = claimed(ARGV[1])
 local holder = is and (string.match(is, '^~%d+ (.*)$') or is)
 if holder and holder ~= ARGV[2] then return 0 end

@@ -9,7 +9,7 @@
 --                renewed (see `begin`), format (of this data; 1 if missing);
 --                lived, seen, step: its own clock at the last beat, Redis' then,
 --                and how far it may go until the next; counted: its own when
---                it began
+--                it began; looks: the version of Unicode by which all looks were noted
 --   room:NAME    id, births, seq: of a room in which something was said
 --   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 --                t(oken of the turn), r(epeats); the id is the last seq
@@ -19,12 +19,15 @@
 --   id:ID        an identity: name, folded, hash, hold (its generation), node, made
 --                (when; older versions noted none), full (when its burst is whole,
 --                going by what it said), ids of its newest messages: "ROOM ID" to
---                seq; #0… are their order
+--                seq; #0… are their order; look: how the name looks (see lookOf in
+--                look_alikes.ts), unknown of what an older version made
 --   ids          identities by when they were used
 --   standing     those of them by how they stand (see standingOf in store.ts), and
 --                below 2 by when they were used as well, which is the fraction.
 --                Older versions noted none, so theirs stand highest
 --   folded       identities by folded name
+--   looks        identities by how their names look; one counts only if its own look
+--                is the same, for older versions leave theirs behind
 --   claims       names of those without an identity: folded to node, or
 --                "~until node" while it rests ("~until -" if given back), "~until id" if it was that
 --                identity's
@@ -35,8 +38,9 @@
 -- and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 local P = 'partyline:'
-local LIFE, NODES, CLAIMS, FOLDED, IDS, STANDING, ROOMS, ENDS = P..'life',
-  P..'nodes', P..'claims', P..'folded', P..'ids', P..'standing', P..'rooms', P..'ends'
+local LIFE, NODES, CLAIMS, FOLDED, LOOKS, IDS, STANDING, ROOMS, ENDS = P..'life',
+  P..'nodes', P..'claims', P..'folded', P..'looks', P..'ids', P..'standing',
+  P..'rooms', P..'ends'
 local call = redis.call
 
 -- The last of ARGV says over which connection this came. What was sent over an
@@ -129,6 +133,24 @@ local function claimed(folded)
     return false
   end
   return claim
+end
+
+-- The identity whose name has this look.
+local function looking(look)
+  local id = call('HGET', LOOKS, look)
+  return id and call('HGET', P..'id:'..id, 'look') == look and id
+end
+
+-- Notes how the name of an identity looks. Of two that look alike, which an older
+-- version could give, the first one counts.
+local function note_look(id, look)
+  local key = P..'id:'..id
+  local before = call('HGET', key, 'look')
+  if before and before ~= look and call('HGET', LOOKS, before) == id then
+    call('HDEL', LOOKS, before)
+  end
+  call('HSET', key, 'look', look)
+  if not looking(look) then call('HSET', LOOKS, look, id) end
 end
 
 -- The fields of an entry of a stream.
