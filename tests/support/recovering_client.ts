@@ -24,6 +24,8 @@ export type OtherEvent = Exclude<ServerEvent, WelcomeEvent | MessageEvent>;
 export interface Owner {
   /** The text of the client's message with this number, which is also its id. */
   textOf(n: number): string;
+  /** The message that it answers, if it is an answer. */
+  answeredBy?(n: number): number | undefined;
   /** Takes a message; returns its number if the client itself sent it. */
   see(event: MessageEvent): number | undefined;
   /** Told before the client moves on to that message. */
@@ -116,7 +118,11 @@ export class RecoveringClient {
 
   #sendMessage(n: number): void {
     const message = this.owner.textOf(n);
-    this.request({ type: "message", id: `${n}`, message });
+    const replyTo = this.owner.answeredBy?.(n);
+    this.request({
+      ...{ type: "message", id: `${n}`, message },
+      ...(replyTo !== undefined && { replyTo }),
+    });
   }
 
   /** Takes a frame. */
