@@ -144,7 +144,12 @@ export class RedisStore implements Store, Peers {
   ): Promise<RedisStore> {
     const store = new RedisStore(options, context);
     await store.#connection.open();
-    await store.#noteLooks();
+    try {
+      await store.#noteLooks();
+    } catch (error) {
+      store.#connection.close();
+      throw error;
+    }
     store.#beatTimer = setInterval(
       () => store.#beat().catch(() => {}),
       options.leaseMs / BEATS,
