@@ -1,6 +1,7 @@
 // Names: how two friendly words such as "calm-otter" are chosen for a person,
 // which names a person may choose, and when two names are the same. The caller
-// says which names are taken.
+// says which names are taken. look_alikes.ts says when two names look the same.
+import { isHighlyRestrictive, lookOf } from "./look_alikes.ts";
 
 const adjectives = `
 able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
@@ -92,23 +93,48 @@ export function nameProblem(name: string): string | undefined {
     return "A name consists of letters, digits, - and _, with single spaces " +
       "between them.";
   }
-  if (folded.split(/[ _-]/).some(mixesScripts)) {
-    return "A word in a name is written in one alphabet: this name mixes Latin, " +
-      "Cyrillic or Greek letters, of which many look alike.";
+  if (!isHighlyRestrictive(folded)) {
+    return "A name is written in one script of today, such as Latin, Greek or " +
+      "Arabic, for letters of different scripts look alike; only Chinese, Japanese " +
+      "and Korean may have Latin beside them. Choose letters of one script.";
   }
-  return folded.toLowerCase() === "server"
-    ? "That name is reserved for the server."
-    : undefined;
+  return imitationProblem(name);
 }
 
-/** With a look-alike letter of another alphabet a name passes for another. */
-function mixesScripts(word: string): boolean {
-  const scripts = [
-    /\p{Script=Latin}/u,
-    /\p{Script=Cyrillic}/u,
-    /\p{Script=Greek}/u,
-  ];
-  return scripts.filter((script) => script.test(word)).length > 1;
+/** Why a name that looks like one of this server's own cannot be, or undefined. */
+function imitationProblem(name: string): string | undefined {
+  const look = lookOf(name);
+  if (look === lookOf("server") || foldName(name) === "server") {
+    return "That name, and what looks like it, is reserved for the server. Choose " +
+      "another.";
+  }
+  const made = madeNameWith(look);
+  return made === undefined || made === foldName(name)
+    ? undefined
+    : `That name looks like "${made}", and newcomers get such names from the ` +
+      "server. Choose another.";
+}
+
+const byLook = (words: string[]) =>
+  new Map(words.map((word) => [lookOf(word), word]));
+const adjectivesByLook = byLook(adjectives);
+const animalsByLook = byLook(animals);
+
+/** The name made here that has this look, if there is one. */
+function madeNameWith(look: string): string | undefined {
+  const [first = "", second = "", ...rest] = look.split("-");
+  if (rest.length > 0) return undefined;
+  const animal = animalsByLook.get(first);
+  if (animal !== undefined && /^[\dlo]+$/.test(second)) {
+    return `${animal}-${second.replaceAll("l", "1").replaceAll("o", "0")}`;
+  }
+  const words = [adjectivesByLook.get(first), animalsByLook.get(second)];
+  return words.includes(undefined) ? undefined : words.join("-");
+}
+
+/** What somebody is told who wishes for a name that is somebody else's. */
+export function takenProblem(name: string): string {
+  return `"${name}" is taken, or looks like a name that is. Choose another.`;
 }
 
 /**

@@ -13,6 +13,7 @@ import {
   makeName,
   makeNumberedName,
   nameProblem,
+  takenProblem,
 } from "../protocol/names.ts";
 import {
   type Generation,
@@ -411,7 +412,7 @@ export class Identities {
     if (problem !== undefined) throw new NameError("name_invalid", problem);
     const before = foldName(identity.name);
     const isSame = foldName(name) === before;
-    const taken = new NameError("name_taken", `"${name}" is taken.`);
+    const taken = new NameError("name_taken", takenProblem(name));
     if (!isSame && !this.#take(name)) throw taken;
     let isDone = false;
     try {

@@ -44,7 +44,7 @@ import { HistoryPager } from "./history_pager.ts";
 import { MAX_SEARCHED, MAX_SEARCHED_BYTES, search } from "./search.ts";
 import { BUSY, type Problem, type Session } from "./session.ts";
 import { Deadline } from "../ops/deadline.ts";
-import { nameProblem } from "../protocol/names.ts";
+import { nameProblem, takenProblem } from "../protocol/names.ts";
 
 /** How long a client may take to say hello. */
 export const HELLO_TIMEOUT_MS = 10_000;
@@ -413,7 +413,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     const problem = nameProblem(wish);
     this.#tellError(
       problem === undefined
-        ? { code: "name_taken", message: `"${wish}" is taken.` }
+        ? { code: "name_taken", message: takenProblem(wish) }
         : { code: "name_invalid", message: problem },
     );
   }

@@ -5,6 +5,7 @@ import { encodeDeleted, encodeMessage } from "../protocol/events.ts";
 import { foldName } from "../protocol/names.ts";
 import { hashSecret, matches, newEpoch, newKey, splitKey } from "./keys.ts";
 import type { Archive } from "./local.ts";
+import { Looks } from "./looks.ts";
 import {
   type Deletion,
   type Draft,
@@ -47,6 +48,7 @@ export class MemoryArchive implements Archive {
   readonly #identities = new Map<string, MemoryIdentity>();
   /** Identities by folded name. */
   readonly #names = new Map<string, string>();
+  readonly #looks = new Looks();
   /** The epoch of every room without a message. */
   #epoch = newEpoch();
   #roomCount = 0;
@@ -150,7 +152,7 @@ export class MemoryArchive implements Archive {
   }
 
   register(name: string) {
-    if (this.#names.has(foldName(name))) return Promise.resolve(undefined);
+    if (this.#isTaken(name)) return Promise.resolve(undefined);
     const { id, secret, key } = newKey();
     const hash = hashSecret(secret);
     const recent = new RecentIds();
@@ -158,15 +160,20 @@ export class MemoryArchive implements Archive {
     const times = { madeAtMs: nowMs, usedAtMs: nowMs };
     this.#identities.set(id, { name, hash, recent, ...times });
     this.#names.set(foldName(name), id);
+    this.#looks.add(name);
     return Promise.resolve({ id, name, key });
   }
 
   rename({ id }: Identity, name: string) {
     const identity = this.#identities.get(id);
     const holder = this.#names.get(foldName(name)) ?? id;
-    if (!identity || holder !== id) return Promise.resolve(false);
+    if (!identity || holder !== id || this.#looks.has(name, identity.name)) {
+      return Promise.resolve(false);
+    }
     this.#names.delete(foldName(identity.name));
     this.#names.set(foldName(name), id);
+    this.#looks.delete(identity.name);
+    this.#looks.add(name);
     identity.name = name;
     return Promise.resolve(true);
   }
@@ -176,7 +183,11 @@ export class MemoryArchive implements Archive {
   }
 
   isReserved(name: string) {
-    return Promise.resolve(this.#names.has(foldName(name)));
+    return Promise.resolve(this.#isTaken(name));
+  }
+
+  #isTaken(name: string): boolean {
+    return this.#names.has(foldName(name)) || this.#looks.has(name);
   }
 
   forget(inUse: InUse) {
@@ -239,7 +250,9 @@ export class MemoryArchive implements Archive {
 
   #forgetIdentity(id: string): void {
     const name = this.#identities.get(id)?.name;
-    if (name !== undefined) this.#names.delete(foldName(name));
+    if (name === undefined) return;
+    this.#names.delete(foldName(name));
+    this.#looks.delete(name);
     this.#identities.delete(id);
   }
 }

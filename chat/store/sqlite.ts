@@ -38,6 +38,7 @@ import {
 import { explain, isOnDisk, makePrivately } from "./data_file.ts";
 import { hashSecret, matches, newEpoch, newKey, splitKey } from "./keys.ts";
 import type { Archive } from "./local.ts";
+import { Looks } from "./looks.ts";
 
 const SCHEMA_VERSION = 3;
 
@@ -183,6 +184,8 @@ export class SqliteArchive implements Archive {
     result: PromiseWithResolvers<Registered>;
   }[] = [];
   readonly #used = new Map<string, number>();
+  /** The looks of all names in the file; read when the first is needed. */
+  #looksOfAll: Looks | undefined;
   /** The epoch of every room without a row. */
   #epoch: string;
   /** Only beside a file on the disk. */
@@ -683,19 +686,33 @@ export class SqliteArchive implements Archive {
     const used = [...this.#used];
     this.#used.clear();
     if (waiting.length + used.length === 0) return;
+    const identities: Registered[] = [];
     try {
-      const identities = this.#transaction(() => {
+      this.#transaction(() => {
         for (const [id, nowMs] of used) this.#touch(id, nowMs);
-        return waiting.map(({ name }) => this.#register(name));
+        for (const { name } of waiting) identities.push(this.#register(name));
       });
       waiting.forEach(({ result }, i) => result.resolve(identities[i]));
     } catch (error) {
+      for (const made of identities) if (made) this.#looks.delete(made.name);
       const why = explain(this.path, error);
       for (const { result } of waiting) result.reject(why);
     }
   }
 
+  /** Of all names in the file. */
+  get #looks(): Looks {
+    if (this.#looksOfAll === undefined) {
+      const looks = new Looks();
+      const rows = this.#prepare("SELECT name FROM identity").iterate();
+      for (const { name } of rows) looks.add(name as string);
+      this.#looksOfAll = looks;
+    }
+    return this.#looksOfAll;
+  }
+
   #register(name: string): Registered {
+    if (this.#looks.has(name)) return undefined;
     const { id, secret, key } = newKey();
     const { changes } = this.#run(
       "INSERT INTO identity VALUES (?, ?, ?, ?, '[]', ?5, ?5) " +
@@ -706,38 +723,48 @@ export class SqliteArchive implements Archive {
       foldName(name),
       this.#nowMs(),
     );
-    return changes === 1 ? { id, name, key } : undefined;
+    if (changes !== 1) return undefined;
+    this.#looks.add(name);
+    return { id, name, key };
   }
 
   rename({ id }: Identity, name: string) {
     return this.#attempt(() => {
       if ((this.#holder(name) ?? id) !== id) return false;
+      const before = this.#nameOf(id);
+      if (this.#looks.has(name, before)) return false;
       const { changes } = this.#run(
         "UPDATE identity SET name = ?, folded = ? WHERE id = ?",
         name,
         foldName(name),
         id,
       );
-      return changes === 1;
+      if (changes !== 1) return false;
+      if (before !== undefined) this.#looks.delete(before);
+      this.#looks.add(name);
+      return true;
     });
   }
 
   nameOf(identity: string) {
-    return this.#attempt(() =>
-      this.#get("SELECT name FROM identity WHERE id = ?", identity)?.name as
-        | string
-        | undefined
-    );
+    return this.#attempt(() => this.#nameOf(identity));
+  }
+
+  #nameOf(identity: string): string | undefined {
+    const row = this.#get("SELECT name FROM identity WHERE id = ?", identity);
+    return row?.name as string | undefined;
   }
 
   isReserved(name: string) {
-    return this.#attempt(() => this.#holder(name) !== undefined);
+    return this.#attempt(() =>
+      this.#holder(name) !== undefined || this.#looks.has(name)
+    );
   }
 
   forget(inUse: InUse) {
     this.#storeIdentities();
-    return this.#attempt(() =>
-      this.#transaction(() => {
+    return this.#attempt(() => {
+      const forgotten = this.#transaction(() => {
         const nowMs = this.#nowMs();
         this.#run("UPDATE log SET lived = ?", nowMs);
         for (const id of inUse.identities) this.#touch(id, nowMs);
@@ -749,20 +776,23 @@ export class SqliteArchive implements Archive {
           this.#epoch = newEpoch();
           this.#run("UPDATE log SET epoch = ?", this.#epoch);
         }
-        this.#forgetIdentities("used_at <= ?", oldestMs);
-        this.#forgetLowest(inUse.identities);
-      })
-    );
+        return [
+          ...this.#forgetIdentities("used_at <= ?", oldestMs),
+          ...this.#forgetLowest(inUse.identities),
+        ];
+      });
+      for (const name of forgotten) this.#looksOfAll?.delete(name);
+    });
   }
 
   /** Deletes surplus identities that stand lowest; see `standingOf`. */
-  #forgetLowest(inUse: ReadonlySet<string>): void {
+  #forgetLowest(inUse: ReadonlySet<string>): string[] {
     const row = this.#get("SELECT count(*) AS count FROM identity");
     const surplus = Number(row?.count) - MAX_IDENTITIES;
-    if (surplus <= 0) return;
+    if (surplus <= 0) return [];
     if (this.#isRecentStale) this.#readJournal();
     // The journal knows more than the row about identities that sent lately.
-    this.#forgetIdentities(
+    return this.#forgetIdentities(
       "id IN (SELECT id FROM identity " +
         "WHERE id NOT IN (SELECT value FROM json_each(?)) " +
         "ORDER BY CASE WHEN used_at - made_at >= ? THEN used_at - made_at ELSE " +
@@ -775,11 +805,13 @@ export class SqliteArchive implements Archive {
     );
   }
 
-  #forgetIdentities(where: string, ...values: Value[]): void {
+  /** The names of those that are forgotten. */
+  #forgetIdentities(where: string, ...values: Value[]): string[] {
     const rows = this.#prepare(
-      `DELETE FROM identity WHERE ${where} RETURNING id`,
-    ).all(...values) as { id: string }[];
+      `DELETE FROM identity WHERE ${where} RETURNING id, name`,
+    ).all(...values) as { id: string; name: string }[];
     for (const { id } of rows) this.#recent.delete(id);
+    return rows.map(({ name }) => name);
   }
 
   /** Marks an identity as used. A full disk, where that fails, is no error. */

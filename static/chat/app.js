@@ -6,6 +6,7 @@ import { basePath, roomFrom } from "../shared/address.js";
 import { byId } from "../shared/dom.js";
 import { createStatus } from "./elements.js";
 import { Invitation } from "../shared/invitation.js";
+import { takeFromAddress } from "./linked.js";
 import { setUpPanel } from "./panel.js";
 import { join } from "./room.js";
 import { tabMemory } from "../shared/storage.js";
@@ -13,7 +14,7 @@ import { tabMemory } from "../shared/storage.js";
 const { room, asked } = roomFrom(location.search);
 const tab = tabMemory(basePath(document.baseURI));
 const invitation = new Invitation(tab);
-invitation.takeFromAddress();
+const { linked } = takeFromAddress(invitation);
 setUpPanel(room);
 // Hidden until now: without scripts it would seem to connect.
 byId("room-name", HTMLElement).hidden = false;
@@ -21,7 +22,7 @@ byId("panel-button", HTMLElement).hidden = false;
 byId("hall", HTMLElement).hidden = false;
 byId("foot", HTMLElement).hidden = false;
 if (room === null) refuse(asked);
-else join(room, tab, invitation).catch(giveUp);
+else join(room, tab, invitation, linked).catch(giveUp);
 
 /**
  * Says that there can be no such room, and that nothing is connected.

@@ -53,6 +53,7 @@ export class Backlog {
   #view;
   #source;
   #toEntry;
+  #onGone;
   #context;
   /** @type {{ want: "older" | "newer" | "newest" | "place", before: number } | null} */
   #asked = null;
@@ -69,12 +70,14 @@ export class Backlog {
    * @param {View} view
    * @param {Source} source
    * @param {(message: Message) => Entry} toEntry
+   * @param {() => void} onGone the message that was sought is not kept
    * @param {Partial<Context>} context
    */
-  constructor(view, source, toEntry, context = {}) {
+  constructor(view, source, toEntry, onGone, context = {}) {
     this.#view = view;
     this.#source = source;
     this.#toEntry = toEntry;
+    this.#onGone = onGone;
     this.#context = { ...realContext, ...context };
   }
 
@@ -200,6 +203,7 @@ export class Backlog {
   #showPlace({ messages, more }) {
     const seq = this.#sought ?? 0;
     this.#sought = null;
+    if (!messages.some((message) => message.seq === seq)) this.#onGone();
     if (messages.length === 0) return;
     if (!more) this.#firstSeq = messages[0]?.seq ?? 1;
     const last = messages.at(-1)?.seq ?? 0;

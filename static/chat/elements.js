@@ -98,6 +98,7 @@ export function createMessageMenu(handlers) {
     words: byId("message-words", HTMLElement),
     reply: byId("message-reply", HTMLButtonElement),
     copy: byId("message-copy", HTMLButtonElement),
+    link: byId("message-link", HTMLButtonElement),
     remove: byId("message-delete", HTMLButtonElement),
     note: byId("message-note", HTMLElement),
   }, handlers);

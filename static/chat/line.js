@@ -126,12 +126,17 @@ export function createUnsentLine({ text, problem, isRefused }, ownName) {
  * @param {Extract<Entry, { type: "message" }>} message
  * @param {Tones} tones
  */
-function markMessage(line, { sender, seq, isMine, isOld, isForMe }, tones) {
-  line.classList.add(tones.of(sender));
+function markMessage(line, message, tones) {
+  const { sender, author, seq, isMine, isOld, isForMe } = message;
+  line.classList.add(tones.of(sender, author));
   line.classList.toggle("for-me", isForMe);
   line.dataset["seq"] = String(seq);
   if (isOld) line.ariaLive = "off";
-  if (!isMine) return;
+  if (!isMine) {
+    if (!tones.isNamesake(sender, author)) return;
+    line.append(createAside("another person with this name"), " ");
+    return;
+  }
   line.classList.add("mine");
   const you = document.createElement("span");
   you.className = "for-voices";

@@ -1,7 +1,7 @@
 // @ts-check
-// What a person can do with one message: answer it, copy it, delete it. Each
-// message has a button that opens the one menu. Of all these buttons the Tab key
-// reaches one; from there the arrow keys lead to the others.
+// What a person can do with one message: answer it, copy it, copy a link that leads
+// to it, delete it. Each message has a button that opens the one menu. Of all these
+// buttons the Tab key reaches one; from there the arrow keys lead to the others.
 
 import { copyText } from "../shared/clipboard.js";
 import { entryOf } from "./line.js";
@@ -25,6 +25,7 @@ const STEPS = /** @type {const} */ ({
  * @property {HTMLElement} words whose message it is
  * @property {HTMLButtonElement} reply
  * @property {HTMLButtonElement} copy
+ * @property {HTMLButtonElement} link
  * @property {HTMLButtonElement} remove
  * @property {HTMLElement} note what came of it; a voice reads it
  */
@@ -34,6 +35,7 @@ const STEPS = /** @type {const} */ ({
  * @property {(message: MessageEntry) => void} reply
  * @property {(message: MessageEntry) => boolean} remove false if it cannot be
  *   asked for now
+ * @property {(message: MessageEntry) => string} linkTo the address that leads to it
  */
 
 export class MessageMenu {
@@ -49,7 +51,7 @@ export class MessageMenu {
    * @param {Handlers} handlers
    */
   constructor(parts, handlers) {
-    const { list, menu, reply, copy, remove } = parts;
+    const { list, menu, reply, copy, link, remove } = parts;
     this.#parts = parts;
     list.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest(BUTTON) : null;
@@ -69,7 +71,13 @@ export class MessageMenu {
       menu.hidePopover();
       if (message !== undefined) handlers.reply(message);
     });
-    copy.addEventListener("click", () => this.#copy());
+    copy.addEventListener("click", () => {
+      this.#copy(this.#message?.message ?? "");
+    });
+    link.addEventListener("click", () => {
+      const message = this.#message;
+      if (message !== undefined) this.#copy(handlers.linkTo(message));
+    });
     remove.addEventListener("click", () => this.#remove(handlers));
   }
 
@@ -109,10 +117,11 @@ export class MessageMenu {
     return isHere ? entry : undefined;
   }
 
-  async #copy() {
+  /** @param {string} text */
+  async #copy(text) {
     const { note } = this.#parts;
-    const isCopied = await copyText(this.#message?.message ?? "");
-    note.textContent = isCopied ? "Copied." : "The text could not be copied.";
+    const isCopied = await copyText(text);
+    note.textContent = isCopied ? "Copied." : "It could not be copied.";
   }
 
   /** @param {Handlers} handlers */

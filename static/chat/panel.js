@@ -8,12 +8,15 @@
 import {
   inviteUrl,
   isLoopback,
+  messageUrl,
   roomNameProblem,
   socketUrl,
   tidyRoomName,
 } from "../shared/address.js";
 import { copyText } from "../shared/clipboard.js";
 import { byId } from "../shared/dom.js";
+
+/** @import { Place } from "../shared/address.js" */
 
 /** @typedef {"loopback" | "network" | "unknown"} Reach */
 
@@ -85,6 +88,15 @@ export function shareWith(room, code) {
   shared = { room, code };
   showAddress();
   byId("invite-note", HTMLElement).hidden = code === "";
+}
+
+/**
+ * The address that leads others to a message here.
+ *
+ * @param {Place} place
+ */
+export function linkTo(place) {
+  return messageUrl(inviteUrl(base, shared.room, shared.code), place);
 }
 
 function showAddress() {

@@ -17,13 +17,14 @@ const COPIED_MS = 2_000;
 export function createRichText(message) {
   const text = document.createElement("div");
   text.className = "text";
-  text.dir = "auto";
   const [first, ...others] = parseMarkup(message);
   if (first?.kind === "paragraph" && others.length === 0) {
     text.append(...first.parts.map(createInline));
   } else if (first !== undefined) {
     text.append(...[first, ...others].map(createBlock));
   }
+  // Last: with it, each node that is added has the browser read all that are there.
+  text.dir = "auto";
   return text;
 }
 

@@ -14,7 +14,8 @@ import { Identity } from "../client/identity.js";
 import { Members } from "../client/members.js";
 import { mentions } from "./mention.js";
 import { Outbox } from "../client/outbox.js";
-import { shareWith } from "./panel.js";
+import { takeFromAddress } from "./linked.js";
+import { linkTo, shareWith } from "./panel.js";
 import { Presence } from "./presence.js";
 import { charactersLeft } from "../client/protocol.js";
 import { disconnectReason } from "../client/http_error.js";
@@ -25,6 +26,7 @@ import { Title } from "./title.js";
 import { Typing } from "./typing.js";
 import { setUpXRay } from "../x-ray/toggle.js";
 
+/** @import { Place as Linked } from "../shared/address.js" */
 /** @import { Invitation } from "../shared/invitation.js" */
 /** @import { Memory } from "../shared/storage.js" */
 /** @import { MessageEntry } from "./reply.js" */
@@ -40,8 +42,9 @@ import { setUpXRay } from "../x-ray/toggle.js";
  * @param {string} room
  * @param {Memory} tab
  * @param {Invitation} invitation
+ * @param {Linked | null} linked the message to which the page's address leads
  */
-export async function join(room, tab, invitation) {
+export async function join(room, tab, invitation, linked) {
   const { baseURI } = document;
   const roomName = byId("room-name", HTMLElement);
   roomName.textContent = room;
@@ -56,6 +59,7 @@ export async function join(room, tab, invitation) {
   page.listenToBrowser();
   setUpXRay(() => identity.key, shared);
   page.start();
+  page.leadTo(linked);
 }
 
 /**
@@ -82,6 +86,8 @@ class RoomPage {
   #hasBeenHere = false;
   /** The seqs of messages that we asked to delete. @type {Set<number>} */
   #deletions = new Set();
+  /** @type {Linked | null} a message to which a link leads, until we know the room */
+  #linked = null;
 
   /** @param {Place} place */
   constructor(place) {
@@ -118,6 +124,7 @@ class RoomPage {
       this.#view.transcript,
       this.#session,
       (message) => this.#entryFor(message, true),
+      () => this.#sayGone(),
     );
     this.#presence = new Presence((entry) =>
       this.#view.transcript.append([entry])
@@ -163,6 +170,7 @@ class RoomPage {
       askForMembers: () => this.#askForMembers(),
       rename: (name) => this.#session.request({ type: "rename", name }),
       remove: (message) => this.#remove(message),
+      linkTo: ({ seq }) => linkTo({ seq, epoch: this.#session.epoch }),
       seek: (seq) => this.#backlog.seek(seq),
       search: (question) =>
         this.#session.request({ type: "search", ...question }),
@@ -192,13 +200,33 @@ class RoomPage {
       this.#heartbeat.check();
     });
     addEventListener("hashchange", () => {
-      if (invitation.takeFromAddress()) this.#connection.knock();
+      const { isInvited, linked } = takeFromAddress(invitation);
+      if (isInvited) this.#connection.knock();
+      this.leadTo(linked);
     });
     addEventListener("pagehide", () => identity.giveUp());
     addEventListener("pageshow", ({ persisted }) => {
       if (persisted && !identity.takeBack()) location.reload();
     });
     onNewDay(() => this.#view.transcript.renewTimes());
+  }
+
+  /**
+   * Leads the reader to a message, as soon as we know what there is.
+   *
+   * @param {Linked | null} linked
+   */
+  leadTo(linked) {
+    this.#linked = linked ?? this.#linked;
+    if (this.#linked === null || !this.#session.isCaughtUp) return;
+    const { seq, epoch } = this.#linked;
+    this.#linked = null;
+    if (epoch === this.#session.epoch) this.#backlog.seek(seq);
+    else this.#sayGone();
+  }
+
+  #sayGone() {
+    this.#view.status.note("That message is not kept any more.");
   }
 
   /** @param {State} state */
@@ -245,7 +273,9 @@ class RoomPage {
   #onFrame(data) {
     this.#heartbeat.heard();
     this.#session.receive(data);
-    if (this.#session.isCaughtUp) this.#outbox.lineUp();
+    if (!this.#session.isCaughtUp) return;
+    this.#outbox.lineUp();
+    this.leadTo(null);
   }
 
   /**
@@ -483,6 +513,7 @@ class RoomPage {
  * @property {() => void} askForMembers
  * @property {(name: string) => boolean} rename
  * @property {(message: MessageEntry) => boolean} remove
+ * @property {(message: MessageEntry) => string} linkTo
  * @property {(seq: number) => void} seek
  * @property {(question: Question) => boolean} search
  * @property {() => void} askForRooms
@@ -505,6 +536,7 @@ function createView({ room, tab }, actions, members) {
   elements.createMessageMenu({
     reply: (message) => reply.to(message),
     remove: actions.remove,
+    linkTo: actions.linkTo,
   });
   return {
     reply,

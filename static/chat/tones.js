@@ -1,7 +1,8 @@
 // @ts-check
 // Chooses the colour of each person. A name has the same colour on every screen,
 // without anybody agreeing on it, unless somebody who was just speaking has one
-// that looks like it: then the next colour that does not.
+// that looks like it: then the next colour that does not. Of two people who had the
+// same name, one after the other, each has a colour of its own.
 
 // Numbers of the .tone-N classes in parts.css, round the circle of hues.
 const CIRCLE = [0, 1, 8, 2, 9, 3, 10, 4, 5, 11, 6, 7];
@@ -11,22 +12,41 @@ const APART = 2;
 const RECENT = 4;
 
 export class Tones {
-  /** @type {Map<string, number>} places on the circle */
+  /** @type {Map<string, number>} places on the circle, by the person */
   #places = new Map();
-  /** @type {string[]} the newest last */
+  /** @type {string[]} people, the newest last */
   #recent = [];
+  /** @type {Map<string, string>} the author of the first message under each name */
+  #firstOf = new Map();
 
   /**
    * The class that colours what this person says now.
    *
    * @param {string} name
+   * @param {string | null} author tells who it is; without it the name does
    */
-  of(name) {
-    const place = this.#places.get(name) ?? this.#choose(name);
-    this.#places.set(name, place);
-    this.#recent = this.#recent.filter((it) => it !== name).slice(1 - RECENT);
-    this.#recent.push(name);
+  of(name, author = null) {
+    const person = author ?? name;
+    if (author !== null && !this.#firstOf.has(name)) {
+      this.#firstOf.set(name, author);
+    }
+    const place = this.#places.get(person) ?? this.#choose(name);
+    this.#places.set(person, place);
+    this.#recent = this.#recent.filter((it) => it !== person)
+      .slice(1 - RECENT);
+    this.#recent.push(person);
     return `tone-${CIRCLE[place]}`;
+  }
+
+  /**
+   * Whether somebody else, of whom there are messages here, had this name too. Where
+   * there is no author, as from an older server, nobody knows.
+   *
+   * @param {string} name
+   * @param {string | null} author
+   */
+  isNamesake(name, author) {
+    return author !== null && this.#firstOf.get(name) !== author;
   }
 
   /**
@@ -44,7 +64,10 @@ export class Tones {
   /** @param {string} name */
   #choose(name) {
     const first = hashOf(name) % CIRCLE.length;
-    const others = this.#recent.map((it) => this.#places.get(it) ?? first);
+    const namesake = this.#firstOf.get(name) ?? name;
+    const others = [...this.#recent, namesake]
+      .map((it) => this.#places.get(it))
+      .filter((place) => place !== undefined);
     for (let i = 0; i < CIRCLE.length; i++) {
       const place = (first + i) % CIRCLE.length;
       if (others.every((other) => distance(place, other) >= APART)) {

@@ -168,6 +168,8 @@ export class Transcript {
    * @param {number} seq
    */
   leadTo(seq) {
+    // It may wait for the next picture, of which a hidden tab gets none.
+    if (this.#queue.length > 0) this.#update(this.#queue.splice(0));
     const line = this.#lineOf(seq);
     if (!(line instanceof HTMLElement)) return false;
     this.#reader.stay();

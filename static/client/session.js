@@ -74,6 +74,11 @@ export class Session {
     return this.#position?.seq ?? 0;
   }
 
+  /** The life of the room's history that this is of; "" while we know none. */
+  get epoch() {
+    return this.#position?.epoch ?? "";
+  }
+
   /** True when all that had been said when we came has reached us. */
   get isCaughtUp() {
     return this.#welcome !== null && this.#position !== null &&

@@ -98,6 +98,43 @@ export function inviteUrl(base, room, invitation = "") {
 }
 
 /**
+ * A message as a link names it: by its number, and by the life of the room's history
+ * in which it has that number.
+ *
+ * @typedef {object} Place
+ * @property {number} seq
+ * @property {string} epoch
+ */
+
+/**
+ * The address that leads to a message.
+ *
+ * @param {string} pageUrl as inviteUrl() gives it
+ * @param {Place} place
+ */
+export function messageUrl(pageUrl, { seq, epoch }) {
+  const url = new URL(pageUrl);
+  const values = new URLSearchParams(url.hash.slice(1));
+  values.set("message", `${seq}`);
+  values.set("epoch", epoch);
+  url.hash = `${values}`;
+  return url.href;
+}
+
+/**
+ * The message that a link leads to, or null.
+ *
+ * @param {string} hash such as "#message=12&epoch=Zm9v"
+ * @returns {Place | null}
+ */
+export function messageFrom(hash) {
+  const values = new URLSearchParams(hash.replace(/^#/, ""));
+  const seq = values.get("message") ?? "";
+  if (!/^[1-9]\d{0,14}$/.test(seq)) return null;
+  return { seq: Number(seq), epoch: values.get("epoch") ?? "" };
+}
+
+/**
  * The folder that the page is served from: "/" or "/chat/". Two servers may
  * share an origin under different ones.
  *

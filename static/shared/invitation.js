@@ -48,7 +48,7 @@ export class Invitation {
   }
 }
 
-/** Takes a code that is in the page's address out of sight. */
+/** Takes what is in the fragment of the page's address out of it. */
 export function hideFragment() {
   try {
     history.replaceState(

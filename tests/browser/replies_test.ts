@@ -104,6 +104,40 @@ test("what another person said under a name that is mine now is not mine", async
   assert(await menu.getByRole("button", { name: "Delete" }).isHidden());
 });
 
+test("of two who had one name, one after the other, nobody's words pass for the other's", async () => {
+  await using server = await startServer();
+  const say = async (client: Client, message: string) => {
+    client.request({ type: "message", message, id: message });
+    await client.messagesUpTo(message);
+  };
+  const others = "another person with this name";
+  await using first = await Client.join(server.ws, { name: "Ada" });
+  await say(first, "the first");
+  await using live = await Tab.join(server.http);
+  await live.line("the first");
+  first.request({ type: "rename", name: "Bea" });
+  await first.nextOf("rename");
+  await using second = await Client.join(server.ws, { name: "Ada" });
+  await say(second, "the second");
+  await say(first, "the first again");
+  await using late = await Tab.join(server.http);
+  const toneOf = async (tab: Tab, text: string) =>
+    /tone-\d+/.exec(await (await tab.line(text)).getAttribute("class") ?? "")
+      ?.[0];
+  for (const tab of [live, late]) {
+    assertEquals(await tab.lines.getByText(others).count(), 1);
+    const line = await tab.line("the second");
+    await line.getByText(others).waitFor();
+    const tones = [
+      await toneOf(tab, "the first"),
+      await toneOf(tab, "the second"),
+    ];
+    assert(tones[0] !== tones[1], `${tones}`);
+    assertEquals(await toneOf(tab, "the first again"), tones[0]);
+    assertEquals(await tab.violations(), []);
+  }
+});
+
 test("the keyboard reaches the actions of every message, and comes back to it", async () => {
   await using server = await startServer();
   await using tab = await Tab.join(server.http);

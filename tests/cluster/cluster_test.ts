@@ -54,13 +54,16 @@ redisTest("an assigned name is nobody else's on any server", async () => {
 });
 
 redisTest(
-  "a name taken on one server is refused on another, also in other letters",
+  "a name taken on one server is refused on another, also in other letters and in some that look alike",
   async () => {
     await using nodes = await startCluster();
     await using ann = await Watcher.join(nodes.one.ws, { name: "Ann" });
     assertEquals(ann.name, "Ann");
-    for (const name of ["Ann", "aNN", "Ａｎｎ"]) {
-      await using other = await Watcher.join(nodes.two.ws, { name });
+    await using coco = await Watcher.join(nodes.two.ws, { name: "coco" });
+    assertEquals(coco.name, "coco");
+    for (const name of ["Ann", "aNN", "Ａｎｎ", "сосо"]) {
+      const node = name === "сосо" ? nodes.one : nodes.two;
+      await using other = await Watcher.join(node.ws, { name });
       assert(other.name !== name);
       await until(() => other.errors.length > 0, "the reason");
       other.request({ type: "rename", name });

@@ -49,6 +49,49 @@ redisTest(
 );
 
 redisTest(
+  "nobody gets a name that looks like one that version 1 stored on Redis",
+  async () => {
+    await using redis = await startRedis();
+    for (const command of commands) await redis.command(...command);
+    const store = await openStore(redis.url);
+    try {
+      assertEquals(await store.register("Ada LoveIace"), undefined);
+      const { key } = JSON.parse((session as Recording).hello);
+      assertEquals((await store.identify(key))?.name, "Ada Lovelace");
+    } finally {
+      await store.close();
+    }
+  },
+);
+
+redisTest(
+  "a look that an older server left behind on Redis keeps nobody from a name",
+  async () => {
+    await using redis = await startRedis();
+    const store = await openStore(redis.url);
+    try {
+      const ada = await store.register("coco");
+      const id = `${ada?.id}`;
+      // Version 1 knows of no looks: it renames, and the look stays.
+      await redis.command("HDEL", "partyline:folded", "coco");
+      await redis.command("HSET", "partyline:folded", "ada", id);
+      await redis.command("HSET", `partyline:id:${id}`, "name", "Ada");
+      await redis.command("HSET", `partyline:id:${id}`, "folded", "ada");
+      assertEquals((await store.acquire({ id, name: "Ada" }))?.name, "Ada");
+      assertEquals(await store.register("Adа"), undefined);
+      const other = await store.register("сосо");
+      assertEquals(other?.name, "сосо");
+      // It forgets one, too.
+      await redis.command("DEL", `partyline:id:${other?.id}`);
+      await redis.command("HDEL", "partyline:folded", "сосо");
+      assertEquals((await store.register("coco"))?.name, "coco");
+    } finally {
+      await store.close();
+    }
+  },
+);
+
+redisTest(
   "data of a newer version on Redis are refused in a sentence and stay as they are",
   async () => {
     await using redis = await startRedis();

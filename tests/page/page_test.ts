@@ -8,6 +8,8 @@ import {
   basePath,
   invitationFrom,
   inviteUrl,
+  messageFrom,
+  messageUrl,
   socketUrl,
 } from "../../static/shared/address.js";
 import { Outbox } from "../../static/client/outbox.js";
@@ -68,6 +70,21 @@ Deno.test("without a code no address speaks of one", () => {
   ) {
     assertEquals(invitationFrom(hash), "", hash);
   }
+});
+
+Deno.test("a link to a message says which, and keeps the invitation", () => {
+  const place = { seq: 12, epoch: "Zm9v-_.1" };
+  for (const code of ["", "a+b&c=d#e?f%20", "message=3"]) {
+    const page = inviteUrl("https://a.example/chat/", "b", code);
+    const link = new URL(messageUrl(page, place));
+    assertEquals(messageFrom(link.hash), place);
+    assertEquals(invitationFrom(link.hash), code);
+    assertEquals(link.href.split("#")[0], page.split("#")[0]);
+  }
+  for (const hash of ["", "#", "#message=", "#message=0", "#message=1.5"]) {
+    assertEquals(messageFrom(hash), null, hash);
+  }
+  assertEquals(messageFrom(`#message=${"9".repeat(16)}`), null);
 });
 
 Deno.test("servers under two paths of one origin keep their own, and / its old keys", () => {

@@ -27,3 +27,16 @@ Deno.test("a person with a new name keeps the colour", () => {
   tones.rename("Ada", "Countess");
   assertEquals(tones.of("Countess"), tone);
 });
+
+Deno.test("two people who had the same name have different colours", () => {
+  const tones = new Tones();
+  const first = tones.of("Ada", "author 1");
+  assert(!tones.isNamesake("Ada", "author 1"));
+  const second = tones.of("Ada", "author 2");
+  assert(second !== first);
+  assert(tones.isNamesake("Ada", "author 2"));
+  assert(!tones.isNamesake("Ada", null));
+  for (const name of ["Bob", "Cleo", "Dan", "Eve", "Fay"]) tones.of(name, name);
+  assertEquals(tones.of("Countess", "author 1"), first);
+  assertEquals(tones.of("Ada", "author 2"), second);
+});

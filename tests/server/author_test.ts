@@ -40,6 +40,16 @@ Deno.test("who takes a name that was given up is another author", async () => {
   const second = await say(eve, "second");
   assertEquals([first.sender, second.sender], ["Ada", "Ada"]);
   assert(first.author !== second.author);
+  // Whichever way it is read.
+  await using late = await Client.join(server.ws);
+  const told = [await late.nextOf("message"), await late.nextOf("message")];
+  late.request({ type: "history", before: 3 });
+  const { messages: paged } = await late.nextOf("history");
+  late.request({ type: "search", text: "s" });
+  const { messages: found } = await late.nextOf("found");
+  for (const shown of [told, paged, found]) {
+    assertEquals(shown, [first, second]);
+  }
 });
 
 Deno.test("an author does not show the key, nor the part of it that names the identity", async () => {

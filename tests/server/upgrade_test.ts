@@ -95,6 +95,32 @@ Deno.test("a name in a data file of version 2 counts as used for long", async ()
   }
 });
 
+Deno.test("names that look alike, in an older data file, stay; nobody gets a third", () =>
+  withCopy(async (path) => {
+    const old = new DatabaseSync(path);
+    old.exec(`
+      UPDATE identity SET name = 'coco', folded = 'coco' WHERE name = 'Lonely';
+      UPDATE identity SET name = 'сосо', folded = 'сосо'
+        WHERE name = 'Grace Hopper';
+    `);
+    old.close();
+    const machine = { ...newContext(), uptime: Deno.osUptime };
+    const archive = new SqliteArchive(path, 100, machine);
+    assertEquals(await archive.isReserved("Ada LoveIace"), true);
+    assertEquals(await archive.register("СOСO"), undefined);
+    const bob = await archive.register("bob");
+    assert(bob !== undefined);
+    assertEquals(await archive.rename(bob, "cОcО"), false);
+    archive.close();
+    const db = new DatabaseSync(path);
+    const names = db.prepare("SELECT name FROM identity ORDER BY name").all();
+    assertEquals(
+      names.map(({ name }) => name),
+      ["Ada Lovelace", "bob", "coco", "cosmic-cod", "сосо"],
+    );
+    db.close();
+  }));
+
 Deno.test("a data file of version 1 that was not closed begins a new epoch", () =>
   withCopy(async (path) => {
     const machine = { ...newContext(), uptime: Deno.osUptime };

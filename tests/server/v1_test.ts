@@ -346,6 +346,24 @@ Deno.test("rename is told to all, and refused with a reason", async () => {
   assertEquals((await b.messagesUpTo("hi")).at(-1).sender, "Ada");
 });
 
+Deno.test("a name that looks like that of somebody who is away is taken, and the error says so", async () => {
+  await using server = await startServer();
+  {
+    await using a = await Client.join(server.ws, { name: "coco" });
+    assertEquals(a.welcome.sender, "coco");
+  }
+  await using b = await Client.join(server.ws, { name: "сосо" });
+  const told = await b.nextOf("error");
+  assertEquals(told.code, "name_taken");
+  assertMatch(told.message, /"сосо" is taken, or looks like .* another\.$/);
+  b.request({ type: "rename", name: "СОСО" });
+  assertEquals((await b.nextOf("error")).code, "name_taken");
+  b.request({ type: "rename", name: "Cосо" });
+  const mixed = await b.nextOf("error");
+  assertEquals(mixed.code, "name_invalid");
+  assertMatch(mixed.message, /one script .* Choose letters of one script\.$/);
+});
+
 Deno.test("whoever ends in the middle of a rename leaves under the name that was known", async () => {
   await using server = await startServer();
   await using a = await Client.join(server.ws);

@@ -32,18 +32,34 @@ export interface Entry extends Mark {
   sender: string;
   id: string | undefined;
   at: string;
+  /** What the server calls its author; a plain client has no such name. */
+  authorId: string | undefined;
+  /** The `seq` of the message that it answers. */
+  replyTo: number | undefined;
+  /** Its text is gone. */
+  isDeleted: boolean;
 }
 
 export class Ledger {
   readonly #rooms = new Map<string, RoomRecord>();
+  readonly #authors = new Map<string, number>();
 
   room(name: string): RoomRecord {
     let room = this.#rooms.get(name);
     if (room === undefined) {
-      room = new RoomRecord(name);
+      room = new RoomRecord(name, this.#authors);
       this.#rooms.set(name, room);
     }
     return room;
+  }
+
+  /** A client is told what its messages have as their author from now on. */
+  noteAuthor(authorId: string, number: number): void {
+    const known = this.#authors.get(authorId);
+    if (known !== undefined && known !== number) {
+      throw new Error(`client ${number} has the author of ${known}`);
+    }
+    this.#authors.set(authorId, number);
   }
 
   get rooms(): RoomRecord[] {
@@ -66,8 +82,13 @@ export class RoomRecord {
   /** Shown before anybody else was shown them. */
   readonly #sightings: Sighting[] = [];
   readonly #excused = new Set<string>();
+  /** What each answer answers, in the life in which it was written. */
+  readonly #answered = new Map<string, { life: Life; seq: number }>();
 
-  constructor(readonly name: string) {}
+  constructor(
+    readonly name: string,
+    private readonly authors: ReadonlyMap<string, number>,
+  ) {}
 
   /** The life with that epoch; a new one if it was not heard of before. */
   life(epoch: string): Life {
@@ -85,10 +106,28 @@ export class RoomRecord {
     return `${author}:${n}:${PADDING.repeat(paddings)}`;
   }
 
+  /** A message is to answer the one with that `seq`. */
+  answer(mark: Mark, life: Life, seq: number): void {
+    this.#answered.set(nameOf(mark), { life, seq });
+  }
+
+  /** The `seq` of what a message answers; in another life it answers nothing. */
+  answeredBy(mark: Mark, life: Life | undefined): number | undefined {
+    const answered = this.#answered.get(nameOf(mark));
+    return answered?.life === life ? answered?.seq : undefined;
+  }
+
   /** Takes what a client was shown. Throws if it was ever shown otherwise. */
   see(event: MessageEvent, life: Life): Entry {
     this.shown++;
-    return life.see(this.#read(event));
+    const entry = this.#read(event);
+    const answered = this.answeredBy(entry, life);
+    if (entry.replyTo !== answered) {
+      throw new Error(
+        `${this.name}: an answer to ${answered}: ${describe(entry)}`,
+      );
+    }
+    return life.see(entry);
   }
 
   /** The same, for a client that is told no epoch. */
@@ -127,13 +166,29 @@ export class RoomRecord {
     });
   }
 
-  #read({ seq, sender, id, at, message }: MessageEvent): Entry {
-    const [, author, n] = /^(\d+):(\d+):/.exec(message) ?? [];
-    const mark = { author: Number(author), n: Number(n) };
-    if (author !== undefined && message === this.textOf(mark)) {
-      return { ...mark, seq, sender, id, at };
+  #read(event: MessageEvent): Entry {
+    const { seq, sender, id, at, author: authorId, replyTo } = event;
+    const isDeleted = event.deleted === true;
+    const mark = this.#markOf(event);
+    const known = this.authors.get(authorId ?? "");
+    const isRight = mark.author === known || authorId === undefined;
+    const text = isDeleted ? "" : this.textOf(mark);
+    if (isRight && event.message === text) {
+      return { ...mark, seq, sender, id, at, authorId, replyTo, isDeleted };
     }
-    throw new Error(`${this.name}: a message nobody wrote: ${message}`);
+    throw new Error(
+      `${this.name}: a message nobody wrote: ${JSON.stringify(event)}`,
+    );
+  }
+
+  /** A deleted message tells only by its author and id whose it is. */
+  #markOf({ message, author: authorId, id, deleted }: MessageEvent): Mark {
+    if (deleted) {
+      const author = this.authors.get(authorId ?? "") ?? NaN;
+      return { author, n: Number(id) };
+    }
+    const [, author, n] = /^(\d+):(\d+):/.exec(message) ?? [];
+    return { author: Number(author), n: Number(n) };
   }
 }
 
@@ -142,6 +197,10 @@ export class Life {
   /** By `seq`; one that nobody was shown is missing. */
   readonly entries: (Entry | undefined)[] = [];
   readonly #places = new Map<string, number>();
+  /** Messages that their authors asked to delete, by `seq`. */
+  readonly wanted = new Set<number>();
+  /** Messages of which somebody was told that they are deleted, by `seq`. */
+  readonly deleted = new Set<number>();
 
   constructor(
     readonly epoch: string,
@@ -156,6 +215,7 @@ export class Life {
 
   see(entry: Entry): Entry {
     const { seq } = entry;
+    if (entry.isDeleted) this.delete(seq);
     const known = this.entries[seq];
     if (known !== undefined) {
       if (describe(known) === describe(entry)) return known;
@@ -179,6 +239,19 @@ export class Life {
     return entry;
   }
 
+  /** Somebody is told that a message is deleted. Throws if its author never asked. */
+  delete(seq: number): void {
+    if (!this.wanted.has(seq)) {
+      throw new Error(`${this.room}: seq ${seq} was deleted unasked`);
+    }
+    this.deleted.add(seq);
+  }
+
+  /** The deleted messages, as they stand at the beginning of their text. */
+  get deletedMarks(): string[] {
+    return [...this.deleted].map((seq) => nameOf(this.entries[seq]!));
+  }
+
   /** The `seq` of a message, if anybody was shown it. */
   place(mark: Mark): number | undefined {
     return this.#places.get(nameOf(mark));
@@ -187,6 +260,8 @@ export class Life {
 
 const nameOf = ({ author, n }: Mark) => `${author}:${n}`;
 
-function describe({ author, n, sender, id, at }: Entry): string {
-  return `${author}:${n} from ${sender}, id ${id ?? "none"}, ${at}`;
+function describe(entry: Entry): string {
+  const { author, n, sender, authorId, id, at, replyTo } = entry;
+  return `${author}:${n} from ${sender} (${authorId}), id ${id ?? "none"}, ` +
+    `to ${replyTo ?? "none"}, ${at}`;
 }

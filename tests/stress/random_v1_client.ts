@@ -28,6 +28,7 @@ const HABITS = {
   stall: 2,
   drop: 2,
   rename: 2,
+  erase: 6,
   takeOver: 2,
   close: 1,
   stallLong: 0,
@@ -54,6 +55,8 @@ export class RandomV1Client extends V1Client {
           : this.ping(connection);
       case "rename":
         return this.#rename(connection);
+      case "erase":
+        return this.erase(connection);
       case "stall":
         return await this.#stall(connection, () => run.pause(dice.below(100)));
       case "stallLong":
@@ -101,7 +104,8 @@ export class RandomV1Client extends V1Client {
             `rest: unacknowledged ${[
               ...this.recovering.unacknowledged.keys(),
             ]}, ` +
-              `unanswered ${[...this.recovering.doubted]}, it is ` +
+              `unanswered ${[...this.recovering.doubted]}, ` +
+              `not deleted ${[...this.deleting]}, it is ` +
               `"${this.name.current}" and asked for ${
                 this.name.asked.join() || "none"
               }`,

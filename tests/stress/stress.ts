@@ -11,6 +11,7 @@ import { PlainClient } from "./plain_client.ts";
 import { freePort } from "./program.ts";
 import { SharedRedis } from "./shared_redis.ts";
 import { RandomV1Client } from "./random_v1_client.ts";
+import { checkFiles, checkRedis } from "./stored_texts.ts";
 import { type Clients, judge } from "./verdict.ts";
 import { StressRun, type Tally } from "./stress_run.ts";
 
@@ -59,6 +60,9 @@ export async function stress(plan: Plan): Promise<Tally> {
     await judge(run, clients);
     if (run.fault) throw run.fault;
     await checkEnd(run);
+    const { rooms } = run.ledger;
+    if (redis === undefined) await checkFiles(folder, rooms);
+    else await checkRedis(redis, rooms);
     return run.tally;
   } catch (error) {
     run.fail(error as Error);

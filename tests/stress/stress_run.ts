@@ -69,6 +69,10 @@ export class Tally {
   renames = 0;
   refusedNames = 0;
   pages = 0;
+  /** Messages that answer another one. */
+  answers = 0;
+  /** Of those that are stored at the end. */
+  deleted = 0;
   stored = 0;
   shown = 0;
 }

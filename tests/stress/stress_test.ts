@@ -13,6 +13,8 @@ const NEEDED = [
   "stalls",
   "resent",
   "repeatsAnswered",
+  "answers",
+  "deleted",
 ] as const;
 
 /** A run in which one of them does not happen by chance is followed by another. */

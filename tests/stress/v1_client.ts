@@ -23,6 +23,12 @@ import { Roster } from "./roster.ts";
 /** Messages not acknowledged yet; the server remembers the newest 64. */
 const MAX_WINDOW = 16;
 
+/** How many of its messages are answers. */
+const ANSWERS = 0.1;
+
+/** How many of its newest messages it may delete. */
+const DELETABLE = 40;
+
 /** When to send again what was refused, if it was not told. */
 const RETRY_MS = 1_000;
 
@@ -45,6 +51,12 @@ export abstract class V1Client extends StressClient<V1Connection>
   readonly roster = new Roster();
   /** Where each of its messages was last shown to be. */
   readonly places = new Map<number, { life: Life; seq: number }>();
+  /** What it was told or shown to be deleted, in this life of the room. */
+  readonly deleted = new Set<number>();
+  /** What it asked to delete, in this life, and was not told yet to be deleted. */
+  protected readonly deleting = new Set<number>();
+  /** The first message that it was shown in order, in this life. */
+  first = 0;
   protected readonly recovering = new RecoveringClient(this);
   /** Where it hears: before it says hello on one, that is not `connection` yet. */
   #heard: V1Connection | undefined;
@@ -110,7 +122,9 @@ export abstract class V1Client extends StressClient<V1Connection>
 
   protected get isAtRest(): boolean {
     const { unacknowledged, doubted } = this.recovering;
-    return unacknowledged.size + doubted.size + this.name.asked.length === 0;
+    const { asked } = this.name;
+    const waiting = [unacknowledged.size, doubted.size, this.deleting.size];
+    return waiting.every((size) => size === 0) && asked.length === 0;
   }
 
   protected request(connection: V1Connection, request: Request): void {
@@ -118,11 +132,40 @@ export abstract class V1Client extends StressClient<V1Connection>
   }
 
   protected say(count: number): void {
-    const { recovering, run } = this;
+    const { dice, recovering, run } = this;
     const free = this.#window - recovering.unacknowledged.size;
     for (let i = 0; i < Math.min(count, free); i++) {
-      recovering.say(++this.sent);
+      this.sent++;
+      if (dice.chance(ANSWERS) && this.#life !== undefined && this.last > 0) {
+        const answered = dice.between(1, this.last);
+        this.room.answer(this.mark(this.sent), this.#life, answered);
+        run.tally.answers++;
+      }
+      recovering.say(this.sent);
       run.tally.sent++;
+    }
+  }
+
+  answeredBy(n: number): number | undefined {
+    return this.room.answeredBy(this.mark(n), this.#life);
+  }
+
+  /** Asks to delete one of its newest messages. */
+  protected erase(connection: V1Connection): void {
+    const n = this.sent - this.dice.below(DELETABLE);
+    const place = this.places.get(n);
+    if (place === undefined || place.life !== connection.life) return;
+    // Now and then again what is deleted already.
+    place.life.wanted.add(place.seq);
+    this.deleting.add(place.seq);
+    this.request(connection, { type: "delete", seq: place.seq });
+  }
+
+  /** What was asked for may have been lost with the connection. */
+  #eraseAgain(connection: V1Connection): void {
+    if (!connection.isOpen) return;
+    for (const seq of this.deleting) {
+      this.request(connection, { type: "delete", seq });
     }
   }
 
@@ -199,6 +242,9 @@ export abstract class V1Client extends StressClient<V1Connection>
       case "join":
       case "leave":
         return this.roster.change(event);
+      case "delete":
+        connection.life?.delete(event.target);
+        return this.#noteDeleted(event.target);
       case "pong":
         if (connection.pings.delete(event.id ?? "")) return;
         throw this.fault(`a pong to no ping: ${event.id}`);
@@ -227,6 +273,7 @@ export abstract class V1Client extends StressClient<V1Connection>
       );
     }
     if (key !== this.recovering.key) this.name.forget();
+    this.run.ledger.noteAuthor(event.author, this.number);
     this.name.welcome(sender, connection.wish);
     const problem = this.roster.begin(event);
     if (problem !== undefined) throw this.fault(problem);
@@ -236,8 +283,21 @@ export abstract class V1Client extends StressClient<V1Connection>
       throw this.fault(`there are ${twins}`);
     }
     this.#life = connection.life = life;
+    if (!isSame) this.#beginAnew();
+    this.#eraseAgain(connection);
     if (isSame) tally.recoveries++;
     else if (before !== undefined) tally.beginnings++;
+  }
+
+  #beginAnew(): void {
+    this.deleted.clear();
+    this.deleting.clear();
+    this.first = 0;
+  }
+
+  #noteDeleted(seq: number): void {
+    this.deleted.add(seq);
+    this.deleting.delete(seq);
   }
 
   /** Takes a message that was shown, whoever wrote it. */
@@ -245,6 +305,11 @@ export abstract class V1Client extends StressClient<V1Connection>
     if (life === undefined) throw this.fault("shown a message before welcome");
     const entry = this.room.see(event, life);
     this.checkSent(entry);
+    const isDeleted = event.deleted === true;
+    if (isDeleted) this.#noteDeleted(event.seq);
+    else if (this.deleted.has(event.seq)) {
+      throw this.fault(`shown the text of seq ${event.seq}, which is deleted`);
+    }
     return { ...entry, life };
   }
 
@@ -261,6 +326,7 @@ export abstract class V1Client extends StressClient<V1Connection>
   }
 
   ordered({ seq }: MessageEvent, order: Order): void {
+    if (order === "next" && this.first === 0) this.first = seq;
     if (order === "answer") this.run.tally.repeatsAnswered++;
     if (order !== "wrong") return;
     throw this.fault(`shown seq ${seq} after ${this.last}`);
@@ -300,6 +366,10 @@ export abstract class V1Client extends StressClient<V1Connection>
     if (code === "rate_limited" && id === undefined) {
       if (asked > MAX_WAITING_PAGES) return void this.run.tally.refusals++;
     }
+    // What it asked to delete may have been lost with all.
+    const isGone = code === "invalid" && id === undefined &&
+      this.emptyingsDuring(connection) > 0;
+    if (isGone) return void this.run.tally.refusals++;
     const isAboutName = code.startsWith("name_") ||
       (code === "busy" && id === undefined);
     if (!isAboutName) throw this.fault(`refused with ${code}: ${message}`);
@@ -315,7 +385,11 @@ export abstract class V1Client extends StressClient<V1Connection>
     this.run.tally.refusals++;
     if (id === undefined) {
       // The close after a hello says it all; of a page nothing is missed.
-      if (!connection.isWelcome || this.name.asked.length === 0) return;
+      if (!connection.isWelcome) return;
+      if (this.deleting.size > 0) {
+        this.pause(retryAfter).then(() => this.#eraseAgain(connection));
+      }
+      if (this.name.asked.length === 0) return;
       this.name.doubt();
       return this.drop(connection);
     }

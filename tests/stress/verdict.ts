@@ -57,6 +57,7 @@ async function checkLog(
     throw new Error(`${room.name}: seq ${lost.seq} was shown and is lost`);
   }
   for (const client of present) await client.reach(life, head);
+  await checkDeletions(run, room, life, present);
   const beyond = present.find(({ last }) => last > head);
   if (beyond) throw new Error(beyond.about("shown more than the log holds"));
   for (const life of room.lives) {
@@ -66,6 +67,7 @@ async function checkLog(
       (mark) => redis !== undefined && room.isExcused(mark),
     );
   }
+  tally.deleted += life.deleted.size;
   tally.stored += head;
   tally.shown += room.shown;
 }
@@ -82,12 +84,46 @@ async function readLog(
   if (life !== room.lives.at(-1) || room.lives.length > 1 + emptyings) {
     throw new Error(`${room.name}: the epoch is ${epoch}`);
   }
-  await readForwards(url, room, life, seq);
-  await readBackwards(reader, room, life, seq);
+  const readings = [
+    await readForwards(url, room, life, seq),
+    await readBackwards(reader, room, life, seq),
+  ];
+  for (const deleted of readings) {
+    const told = [...life.deleted].sort().join();
+    if (deleted.sort().join() !== told) {
+      throw new Error(`${room.name}: ${told} are deleted, not ${deleted}`);
+    }
+  }
   return seq;
 }
 
-/** As a client does that lost everything but the epoch. */
+/** What somebody asked to delete, who is here, is deleted; all here know of it. */
+async function checkDeletions(
+  run: StressRun,
+  room: RoomRecord,
+  life: Life,
+  present: RandomV1Client[],
+) {
+  const here = new Set(present.map(({ number }) => number));
+  for (const seq of life.wanted) {
+    const author = life.entries[seq]?.author ?? NaN;
+    if (here.has(author) && !life.deleted.has(seq)) {
+      throw new Error(`${room.name}: seq ${seq} is not deleted`);
+    }
+  }
+  for (const client of present) {
+    const unknown = () =>
+      [...life.deleted].filter((seq) =>
+        seq >= client.first && !client.deleted.has(seq)
+      );
+    await run.until(
+      () => unknown().length === 0,
+      () => client.about(`still shown the text of ${unknown()}`),
+    );
+  }
+}
+
+/** As a client does that lost everything but the epoch. Returns what is deleted. */
 async function readForwards(
   url: string,
   room: RoomRecord,
@@ -100,18 +136,23 @@ async function readForwards(
     const welcome = JSON.stringify(reader.welcome);
     throw new Error(`${room.name}: not ${head} of ${life.epoch}: ${welcome}`);
   }
+  const deleted: number[] = [];
   for (let seq = 1; seq <= head; seq++) {
-    seeNext(room, life, seq, await reader.nextOf("message"));
+    const event = await reader.nextOf("message");
+    seeNext(room, life, seq, event);
+    if (event.deleted) deleted.push(seq);
   }
+  return deleted;
 }
 
-/** As a client does that scrolls up to the beginning. */
+/** As a client does that scrolls up to the beginning. Returns what is deleted. */
 async function readBackwards(
   reader: Client,
   room: RoomRecord,
   life: Life,
   head: number,
 ) {
+  const deleted: number[] = [];
   for (let before = head + 1; before > 1;) {
     reader.request({ type: "history", before, count: 200 });
     const { messages }: HistoryEvent = await reader.nextOf("history");
@@ -119,9 +160,11 @@ async function readBackwards(
     if (first === before) throw new Error(`no history before ${before}`);
     for (const [i, event] of messages.entries()) {
       seeNext(room, life, first + i, event);
+      if (event.deleted) deleted.push(event.seq);
     }
     before = first;
   }
+  return deleted;
 }
 
 function seeNext(

@@ -25,7 +25,9 @@ export type OtherEvent = Exclude<ServerEvent, WelcomeEvent | MessageEvent>;
 export interface Owner {
   /** The text of the client's message with this number, also its id. */
   textOf(n: number): string;
-  /** Called with a message; returns its number if this client sent it. */
+  /** The message that it answers, if it is an answer. */
+  answeredBy?(n: number): number | undefined;
+  /** Takes a message; returns its number if the client itself sent it. */
   see(event: MessageEvent): number | undefined;
   /** Called before the client moves on to that message. */
   ordered(event: MessageEvent, order: Order): void;
@@ -118,7 +120,11 @@ export class RecoveringClient {
 
   #sendMessage(n: number): void {
     const message = this.owner.textOf(n);
-    this.request({ type: "message", id: `${n}`, message });
+    const replyTo = this.owner.answeredBy?.(n);
+    this.request({
+      ...{ type: "message", id: `${n}`, message },
+      ...(replyTo !== undefined && { replyTo }),
+    });
   }
 
   /** Reads a frame. */

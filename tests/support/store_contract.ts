@@ -312,6 +312,40 @@ export function testStore<S extends Store>(
     },
   );
 
+  test("nobody gets a name that looks like somebody's", async (store) => {
+    const ada = await registerAbsent(store, "coco");
+    const bob = await store.register("bob");
+    assert(bob !== undefined);
+    for (const name of ["сосо", "СОСО", "COCO"]) {
+      assertEquals(await store.register(name), undefined, name);
+      assertEquals(await store.rename(bob, name), false, name);
+    }
+    assertEquals(await store.claim("сосо"), false);
+    assertEquals(await store.rename(bob, "coca"), true);
+    assertEquals((await store.identify(ada.key))?.name, "coco");
+    // What was given up is free, and looks like nobody's.
+    assert(await store.register("ЬоЬ") !== undefined);
+  });
+
+  test("somebody may take a name that looks like the own one", async (store) => {
+    const ada = await store.register("coco");
+    assert(ada !== undefined);
+    assertEquals(await store.rename(ada, "сосо"), true);
+    assertEquals(await store.rename({ ...ada, name: "сосо" }, "COCO"), true);
+    assertEquals(await store.register("coco"), undefined);
+  });
+
+  test(
+    "a look is free again when its name is forgotten",
+    async (store, pass) => {
+      await registerAbsent(store, "coco");
+      await store.forget(inUse());
+      await pass(FORGET_AFTER_MS + 1);
+      await store.forget(inUse());
+      assert(await store.register("сосо") !== undefined);
+    },
+  );
+
   test(
     "a present identity is not forgotten, and can still be renamed",
     async (store, pass) => {

@@ -42,11 +42,17 @@ for (
     "Ada L",
     "a-b_c",
     "Ωμέγα 7",
-    "Ада Lovelace",
-    "Ада-Λ_Ada",
+    "Ада Лавлейс",
+    "שרה 2",
+    "محمد علي",
+    "山田タロウ Ken",
+    "김철수 Kim",
     "Ada 李雷",
     "李雷",
     "हिन्दी",
+    "calm-otter",
+    "Calm-Otter",
+    "otter-10",
     "x".repeat(24),
   ]
 ) {
@@ -78,6 +84,10 @@ for (
     "Ada \u0421opa",
     "\u0420\u03bf\u043c\u0430",
     "a\u0336\u0337\u0338\u0335",
+    "Ада Lovelace",
+    "Ada \u0661",
+    "Ada さくら Ἀδα",
+    "\u16a0\u16a2",
   ]
 ) {
   Deno.test(`${JSON.stringify(name)} cannot be chosen as a name`, () => {
@@ -85,17 +95,25 @@ for (
   });
 }
 
-for (const name of ["\u0410da", "\u0405erver", "N\u03bfra 2"]) {
-  Deno.test(`${name}, in which two alphabets are mixed, is told so`, () => {
-    assertMatch(nameProblem(name) ?? "", /one alphabet.*look alike/);
+for (const name of ["\u0410da", "\u0405erver", "N\u03bfra 2", "Ada Лавлейс"]) {
+  Deno.test(`${name}, in which two scripts are mixed, is told so`, () => {
+    assertMatch(nameProblem(name) ?? "", /one script.*look alike/);
   });
 }
 
-for (const name of ["server", "SERVER", "ｓerver"]) {
+// The last one is Cyrillic as a whole.
+for (const name of ["server", "SERVER", "ｓerver", "ѕегѵег"]) {
   Deno.test(`${name} is told to be reserved, not to be taken by somebody`, () => {
-    assertMatch(nameProblem(name) ?? "", /reserved/);
+    assertMatch(nameProblem(name) ?? "", /reserved for the server.*another/);
   });
 }
+
+Deno.test("what looks like a name made here is refused, the name itself is not", () => {
+  for (const name of ["caIm-otter", "otter-lO", "calrn-otter"]) {
+    const problem = nameProblem(name) ?? "";
+    assertMatch(problem, /looks like "(calm-otter|otter-10)"/);
+  }
+});
 
 Deno.test("a very long name is refused without being looked at", () => {
   const name = `a${"\u0301".repeat(16_000)}${"\u0316".repeat(16_000)}`;

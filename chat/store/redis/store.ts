@@ -16,6 +16,8 @@ import {
   seqOf,
   SERVER_NAME,
 } from "../../protocol/events.ts";
+import { UNICODE_VERSION } from "../../protocol/confusables.ts";
+import { lookOf } from "../../protocol/look_alikes.ts";
 import { foldName } from "../../protocol/names.ts";
 import { hashSecret, matches, newEpoch, newKey, splitKey } from "../keys.ts";
 import {
@@ -145,11 +147,33 @@ export class RedisStore implements Store, Peers {
   ): Promise<RedisStore> {
     const store = new RedisStore(options, context);
     await store.#connection.open();
+    try {
+      await store.#noteLooks();
+    } catch (error) {
+      store.#connection.close();
+      throw error;
+    }
     store.#beatTimer = setInterval(
       () => store.#beat().catch(() => {}),
       options.leaseMs / BEATS,
     );
     return store;
+  }
+
+  /** Once, for names that were given before looks were noted, or by another table. */
+  async #noteLooks(): Promise<void> {
+    let cursor = "0";
+    do {
+      const [next, rows] = await this.#ask<[string, string[]]>(
+        "names",
+        ...[cursor, UNICODE_VERSION],
+      );
+      cursor = next;
+      const looks = pairs(rows)
+        .flatMap(([id, name]) => [id, name, lookOf(name)]);
+      const version = cursor === "0" ? UNICODE_VERSION : "";
+      await this.#ask("note_looks", version, ...looks);
+    } while (cursor !== "0");
   }
 
   join(handlers: ServerHandlers): void {
@@ -263,7 +287,10 @@ export class RedisStore implements Store, Peers {
     const hash = hashSecret(secret).toString("base64");
     const folded = foldName(name);
     const [generation, clock] = await this.#askOrUndo<string[]>(
-      ["register", id, name, folded, hash, this.#id, Math.ceil(fullInMs)],
+      [
+        ...["register", id, name, folded, hash, this.#id] as const,
+        ...[Math.ceil(fullInMs), lookOf(name)],
+      ],
       ["forget_identities", id, ""],
     );
     if (generation === undefined) return undefined;
@@ -277,7 +304,10 @@ export class RedisStore implements Store, Peers {
   ): Promise<boolean> {
     const to = (
       name: string,
-    ): Call => ["rename", id, name, foldName(name), generation, NAME_REST_MS];
+    ): Call => [
+      ...["rename", id, name, foldName(name), generation] as const,
+      ...[NAME_REST_MS, lookOf(name)],
+    ];
     return await this.#askOrUndo(to(name), to(before)) === 1;
   }
 
@@ -473,7 +503,8 @@ export class RedisStore implements Store, Peers {
   }
 
   async claim(name: string): Promise<boolean> {
-    return await this.#ask("claim", foldName(name), this.#id) === 1;
+    const values = [foldName(name), this.#id, lookOf(name)];
+    return await this.#ask("claim", ...values) === 1;
   }
 
   unclaim(name: string, restMs: number): void {
@@ -485,10 +516,10 @@ export class RedisStore implements Store, Peers {
       .catch(() => this.#kept.set(folded, restMs));
   }
 
-  async acquire({ id }: Identity) {
+  async acquire({ id, name: known }: Identity) {
     const [generation, name = "", full] = await this.#ask<string[]>(
       "acquire",
-      ...[id, this.#id],
+      ...[id, this.#id, known, lookOf(known)],
     );
     return generation === undefined
       ? undefined

@@ -36,8 +36,9 @@
 -- and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 local P = 'partyline:'
-local LIFE, NODES, CLAIMS, FOLDED, IDS, STANDING, ROOMS, ENDS = P..'life',
-  P..'nodes', P..'claims', P..'folded', P..'ids', P..'standing', P..'rooms', P..'ends'
+local LIFE, NODES, CLAIMS, FOLDED, LOOKS, IDS, STANDING, ROOMS, ENDS = P..'life',
+  P..'nodes', P..'claims', P..'folded', P..'looks', P..'ids', P..'standing',
+  P..'rooms', P..'ends'
 local call = redis.call
 
 -- The last value of ARGV names the connection that the script came over. A
@@ -130,6 +131,24 @@ local function claimed(folded)
     return false
   end
   return claim
+end
+
+-- The identity whose name has this look.
+local function looking(look)
+  local id = call('HGET', LOOKS, look)
+  return id and call('HGET', P..'id:'..id, 'look') == look and id
+end
+
+-- Notes how the name of an identity looks. Of two that look alike, which an older
+-- version could give, the first one counts.
+local function note_look(id, look)
+  local key = P..'id:'..id
+  local before = call('HGET', key, 'look')
+  if before and before ~= look and call('HGET', LOOKS, before) == id then
+    call('HDEL', LOOKS, before)
+  end
+  call('HSET', key, 'look', look)
+  if not looking(look) then call('HSET', LOOKS, look, id) end
 end
 
 -- The fields of a stream's entry, and the seq of its last message.

@@ -11,6 +11,8 @@ local is_own = claim and string.match(claim, '^~%d+ (.*)$') == ARGV[1]
 if holder and holder ~= ARGV[1] or not old or claim and not is_own then
   return 0
 end
+local alike = looking(ARGV[6])
+if alike and alike ~= ARGV[1] then return 0 end
 if ARGV[4] ~= '0' then
   call('HSET', CLAIMS, old, '~'..fmt(now() + ARGV[5])..' '..ARGV[1])
 end
@@ -18,4 +20,5 @@ call('HDEL', CLAIMS, ARGV[3])
 call('HDEL', FOLDED, old)
 call('HSET', FOLDED, ARGV[3], ARGV[1])
 call('HSET', key, 'name', ARGV[2], 'folded', ARGV[3])
+note_look(ARGV[1], ARGV[6])
 return 1
