@@ -174,6 +174,11 @@ export function createNameForm(rename) {
   return new NameForm({
     form: byId("name-form", HTMLFormElement),
     input: byId("name-input", HTMLInputElement),
+    button: byId("name-button", HTMLButtonElement),
     note: byId("name-note", HTMLElement),
+    home: byId("name-home", HTMLElement),
+    arrival: byId("arrival", HTMLElement),
+    arrivalWords: byId("arrival-words", HTMLElement),
+    box: byId("message", HTMLTextAreaElement),
   }, rename);
 }

@@ -174,6 +174,7 @@ class RoomPage {
   /** Opens the connection; with a code the server is asked first if it is right. */
   start() {
     this.#showUnsent();
+    this.#view.composer.focusOnComputer();
     if (this.#place.invitation.code === "") this.#connection.open();
     else this.#connection.knock();
   }
@@ -334,6 +335,7 @@ class RoomPage {
       composer.focus();
     }
     if (this.#hasBeenHere) this.#note("Reconnected");
+    else if (this.#place.identity.isFirstVisit) nameForm.offer();
     this.#hasBeenHere = true;
   }
 
@@ -395,7 +397,8 @@ class RoomPage {
 
   /** @param {string} text */
   #say(text) {
-    const { reply, status, transcript } = this.#view;
+    const { composer, nameForm, reply, status, transcript } = this.#view;
+    if (nameForm.settle(() => composer.send())) return false;
     const isTaken = this.#outbox.add(text, reply.seq);
     if (isTaken) {
       reply.done();

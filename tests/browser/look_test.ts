@@ -150,6 +150,7 @@ for (const [state, enter] of Object.entries(states)) {
 test("axe finds nothing in the list of people on a phone", async () => {
   await using server = await startServer();
   await using tab = await Tab.join(server.http, { viewport: PHONE });
+  await tab.keepName();
   await using _other = await Client.join(server.ws, { name: "Bob" });
   await tab.page.getByRole("button", { name: "2 people" }).click();
   await tab.rename("Bob");

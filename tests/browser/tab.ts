@@ -246,6 +246,11 @@ export class Tab implements AsyncDisposable {
     }
   }
 
+  /** Takes the name that a page offers on the first visit. */
+  async keepName(): Promise<void> {
+    await this.page.getByRole("button", { name: "Keep", exact: true }).click();
+  }
+
   async rename(name: string): Promise<void> {
     await this.nameField.fill(name);
     await this.nameField.press("Enter");

@@ -83,6 +83,7 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
     await using tab = await Tab.join(server.http + `/${at}`, { viewport });
     const { page } = tab;
     const isNarrow = viewport !== DESKTOP;
+    await tab.keepName();
     if (isNarrow) await page.getByRole("button", { name: "1 person" }).click();
     await tab.rename("M".repeat(24));
     await page.getByRole("list", { name: "1 person" }).getByText("MMM")
