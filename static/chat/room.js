@@ -52,7 +52,7 @@ export async function join(room, tab, invitation) {
   const identity = new Identity(tab, shared);
   await identity.settle();
   invitation.keep();
-  const page = new RoomPage({ room, tab, invitation, identity });
+  const page = new RoomPage({ room, tab, shared, invitation, identity });
   page.listenToBrowser();
   setUpXRay(() => identity.key, shared);
   page.start();
@@ -64,6 +64,7 @@ export async function join(room, tab, invitation) {
  * @typedef {object} Place
  * @property {string} room
  * @property {Memory} tab
+ * @property {Memory} shared
  * @property {Invitation} invitation
  * @property {Identity} identity
  */
@@ -267,6 +268,7 @@ class RoomPage {
       case "delete":
         this.#deletions.delete(event.target);
         this.#view.reply.forget(event.target);
+        this.#view.notifications.forget(event.target);
         return this.#view.transcript.deleted(event.target);
       case "found":
         return this.#view.search.answered(event);
@@ -358,11 +360,13 @@ class RoomPage {
    * @param {boolean} isOld
    */
   #showMessage(message, isOld) {
-    const { title, transcript, typing } = this.#view;
+    const { notifications, title, transcript, typing } = this.#view;
     const entry = this.#entryFor(message, isOld);
     typing.stopped(message.sender);
     transcript.append([entry]);
-    if (!isOld) title.addUnread(entry.isForMe);
+    if (isOld) return;
+    title.addUnread(entry.isForMe);
+    if (entry.isForMe) notifications.mentioned(entry);
   }
 
   /** @param {ServerError} error */
@@ -495,12 +499,13 @@ class RoomPage {
  * @param {Actions} actions
  * @param {Members} members
  */
-function createView({ room, tab }, actions, members) {
+function createView({ room, tab, shared }, actions, members) {
   const typingLine = byId("typing", HTMLElement);
   const typing = new Typing(actions.tellTyping, (words) => {
     typingLine.textContent = words;
   });
   const reply = elements.createReply();
+  const status = elements.createStatus(actions.connect);
   elements.createMessageMenu({
     reply: (message) => reply.to(message),
     remove: actions.remove,
@@ -508,7 +513,11 @@ function createView({ room, tab }, actions, members) {
   return {
     reply,
     title: new Title(`${room} · Partyline`),
-    status: elements.createStatus(actions.connect),
+    status,
+    notifications: elements.createNotifications(room, shared, {
+      open: actions.seek,
+      tell: (words) => status.note(words),
+    }),
     door: elements.createDoor(actions.showCode),
     composer: elements.createComposer(room, tab, {
       submit: actions.say,
