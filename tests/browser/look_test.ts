@@ -47,7 +47,7 @@ for (const viewport of [PHONE, SMALL_PHONE]) {
     for (const id of ["people-button", "panel-button", "message", "send"]) {
       await fits(id);
     }
-    await tab.page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     await fits("panel");
     await tab.page.keyboard.press("Escape");
     await tab.page.getByRole("button", { name: "1 person" }).click();
@@ -67,7 +67,7 @@ for (const [width, where] of [[1024, "header"], [390, "panel"]] as const) {
     await using tab = await Tab.join(server.http, { viewport });
     const { page } = tab;
     const header = await page.getByRole("banner").boundingBox();
-    await page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     const names = ["Lesson", "Lab", "X-ray", "Docs"];
     const tops: number[] = [];
     for (const name of names) {
@@ -105,9 +105,9 @@ const states: Record<string, (tab: Tab, ws: string) => Promise<void>> = {
         line.after(copy);
       });`);
   },
-  "an open panel": async ({ page }) => {
-    await page.getByRole("button", { name: "Rooms" }).click();
-    await page.getByRole("textbox", { name: "Room name" }).fill("physics");
+  "an open panel": async (tab) => {
+    await tab.panelButton.click();
+    await tab.page.getByRole("textbox", { name: "Room name" }).fill("physics");
   },
   "a lost connection": async (tab, ws) => {
     await makeLively(tab, ws);

@@ -125,6 +125,8 @@ export class Tab implements AsyncDisposable {
   readonly unsent: Locator;
   readonly nameField: Locator;
   readonly codeField: Locator;
+  /** Opens the panel; where the window is narrow, also to the other pages. */
+  readonly panelButton: Locator;
 
   private constructor(readonly page: Page, private readonly isOnly = true) {
     this.composer = page.getByRole("textbox", { name: "Message" });
@@ -133,6 +135,7 @@ export class Tab implements AsyncDisposable {
     this.unsent = this.log.locator("#unsent").getByRole("listitem");
     this.nameField = page.getByRole("textbox", { name: "Your name" });
     this.codeField = page.getByRole("textbox", { name: "Invitation code" });
+    this.panelButton = page.getByRole("button", { name: /^(Rooms|Menu)\b/ });
     page.on("websocket", (socket) => this.sockets.push(socket.url()));
     page.on("pageerror", (error) => this.faults.push(String(error)));
     page.on("console", (message) => {

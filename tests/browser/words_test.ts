@@ -73,7 +73,7 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
     await page.getByRole("region", { name: "X-ray" })
       .getByRole("button", { name: "Close" }).click();
 
-    await page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     assertEquals(await cutOff(page), [], "in the panel of rooms");
   });
 
