@@ -3,10 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { Client, startServer } from "../support/harness.ts";
 import { cutOff } from "./readable.ts";
-import { SMALL_PHONE, Tab, test } from "./tab.ts";
+import { hasFocus, SMALL_PHONE, Tab, test } from "./tab.ts";
 
-const hasFocus = (it: { ownerDocument: { activeElement: unknown } }) =>
-  it === it.ownerDocument.activeElement;
 /** Where the form for the name stands while the name is offered. */
 const offer = ({ page }: Tab) => page.locator("#arrival form");
 const isOffered = async (tab: Tab) => await offer(tab).count() === 1;

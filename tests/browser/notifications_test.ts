@@ -4,7 +4,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Client, startServer, type TestServer } from "../support/harness.ts";
 import { cutOff } from "./readable.ts";
-import { DESKTOP, SMALL_PHONE, Tab, test } from "./tab.ts";
+import { DESKTOP, hasFocus, SMALL_PHONE, Tab, test } from "./tab.ts";
 
 type Permission = "default" | "granted" | "denied";
 
@@ -70,9 +70,7 @@ test("the browser is asked after the first mention that was missed; then a misse
   await tab.status("You will be told of mentions while this tab is hidden.");
   assert(await offer(tab).isHidden());
   assert(
-    await tab.composer.evaluate((box) =>
-      box === box.ownerDocument.activeElement
-    ),
+    await tab.composer.evaluate(hasFocus),
   );
   await say(tab, bo, "seen too, @Ada");
   await tab.setHidden(true);
@@ -95,7 +93,7 @@ test("a notification leads to its message, and is gone when the tab is seen", as
   assertEquals(await tab.page.evaluate("gotFocus"), true);
   assertEquals(await shown(tab), []);
   const line = await tab.line("help, @Ada");
-  assert(await line.evaluate((it) => it === it.ownerDocument.activeElement));
+  assert(await line.evaluate(hasFocus));
   await say(tab, bo, "thanks, @Ada");
   assertEquals((await shown(tab)).length, 1);
   await tab.setHidden(false);

@@ -105,6 +105,10 @@ function tellsOfRefusal(message: ConsoleMessage): boolean {
 /** Of the Chromium that runs the tests, like 156.0.8078.108. */
 export const versionOfChromium = () => browser?.version() ?? "";
 
+/** To be evaluated on an element. */
+export const hasFocus = (it: { ownerDocument: { activeElement: unknown } }) =>
+  it === it.ownerDocument.activeElement;
+
 /** A message as it stands in the transcript. */
 export interface Line {
   seq: number;
