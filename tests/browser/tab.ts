@@ -255,7 +255,8 @@ export class Tab implements AsyncDisposable {
 
   /** Takes the name that a page offers on the first visit. */
   async keepName(): Promise<void> {
-    await this.page.getByRole("button", { name: "Keep", exact: true }).click();
+    await this.page.getByRole("button", { name: "Keep", exact: true })
+      .press("Enter");
   }
 
   async rename(name: string): Promise<void> {
