@@ -4,6 +4,7 @@
 // reload, can take it away.
 
 import { charactersLeft } from "../client/protocol.js";
+import { mediaQuery } from "../shared/dom.js";
 import { CodeOffer, isInFence } from "./code_offer.js";
 import { NameOffer } from "./name_offer.js";
 
@@ -16,6 +17,7 @@ const TOO_LONG =
 const NOT_SENT =
   "Not sent: the message is too long. Shorten it, or send it in parts.";
 const SHOW_REMAINING_BELOW = 200;
+const HAS_MOUSE = "(hover: hover) and (pointer: fine)";
 // More than seven lines of the widest box can hold.
 const MAX_GROWING_LENGTH = 4_000;
 
@@ -77,7 +79,7 @@ export class Composer {
     parts.box.value ||= memory.get(this.#memoryKey) ?? "";
     parts.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#send();
+      this.send();
     });
     parts.box.addEventListener("keydown", (event) => this.#keyDown(event));
     parts.box.addEventListener("input", () => {
@@ -110,6 +112,16 @@ export class Composer {
     this.#parts.box.focus();
   }
 
+  /**
+   * Takes the focus that nobody has yet, but not where that would open a
+   * keyboard over the page.
+   */
+  focusOnComputer() {
+    const { activeElement: active } = document;
+    const isFree = active === null || active === document.body;
+    if (isFree && mediaQuery(HAS_MOUSE).matches) this.focus();
+  }
+
   get #hasText() {
     return this.#parts.box.value.trim() !== "";
   }
@@ -124,10 +136,11 @@ export class Composer {
     // A block of code has several lines, and this begins the next.
     if (isInFence(value.slice(0, selectionStart))) return;
     event.preventDefault();
-    this.#send();
+    this.send();
   }
 
-  #send() {
+  /** Sends what is in the box, if it is taken; else it stays there. */
+  send() {
     const { box, problem } = this.#parts;
     if (this.#left < 0) {
       problem.textContent = NOT_SENT;

@@ -7,6 +7,7 @@ import { byId } from "../shared/dom.js";
 import { InvitationForm } from "../shared/invitation_form.js";
 import { MessageMenu } from "./message_menu.js";
 import { NameForm } from "./name_form.js";
+import { Notifications } from "./notifications.js";
 import { People } from "./people.js";
 import { Reply } from "./reply.js";
 import { RoomList } from "./room_list.js";
@@ -17,6 +18,7 @@ import { UnsentLines } from "./unsent.js";
 
 /** @import { Handlers } from "./composer.js" */
 /** @import { Handlers as MenuHandlers } from "./message_menu.js" */
+/** @import { Handlers as NotificationHandlers } from "./notifications.js" */
 /** @import { Members } from "../client/members.js" */
 /** @import { Memory } from "../shared/storage.js" */
 /** @import { Question } from "./search.js" */
@@ -88,6 +90,25 @@ export function createReply() {
     cancel: byId("reply-cancel", HTMLButtonElement),
     box: byId("message", HTMLTextAreaElement),
   });
+}
+
+/**
+ * @param {string} room
+ * @param {Memory} memory
+ * @param {NotificationHandlers} handlers
+ */
+export function createNotifications(room, memory, handlers) {
+  return new Notifications(
+    {
+      offer: byId("notify-offer", HTMLElement),
+      accept: byId("notify-accept", HTMLButtonElement),
+      decline: byId("notify-decline", HTMLButtonElement),
+      box: byId("message", HTMLTextAreaElement),
+    },
+    room,
+    memory,
+    handlers,
+  );
 }
 
 /** @param {MenuHandlers} handlers */
@@ -175,6 +196,11 @@ export function createNameForm(rename) {
   return new NameForm({
     form: byId("name-form", HTMLFormElement),
     input: byId("name-input", HTMLInputElement),
+    button: byId("name-button", HTMLButtonElement),
     note: byId("name-note", HTMLElement),
+    home: byId("name-home", HTMLElement),
+    arrival: byId("arrival", HTMLElement),
+    arrivalWords: byId("arrival-words", HTMLElement),
+    box: byId("message", HTMLTextAreaElement),
   }, rename);
 }

@@ -1,5 +1,7 @@
 // @ts-check
-// The form in which people change their name. A name that is too long is said
+// The form in which people change their name. It stands among the people; to
+// somebody who is new it is offered at the message box first, until the name was
+// kept or changed, or until the first message. A name that is too long is said
 // to be while it is written, and kept as it is; all else the server checks,
 // and knows why not. A name that someone is just writing is not overwritten;
 // one rename is under way at a time.
@@ -11,7 +13,12 @@ const MAX_CHARACTERS = 24;
  * @typedef {object} Parts
  * @property {HTMLFormElement} form
  * @property {HTMLInputElement} input
+ * @property {HTMLButtonElement} button
  * @property {HTMLElement} note beside the input; a voice reads what it says
+ * @property {HTMLElement} home the form's place among the people
+ * @property {HTMLElement} arrival its place at the message box
+ * @property {HTMLElement} arrivalWords a voice reads them; nobody sees them
+ * @property {HTMLTextAreaElement} box the message box
  */
 
 export class NameForm {
@@ -20,6 +27,9 @@ export class NameForm {
   /** @type {string | null} */
   #name = null;
   #isAsking = false;
+  #isOffered = false;
+  #hasProblem = false;
+  #onAnswer = () => {};
 
   /**
    * @param {Parts} parts
@@ -32,7 +42,36 @@ export class NameForm {
       event.preventDefault();
       this.#submit();
     });
-    parts.input.addEventListener("input", () => this.#sayIfTooLong());
+    parts.form.addEventListener("keydown", ({ key, isComposing }) => {
+      if (key === "Escape" && !isComposing) this.#keep();
+    });
+    parts.input.addEventListener("input", () => {
+      this.#sayIfTooLong();
+      this.#nameButton();
+    });
+  }
+
+  /** Offers the name that the server gave to somebody who is new. */
+  offer() {
+    const { arrival, arrivalWords, form } = this.#parts;
+    this.#isOffered = true;
+    arrival.append(form);
+    arrivalWords.textContent = `You are ${this.#name} here. ` +
+      "The field before the message box changes your name.";
+    this.#nameButton();
+  }
+
+  /**
+   * A first message is about to be sent: a name that stands in the field is asked
+   * for before, once. Returns whether the message has to wait for the answer.
+   *
+   * @param {() => void} onAnswer called then
+   */
+  settle(onAnswer) {
+    if (!this.#isOffered || this.#hasProblem) return false;
+    this.#submit();
+    if (this.#isAsking) this.#onAnswer = onAnswer;
+    return this.#isAsking;
   }
 
   /**
@@ -44,9 +83,12 @@ export class NameForm {
     const { input } = this.#parts;
     const isWriting = input.value !== (this.#name ?? "");
     this.#name = name;
-    if (this.#isAsking) this.#say(`You are ${name} now.`, false);
     if (this.#isAsking || !isWriting) input.value = name ?? "";
-    this.#isAsking = false;
+    if (this.#isAsking) {
+      this.#endOffer();
+      this.#say(`You are ${name} now.`, false);
+    }
+    this.#answered();
   }
 
   /**
@@ -56,8 +98,8 @@ export class NameForm {
    */
   refused(reason) {
     if (!this.#isAsking) return false;
-    this.#isAsking = false;
     this.#say(reason, true);
+    this.#answered();
     return true;
   }
 
@@ -66,10 +108,18 @@ export class NameForm {
     this.refused("The connection was lost. Try again when it is back.");
   }
 
+  #answered() {
+    const onAnswer = this.#onAnswer;
+    this.#isAsking = false;
+    this.#onAnswer = () => {};
+    onAnswer();
+  }
+
   #submit() {
     const { input } = this.#parts;
     const name = input.value.trim();
-    if (name === "" || name === this.#name || this.#isAsking) return;
+    if (this.#isAsking) return;
+    if (name === "" || name === this.#name) return this.#keep();
     if (surplusOf(name) > 0) return this.#sayIfTooLong();
     this.#isAsking = this.#rename(name);
     if (this.#isAsking) this.#say("", false);
@@ -77,6 +127,31 @@ export class NameForm {
         "Not connected: try again when the connection is back.",
         true,
       );}
+  }
+
+  /** The name stays as it is. */
+  #keep() {
+    if (this.#isAsking) return;
+    this.#parts.input.value = this.#name ?? "";
+    this.#say("", false);
+    this.#endOffer();
+  }
+
+  #endOffer() {
+    if (!this.#isOffered) return;
+    const { arrivalWords, box, form, home } = this.#parts;
+    const hadFocus = form.contains(document.activeElement);
+    this.#isOffered = false;
+    arrivalWords.textContent = "";
+    home.append(form);
+    this.#nameButton();
+    if (hadFocus) box.focus();
+  }
+
+  #nameButton() {
+    const { button, input } = this.#parts;
+    const isKept = this.#isOffered && input.value.trim() === this.#name;
+    button.textContent = isKept ? "Keep" : "Rename";
   }
 
   #sayIfTooLong() {
@@ -94,6 +169,7 @@ export class NameForm {
    */
   #say(words, isProblem) {
     const { input, note } = this.#parts;
+    this.#hasProblem = isProblem;
     note.textContent = words;
     note.classList.toggle("problem", isProblem);
     if (isProblem) input.setAttribute("aria-invalid", "true");

@@ -1,9 +1,9 @@
 // @ts-check
 // The panel with the form to change rooms and the address to share, which leads
-// to the room of this page. The browser sends the form by itself. An invitation
-// code in the address is one that let this page in, and the panel says that it
-// is there. To a page that was opened as localhost the server tells the address
-// that others can use.
+// to the room of this page, as text and as a QR code. The browser sends the form
+// by itself. An invitation code in the address is one that let this page in, and
+// the panel says that it is there. To a page that was opened as localhost the
+// server tells the address that others can use.
 
 import {
   inviteUrl,
@@ -15,6 +15,8 @@ import {
 } from "../shared/address.js";
 import { copyText } from "../shared/clipboard.js";
 import { byId } from "../shared/dom.js";
+import { makeSvg } from "../shared/svg.js";
+import { qrCode } from "./qr_code.js";
 
 /** @import { Place } from "../shared/address.js" */
 
@@ -29,6 +31,9 @@ const REACH_WORDS = {
   unknown: "Only this computer can open this address. Others need the " +
     "computer’s address in the network instead.",
 };
+
+/** Light squares around a QR code, without which a reader does not find it. */
+const QR_MARGIN = 4;
 
 let base = document.baseURI;
 let shared = { room: "", code: "" };
@@ -104,6 +109,32 @@ function showAddress() {
   const address = inviteUrl(base, room, code);
   byId("invite-address", HTMLInputElement).value = address;
   byId("program-address", HTMLInputElement).value = socketUrl(base, room, code);
+  // A phone that scans an address of this computer alone would find nothing.
+  const isOfUse = !isLoopback(new URL(address).hostname);
+  const squares = isOfUse ? qrCode(address) : null;
+  byId("invite-code", HTMLElement).replaceChildren(
+    ...squares === null ? [] : [drawQrCode(squares)],
+  );
+}
+
+/** @param {boolean[][]} squares */
+function drawQrCode(squares) {
+  const size = squares.length + 2 * QR_MARGIN;
+  const dark = squares.flatMap((row, y) =>
+    row.flatMap((isDark, x) =>
+      isDark ? [`M${x + QR_MARGIN} ${y + QR_MARGIN}h1v1h-1z`] : []
+    )
+  );
+  return makeSvg(
+    "svg",
+    {
+      viewBox: `0 0 ${size} ${size}`,
+      role: "img",
+      "aria-label": "QR code of this address",
+      "shape-rendering": "crispEdges",
+    },
+    makeSvg("path", { d: dark.join("") }),
+  );
 }
 
 /** Others cannot use this computer's own name for itself: asks for another. */

@@ -81,5 +81,7 @@ export function quoteOf({ sender, message, isDeleted }) {
   const characters = [...message.slice(0, 4 * QUOTE_CHARS)];
   const beginning = characters.slice(0, QUOTE_CHARS).join("");
   const isWhole = beginning.length === message.length;
-  return `${sender}: ${beginning.split(/\s/).join(" ")}${isWhole ? "" : "…"}`;
+  // The marks around code say nothing in one line.
+  const words = beginning.replaceAll("```", " ").split(/\s+/).join(" ").trim();
+  return `${sender}: ${words}${isWhole ? "" : "…"}`;
 }

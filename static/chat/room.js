@@ -55,7 +55,7 @@ export async function join(room, tab, invitation, linked) {
   const identity = new Identity(tab, shared);
   await identity.settle();
   invitation.keep();
-  const page = new RoomPage({ room, tab, invitation, identity });
+  const page = new RoomPage({ room, tab, shared, invitation, identity });
   page.listenToBrowser();
   setUpXRay(() => identity.key, shared);
   page.start();
@@ -68,6 +68,7 @@ export async function join(room, tab, invitation, linked) {
  * @typedef {object} Place
  * @property {string} room
  * @property {Memory} tab
+ * @property {Memory} shared
  * @property {Invitation} invitation
  * @property {Identity} identity
  */
@@ -182,6 +183,7 @@ class RoomPage {
   /** Opens the connection; with a code the server is asked first if it is right. */
   start() {
     this.#showUnsent();
+    this.#view.composer.focusOnComputer();
     if (this.#place.invitation.code === "") this.#connection.open();
     else this.#connection.knock();
   }
@@ -297,6 +299,7 @@ class RoomPage {
       case "delete":
         this.#deletions.delete(event.target);
         this.#view.reply.forget(event.target);
+        this.#view.notifications.forget(event.target);
         return this.#view.transcript.deleted(event.target);
       case "found":
         return this.#view.search.answered(event);
@@ -366,6 +369,7 @@ class RoomPage {
       composer.focus();
     }
     if (this.#hasBeenHere) this.#note("Reconnected");
+    else if (this.#place.identity.isFirstVisit) nameForm.offer();
     this.#hasBeenHere = true;
   }
 
@@ -388,11 +392,13 @@ class RoomPage {
    * @param {boolean} isOld
    */
   #showMessage(message, isOld) {
-    const { title, transcript, typing } = this.#view;
+    const { notifications, title, transcript, typing } = this.#view;
     const entry = this.#entryFor(message, isOld);
     typing.stopped(message.sender);
     transcript.append([entry]);
-    if (!isOld) title.addUnread(entry.isForMe);
+    if (isOld) return;
+    title.addUnread(entry.isForMe);
+    if (entry.isForMe) notifications.mentioned(entry);
   }
 
   /** @param {ServerError} error */
@@ -427,7 +433,8 @@ class RoomPage {
 
   /** @param {string} text */
   #say(text) {
-    const { reply, status, transcript } = this.#view;
+    const { composer, nameForm, reply, status, transcript } = this.#view;
+    if (nameForm.settle(() => composer.send())) return false;
     const isTaken = this.#outbox.add(text, reply.seq);
     if (isTaken) {
       reply.done();
@@ -527,12 +534,13 @@ class RoomPage {
  * @param {Actions} actions
  * @param {Members} members
  */
-function createView({ room, tab }, actions, members) {
+function createView({ room, tab, shared }, actions, members) {
   const typingLine = byId("typing", HTMLElement);
   const typing = new Typing(actions.tellTyping, (words) => {
     typingLine.textContent = words;
   });
   const reply = elements.createReply();
+  const status = elements.createStatus(actions.connect);
   elements.createMessageMenu({
     reply: (message) => reply.to(message),
     remove: actions.remove,
@@ -541,7 +549,11 @@ function createView({ room, tab }, actions, members) {
   return {
     reply,
     title: new Title(`${room} · Partyline`),
-    status: elements.createStatus(actions.connect),
+    status,
+    notifications: elements.createNotifications(room, shared, {
+      open: actions.seek,
+      tell: (words) => status.note(words),
+    }),
     invitationForm: elements.createInvitationForm(actions.showCode),
     composer: elements.createComposer(room, tab, {
       submit: actions.say,

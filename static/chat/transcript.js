@@ -174,8 +174,7 @@ export class Transcript {
     if (!(line instanceof HTMLElement)) return false;
     this.#reader.stay();
     line.scrollIntoView({ block: "center" });
-    line.tabIndex = -1;
-    line.focus({ preventScroll: true });
+    giveFocus(line);
     return true;
   }
 
@@ -208,12 +207,15 @@ export class Transcript {
     const entry = entryOf(line);
     if (line === null || entry?.type !== "message") return;
     const gone = emptied(entry);
+    // The button of whoever deleted it goes, too.
+    const hadFocus = line.contains(document.activeElement);
     this.#reader.keepPlace(line.nextElementSibling, () => {
       const [changed] = this.#createLines([gone]);
       if (changed === undefined) return;
       line.replaceWith(changed);
       renewQuotes(list, gone);
       this.#relateFrom(changed, changed);
+      if (hadFocus) giveFocus(changed);
     });
     this.#planUpdate();
   }
@@ -423,6 +425,16 @@ export class Transcript {
  */
 function emptied(message) {
   return { ...message, message: "", replyTo: null, isDeleted: true };
+}
+
+/**
+ * To a line, which the Tab key does not reach.
+ *
+ * @param {HTMLElement} line
+ */
+function giveFocus(line) {
+  line.tabIndex = -1;
+  line.focus({ preventScroll: true });
 }
 
 /** @param {Element | null} line */

@@ -21,6 +21,7 @@ export class Identity {
   // Of this page, not of its tab: a copy of the tab must not have the same.
   #holder = String(Math.random());
   #channel = openChannel(CHANNEL);
+  #isFirstVisit;
 
   /**
    * @param {Memory} tab what survives a reload; a copy of the tab has it, too
@@ -29,6 +30,7 @@ export class Identity {
   constructor(tab, shared) {
     this.#tab = tab;
     this.#shared = shared;
+    this.#isFirstVisit = this.key === null && shared.identities.length === 0;
     this.#channel?.addEventListener("message", ({ data }) => {
       if (data === QUESTION) this.#channel?.postMessage(this.#holder);
     });
@@ -41,6 +43,11 @@ export class Identity {
 
   get name() {
     return this.#tab.get("name");
+  }
+
+  /** Whether this browser had no identity here before this page. */
+  get isFirstVisit() {
+    return this.#isFirstVisit;
   }
 
   /**

@@ -99,6 +99,7 @@ const TEXTS = {
   moderator: isSecret,
   draft: (text) => isShort(text, MAX_TEXT_LENGTH),
   "own-client-room": (text) => /^learn-[a-z0-9]{6}$/.test(text),
+  notifications: (text) => text === "declined",
   "x-ray": (text) => text === "open" || text === "closed",
 };
 

@@ -238,8 +238,9 @@ test("the form asks for the invitation; a wrong code is told, the right one lets
   await tab.page.reload();
   await tab.line("let in");
   await tab.page.getByRole("button", { name: "Rooms" }).click();
-  await tab.page.getByText("Both addresses contain the invitation code")
-    .waitFor();
+  await tab.page.getByText(
+    "The addresses and the QR code contain the invitation code",
+  ).waitFor();
   await tab.page.getByLabel("Room name").fill("maths");
   await tab.page.keyboard.press("Enter");
   await tab.page.waitForURL("**/?room=maths");

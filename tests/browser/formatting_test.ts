@@ -2,7 +2,7 @@
 // like, how they are written, and that no message makes any other element.
 import { assert, assertEquals } from "@std/assert";
 import fc from "npm:fast-check@4.10.2";
-import { startServer } from "../support/harness.ts";
+import { Client, startServer } from "../support/harness.ts";
 import { cutOff } from "./readable.ts";
 import { DESKTOP, PHONE, Tab, test } from "./tab.ts";
 
@@ -29,6 +29,15 @@ for (
     const code = tab.lines.getByRole("region", { name: "Code" });
     await code.waitFor();
     assertEquals(await code.textContent(), `${CODE}\n${LONG}`);
+    const button = tab.lines.getByRole("button", { name: "Copy this code" });
+    const [box, beside] = [
+      await code.boundingBox(),
+      await button.boundingBox(),
+    ];
+    assert(box && beside);
+    const coversNone = beside.x >= box.x + box.width ||
+      beside.y >= box.y + box.height;
+    assert(coversNone, "the button covers the code");
     await code.focus();
     await tab.page.keyboard.press("ArrowRight");
     await tab.until("document.activeElement.scrollLeft > 0");
@@ -195,5 +204,21 @@ test("code that turns the direction of the text shows that it does", async () =>
   assertEquals(
     await block.textContent(),
     code.replace("\u202e", "U+202E"),
+  );
+});
+
+test("an answer to code quotes the code in one line, without its marks", async () => {
+  await using server = await startServer();
+  await using bo = await Client.join(server.ws, { name: "Bo" });
+  const message = fenced("let a = 1;\n\n  let b;");
+  bo.request({ type: "message", id: "1", message });
+  await bo.messagesUpTo(message);
+  bo.request({ type: "message", id: "2", message: "Why?", replyTo: 1 });
+  await using tab = await Tab.join(server.http);
+  const line = await tab.line("Why?");
+  const quote = line.getByRole("button", { name: "In reply to" });
+  assertEquals(
+    await quote.textContent(),
+    "In reply to Bo: let a = 1; let b;",
   );
 });

@@ -1,6 +1,7 @@
 // The address that the page gives for sharing, in Chromium: never one that only
 // this computer can open, where the server knows of another.
 import { assert, assertEquals } from "@std/assert";
+import { encode } from "uqr";
 import { startServer } from "../support/harness.ts";
 import { Tab, test } from "./tab.ts";
 
@@ -100,4 +101,55 @@ test("what a program needs to join stands in the panel, whatever was said", asyn
     const { length } = (await response.text()).trim().split("\n");
     assert(70 < length && length < 90, `${name} is not about 80 lines`);
   }
+});
+
+const code = ({ page }: Tab) =>
+  page.getByRole("img", { name: "QR code of this address" });
+
+/** Waits until the panel has the QR code of this address, in its light frame. */
+async function hasCodeOf(tab: Tab, address: string): Promise<void> {
+  const { data } = encode(address, {
+    ecc: "L",
+    boostEcc: false,
+    maskPattern: 0,
+    border: 4,
+  });
+  const dark = data.flatMap((row, y) =>
+    row.flatMap((isDark, x) => isDark ? [`M${x} ${y}h1v1h-1z`] : [])
+  );
+  await code(tab).locator(`path[d="${dark.join("")}"]`).waitFor();
+  assertEquals(
+    await code(tab).getAttribute("viewBox"),
+    `0 0 ${data.length} ${data.length}`,
+  );
+}
+
+test("the panel shows a QR code of the address that others can use, with the code that let this page in", async () => {
+  await using server = await startServer(
+    { host: "0.0.0.0", invite: "cuckoo" },
+    { interfaces: () => [loopback, own("192.168.1.20")] },
+  );
+  const { port } = server;
+  const page = `http://localhost:${port}/?room=physics`;
+  const shared = `http://192.168.1.20:${port}/?room=physics`;
+  await using tab = await Tab.join(`${page}#invite=cuckoo`);
+  await openPanel(tab);
+  await hasCodeOf(tab, `${shared}#invite=cuckoo`);
+  const box = await code(tab).boundingBox();
+  assert(box && box.width > 200 && Math.abs(box.width - box.height) < 1);
+  // Of a code that does not let in, nothing is shown.
+  await using stranger = await Tab.open(`${page}#invite=magpie`);
+  await stranger.codeField.waitFor();
+  await openPanel(stranger);
+  await hasCodeOf(stranger, shared);
+  await sharesWith(stranger, shared);
+});
+
+test("there is no QR code of an address that only this computer can open", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(server.http);
+  await openPanel(tab);
+  await note(tab).getByText("Only this computer can open this address")
+    .waitFor();
+  assertEquals(await code(tab).count(), 0);
 });

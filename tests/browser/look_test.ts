@@ -1,6 +1,5 @@
 // How the page looks, in Chromium: it fits, it is dark where the system is,
-// axe finds nothing. With PARTYLINE_PICTURE set (to anything) the README's
-// picture, tests/browser/page.png, is taken too; without, that step is ignored.
+// axe finds nothing.
 import { assert, assertEquals } from "@std/assert";
 import { Client, startServer } from "../support/harness.ts";
 import {
@@ -13,25 +12,6 @@ import {
   test,
 } from "./tab.ts";
 import { cutOff } from "./readable.ts";
-
-const CONVERSATION = [
-  ["second", "Good evening! Is anybody on the line?"],
-  ["page", "Evening! I just picked up the receiver."],
-  ["third", "Me too. We all ring on this line: two long, one short is me."],
-  ["second", "So is that how it was? One wire for the whole village?"],
-  [
-    "third",
-    "Yes: up to twenty houses on one pair of wires.\n" +
-    "Everyone had their own ring, and everyone could hear everyone.",
-  ],
-  ["page", "My great-aunt knew all the news before the newspaper did. ☎️"],
-  ["second", "Ours too! She called it “rubbering”: listening, and not a word."],
-  ["third", "And if the barn was on fire, you cranked one very long ring."],
-  ["page", "One sends, all hear. That is a broadcast!"],
-  ["third", "Only that here nobody can listen without being connected."],
-  ["second", "Meet me at /?room=village, then the class can have this one."],
-  ["third", "Got to go, the kettle is on. It was good to hear you both!"],
-] as const;
 
 for (const viewport of [PHONE, SMALL_PHONE]) {
   test(`all of it fits a screen of ${viewport.width} x ${viewport.height}`, async () => {
@@ -47,7 +27,7 @@ for (const viewport of [PHONE, SMALL_PHONE]) {
     for (const id of ["people-button", "panel-button", "message", "send"]) {
       await fits(id);
     }
-    await tab.page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     await fits("panel");
     await tab.page.keyboard.press("Escape");
     await tab.page.getByRole("button", { name: "1 person" }).click();
@@ -67,7 +47,7 @@ for (const [width, where] of [[1024, "header"], [390, "panel"]] as const) {
     await using tab = await Tab.join(server.http, { viewport });
     const { page } = tab;
     const header = await page.getByRole("banner").boundingBox();
-    await page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     const names = ["Lesson", "Lab", "X-ray", "Docs"];
     const tops: number[] = [];
     for (const name of names) {
@@ -105,9 +85,9 @@ const states: Record<string, (tab: Tab, ws: string) => Promise<void>> = {
         line.after(copy);
       });`);
   },
-  "an open panel": async ({ page }) => {
-    await page.getByRole("button", { name: "Rooms" }).click();
-    await page.getByRole("textbox", { name: "Room name" }).fill("physics");
+  "an open panel": async (tab) => {
+    await tab.panelButton.click();
+    await tab.page.getByRole("textbox", { name: "Room name" }).fill("physics");
   },
   "a lost connection": async (tab, ws) => {
     await makeLively(tab, ws);
@@ -150,6 +130,7 @@ for (const [state, enter] of Object.entries(states)) {
 test("axe finds nothing in the list of people on a phone", async () => {
   await using server = await startServer();
   await using tab = await Tab.join(server.http, { viewport: PHONE });
+  await tab.keepName();
   await using _other = await Client.join(server.ws, { name: "Bob" });
   await tab.page.getByRole("button", { name: "2 people" }).click();
   await tab.rename("Bob");
@@ -159,38 +140,6 @@ test("axe finds nothing in the list of people on a phone", async () => {
     assertEquals(await tab.violations(), [], colorScheme);
   }
 });
-
-test("a picture of a lively room is taken for the README", async () => {
-  // The same names and times whenever it is taken.
-  let nowMs = Date.parse("2026-03-10T18:56:00Z");
-  let turn = 0.4;
-  const random = () => turn = (turn + Math.SQRT1_2) % 1;
-  await using server = await startServer({}, { now: () => nowMs, random });
-  await using tab = await Tab.join(server.http, {
-    viewport: DESKTOP,
-    locale: "en-GB",
-    timezoneId: "UTC",
-  });
-  // Today, so that the lines show no date.
-  await tab.page.clock.setFixedTime(nowMs);
-  await using second = await Client.open(server.ws);
-  const third = await Client.open(server.ws);
-  await using _fourth = await Client.join(server.ws);
-  await using fifth = await Client.join(server.ws);
-  for (const [who, text] of CONVERSATION) {
-    if (who === "page") await tab.say(text);
-    else await (who === "second" ? second : third).say(text);
-    await tab.line(text);
-    nowMs += 25_000;
-  }
-  await third[Symbol.asyncDispose]();
-  await tab.line("Client disconnected");
-  await tab.composer.fill("Nobody sees this until I press Enter");
-  fifth.request({ type: "typing" });
-  await tab.page.getByText("is typing…").waitFor();
-  const path = new URL("page.png", import.meta.url).pathname;
-  await tab.page.screenshot({ path, animations: "disabled", caret: "hide" });
-}, { ignore: Deno.env.get("PARTYLINE_PICTURE") === undefined });
 
 test("the X-ray's button stays where it is while others type", async () => {
   await using server = await startServer();

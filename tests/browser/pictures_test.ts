@@ -43,7 +43,8 @@ const LOOKS = {
 const NOW = Date.parse("2026-03-10T09:30:00Z");
 const CODE = "teachers-code";
 
-const TALK = [
+/** Who says what, and which message that answers. */
+const TALK: readonly (readonly [string, string, number?])[] = [
   ["Ada", "Good morning! Can everyone read this?"],
   ["Bo", "yes"],
   [
@@ -57,19 +58,56 @@ const TALK = [
   ["小林", "了解しました。次の2バイトを読みます。"],
   ["Bo", "Is the key 24 characters long? 🔑"],
   ["Chidi", "I had forgotten to append the GUID. It works! 🎉"],
-] as const;
+];
 
-/** A class that talks in the lobby; those who listen have names alone. */
-async function fill(server: TestServer): Promise<AsyncDisposable> {
+/** The longest names that there can be, code and answers, in a room for it. */
+const CODE_ROOM = "/?room=code";
+const LONG_NAME = "Wilhelmina-Wintermeister";
+const ABOUT_CODE: typeof TALK = [
+  [LONG_NAME, "Why does this send to *one* member only?"],
+  [
+    LONG_NAME,
+    "```\nfor (const member of members) {\n" +
+    "  member.send(text);\n" +
+    "  return; // one long line, which is scrolled sideways inside the block\n" +
+    "}\n```",
+  ],
+  [
+    "Ada",
+    "`return` ends the whole function. You mean:\n- `continue`, or\n- nothing",
+    2,
+  ],
+  [
+    "WWWWWWWWWWWWWWWWWWWWWWWW",
+    "> ends the whole function\n\nThat is in https://developer.mozilla.org/",
+    3,
+  ],
+  [
+    LONG_NAME,
+    "Like this?\n```\nfor (const member of members) member.send(text);\n```",
+    3,
+  ],
+];
+
+/** A class that talks in a room; those who listen have names alone. */
+async function fill(
+  server: TestServer,
+  path: string,
+): Promise<AsyncDisposable> {
+  const isCode = path === CODE_ROOM;
+  const talk = isCode ? ABOUT_CODE : TALK;
+  const names = isCode
+    ? new Set(talk.map(([name]) => name))
+    : ["Ada", "Bo", "Chidi", "יעל", "小林", "Fay", "Gil", "Hoa"];
   const guests = new Map<string, Client>();
-  for (
-    const name of ["Ada", "Bo", "Chidi", "יעל", "小林", "Fay", "Gil", "Hoa"]
-  ) {
-    guests.set(name, await Client.join(server.ws, { name }));
+  for (const name of names) {
+    const address = server.ws + (isCode ? "?room=code" : "");
+    guests.set(name, await Client.join(address, { name }));
   }
-  for (const [i, [name, message]] of TALK.entries()) {
+  for (const [i, [name, message, replyTo]] of talk.entries()) {
     const guest = guests.get(name);
-    guest?.request({ type: "message", message, id: `${i}` });
+    const answer = replyTo === undefined ? {} : { replyTo };
+    guest?.request({ type: "message", message, id: `${i}`, ...answer });
     await guest?.messagesUpTo(message);
   }
   return {
@@ -92,7 +130,7 @@ async function take(
     { moderator: CODE, maxClients: 100 },
     { now: () => NOW, random: () => turn = (turn + Math.SQRT1_2) % 1 },
   );
-  await using _class = await fill(server);
+  await using _class = await fill(server, path);
   await using tab = await Tab.open("about:blank", {
     locale: "en-GB",
     timezoneId: "UTC",
@@ -188,8 +226,21 @@ function look(
 
 look("chat", "/", async (tab) => {
   await tab.status("Connected");
-  await tab.line(TALK[7][1]);
+  await tab.keepName();
+  await tab.line("I had forgotten to append the GUID. It works! 🎉");
 });
+look("code-long-names-and-replies", CODE_ROOM, async (tab) => {
+  await tab.status("Connected");
+  await tab.keepName();
+  await tab.lines.filter({ hasText: "Like this?" }).waitFor();
+});
+look("search", CODE_ROOM, async (tab) => {
+  await tab.status("Connected");
+  await tab.panelButton.click();
+  await tab.page.getByRole("searchbox").fill("Whole Function");
+  await tab.page.keyboard.press("Enter");
+  await tab.page.getByText("2 messages found.").waitFor();
+}, ".search");
 look("empty-room", "/?room=quiet", async (tab) => {
   await tab.status("Connected");
   // Its port is another each time.

@@ -108,7 +108,7 @@ const KEPT = {
     "outbox.lobby",
     "moderator",
   ],
-  localStorage: ["identities", "x-ray"],
+  localStorage: ["identities", "notifications", "x-ray"],
 };
 const HUGE = "x".repeat(100_000);
 const STRANGE = [
@@ -184,6 +184,7 @@ test("all that a page keeps is known to the test above", async () => {
   await using server = await startServer({ moderator: "the-moderator" });
   await using tab = await Tab.join(`${server.http}/#invite=code`);
   await tab.say("hello");
+  await tab.page.locator("#notify-decline").dispatchEvent("click");
   await tab.page.getByRole("button", { name: "X-ray" }).click();
   await tab.composer.fill("half a");
   const keysOf = (storage: string) =>

@@ -105,6 +105,10 @@ function tellsOfRefusal(message: ConsoleMessage): boolean {
 /** Of the Chromium that runs the tests, like 156.0.8078.108. */
 export const versionOfChromium = () => browser?.version() ?? "";
 
+/** To be evaluated on an element. */
+export const hasFocus = (it: { ownerDocument: { activeElement: unknown } }) =>
+  it === it.ownerDocument.activeElement;
+
 /** A message as it stands in the transcript. */
 export interface Line {
   seq: number;
@@ -125,6 +129,8 @@ export class Tab implements AsyncDisposable {
   readonly unsent: Locator;
   readonly nameField: Locator;
   readonly codeField: Locator;
+  /** Opens the panel; where the window is narrow, also to the other pages. */
+  readonly panelButton: Locator;
 
   private constructor(readonly page: Page, private readonly isOnly = true) {
     this.composer = page.getByRole("textbox", { name: "Message" });
@@ -133,6 +139,7 @@ export class Tab implements AsyncDisposable {
     this.unsent = this.log.locator("#unsent").getByRole("listitem");
     this.nameField = page.getByRole("textbox", { name: "Your name" });
     this.codeField = page.getByRole("textbox", { name: "Invitation code" });
+    this.panelButton = page.getByRole("button", { name: /^(Rooms|Menu)\b/ });
     page.on("websocket", (socket) => this.sockets.push(socket.url()));
     page.on("pageerror", (error) => this.faults.push(String(error)));
     page.on("console", (message) => {
@@ -244,6 +251,12 @@ export class Tab implements AsyncDisposable {
       }
       await pause(20);
     }
+  }
+
+  /** Takes the name that a page offers on the first visit. */
+  async keepName(): Promise<void> {
+    await this.page.getByRole("button", { name: "Keep", exact: true })
+      .press("Enter");
   }
 
   async rename(name: string): Promise<void> {

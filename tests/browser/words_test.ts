@@ -73,7 +73,7 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
     await page.getByRole("region", { name: "X-ray" })
       .getByRole("button", { name: "Close" }).click();
 
-    await page.getByRole("button", { name: "Rooms" }).click();
+    await tab.panelButton.click();
     assertEquals(await cutOff(page), [], "in the panel of rooms");
   });
 
@@ -83,6 +83,7 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
     await using tab = await Tab.join(server.http + `/${at}`, { viewport });
     const { page } = tab;
     const isNarrow = viewport !== DESKTOP;
+    await tab.keepName();
     if (isNarrow) await page.getByRole("button", { name: "1 person" }).click();
     await tab.rename("M".repeat(24));
     await page.getByRole("list", { name: "1 person" }).getByText("MMM")

@@ -294,6 +294,7 @@ for (const viewport of WINDOWS) {
     await using server = await start();
     await using tab = await Tab.join(server.http, { viewport });
     const { page } = tab;
+    await tab.keepName();
     const isBeside = await tab.nameField.isVisible();
     await openPanel(tab);
     if (!isBeside) await page.getByRole("button", { name: "1 person" }).click();
