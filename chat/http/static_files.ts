@@ -50,28 +50,46 @@ interface Asset {
 
 export type Assets = ReadonlyMap<string, Asset>;
 
-/** Reads a folder and its subfolders. Throws if a file's type is unknown. */
-export async function loadAssets(
+/** Libraries for the pages, each under the name by which the code imports it. */
+const LIBRARIES = ["uqr"];
+
+/**
+ * Reads the files of a folder and of those below it, and the libraries, which are
+ * served from /lib/. Throws if a file's type is unknown.
+ */
+export async function loadAssets(folder: string): Promise<Assets> {
+  const assets = new Map<string, Asset>();
+  await loadFolder(folder, "/", assets);
+  for (const name of LIBRARIES) {
+    const module = new URL(import.meta.resolve(name));
+    assets.set(`/lib/${name}.js`, await loadFile(module, ".js"));
+  }
+  return assets;
+}
+
+async function loadFolder(
   folder: string,
-  path = "/",
-  assets = new Map<string, Asset>(),
-): Promise<Assets> {
+  path: string,
+  assets: Map<string, Asset>,
+): Promise<void> {
   for await (const entry of Deno.readDir(folder)) {
     const file = join(folder, entry.name);
     if (entry.isDirectory) {
-      await loadAssets(file, `${path}${entry.name}/`, assets);
+      await loadFolder(file, `${path}${entry.name}/`, assets);
       continue;
     }
-    const contentType = contentTypes[extname(entry.name)];
-    if (contentType === undefined) {
-      throw new Error(`no content type known for ${path}${entry.name}`);
-    }
-    const bytes = await Deno.readFile(file);
     const name = entry.name.replace(/^index\.html$|\.html$/, "");
-    const forms = new Map([["identity", newForm(bytes)]]);
-    assets.set(path + name, { contentType, forms });
+    assets.set(path + name, await loadFile(file, extname(entry.name)));
   }
-  return assets;
+}
+
+async function loadFile(file: string | URL, ending: string): Promise<Asset> {
+  const contentType = contentTypes[ending];
+  if (contentType === undefined) {
+    throw new Error(`no content type known for ${file}`);
+  }
+  const bytes = await Deno.readFile(file);
+  return { contentType, forms: new Map([["identity", newForm(bytes)]]) };
 }
 
 /**

@@ -15,8 +15,7 @@ import {
 } from "../shared/address.js";
 import { copyText } from "../shared/clipboard.js";
 import { byId } from "../shared/dom.js";
-import { makeSvg } from "../shared/svg.js";
-import { qrCode } from "./qr_code.js";
+import { drawQrCode } from "./qr_code.js";
 
 /** @import { Place } from "../shared/address.js" */
 
@@ -31,9 +30,6 @@ const REACH_WORDS = {
   unknown: "Only this computer can open this address. Others need the " +
     "computer’s address in the network instead.",
 };
-
-/** Light squares around a QR code, without which a reader does not find it. */
-const QR_MARGIN = 4;
 
 let base = document.baseURI;
 let shared = { room: "", code: "" };
@@ -58,20 +54,23 @@ export function setUpPanel(room) {
   if (room !== null) setUpInvite(room);
 }
 
+const panel = () => byId("panel", HTMLElement);
+
 /** @param {string} room */
 function setUpInvite(room) {
   const address = byId("invite-address", HTMLInputElement);
   const note = byId("copy-note", HTMLElement);
   byId("invite", HTMLElement).hidden = false;
   shareWith(room, "");
-  if (isLoopback(location.hostname)) {
-    findReach();
+  const isLocal = isLoopback(location.hostname);
+  if (isLocal) findReach();
+  panel().addEventListener("toggle", (event) => {
+    const { newState } = /** @type {ToggleEvent} */ (event);
+    if (newState !== "open") return;
+    showQrCode();
     // Where the computer is may change while the page is open.
-    byId("panel", HTMLElement).addEventListener("toggle", (event) => {
-      const { newState } = /** @type {ToggleEvent} */ (event);
-      if (newState === "open") findReach();
-    });
-  }
+    if (isLocal) findReach();
+  });
   const copy = byId("copy-button", HTMLButtonElement);
   copy.addEventListener("click", async () => {
     const isCopied = await copyText(address.value);
@@ -109,32 +108,24 @@ function showAddress() {
   const address = inviteUrl(base, room, code);
   byId("invite-address", HTMLInputElement).value = address;
   byId("program-address", HTMLInputElement).value = socketUrl(base, room, code);
-  // A phone that scans an address of this computer alone would find nothing.
-  const isOfUse = !isLoopback(new URL(address).hostname);
-  const squares = isOfUse ? qrCode(address) : null;
-  byId("invite-code", HTMLElement).replaceChildren(
-    ...squares === null ? [] : [drawQrCode(squares)],
-  );
+  if (panel().matches(":popover-open")) showQrCode();
 }
 
-/** @param {boolean[][]} squares */
-function drawQrCode(squares) {
-  const size = squares.length + 2 * QR_MARGIN;
-  const dark = squares.flatMap((row, y) =>
-    row.flatMap((isDark, x) =>
-      isDark ? [`M${x + QR_MARGIN} ${y + QR_MARGIN}h1v1h-1z`] : []
-    )
-  );
-  return makeSvg(
-    "svg",
-    {
-      viewBox: `0 0 ${size} ${size}`,
-      role: "img",
-      "aria-label": "QR code of this address",
-      "shape-rendering": "crispEdges",
-    },
-    makeSvg("path", { d: dark.join("") }),
-  );
+/** The QR code of the address that is shown, if others can use that. */
+async function showQrCode() {
+  const place = byId("invite-code", HTMLElement);
+  const { value: address } = byId("invite-address", HTMLInputElement);
+  // A phone that scans an address of this computer alone would find nothing.
+  if (isLoopback(new URL(address).hostname)) return place.replaceChildren();
+  try {
+    const code = await drawQrCode(address);
+    // The address may be another one by now, and then another call draws it.
+    if (byId("invite-address", HTMLInputElement).value !== address) return;
+    place.replaceChildren(code);
+  } catch {
+    // The address itself is there to be copied.
+    place.replaceChildren();
+  }
 }
 
 /** Others cannot use this computer's own name for itself: asks for another. */
