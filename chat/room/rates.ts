@@ -216,6 +216,8 @@ export class SharedRate {
   /** One less than the burst, because a threshold is passed by one message. */
   readonly #space: number;
   readonly #said: RecentCount;
+  /** The part of it that long messages would have taken of what is reserved. */
+  readonly #excess: RecentCount;
   readonly #saidByNew: RecentCount;
 
   /** `perSecond` 0 means no limit. */
@@ -225,7 +227,8 @@ export class SharedRate {
   ) {
     this.#space = burst - 1;
     this.#said = new RecentCount(lifeMs(perSecond, burst));
-    this.#saidByNew = new RecentCount(lifeMs(perSecond, burst));
+    this.#excess = this.newCount();
+    this.#saidByNew = this.newCount();
   }
 
   /** A count for one of those who share it. */
@@ -236,21 +239,26 @@ export class SharedRate {
   /**
    * Counts one message, say, of a client. Returns 0; or, and nothing is counted, the
    * milliseconds after which it may be said if nobody else says anything. One that
-   * counts as several may take more than there is; then all wait until it is back.
+   * counts as several may take more than there is; then all wait until it is back,
+   * but for short messages of those who said nothing lately.
    */
   take(client: Sharer, nowMs: number, count = 1): number {
     if (this.perSecond === 0) return 0;
     const newFrom = client.newFrom?.(nowMs);
     const { said, saidByBlock = said } = client;
-    const isQuiet = saidByBlock.at(nowMs) <= NOTHING;
-    const reserve = newFrom === undefined && isQuiet ? 0 : RESERVE;
-    const levels = [mean(said, saidByBlock, nowMs), this.#said.at(nowMs)];
+    const isQuiet = newFrom === undefined && saidByBlock.at(nowMs) <= NOTHING;
+    const excess = isQuiet && count === 1 ? this.#excess.at(nowMs) : 0;
+    const all = this.#said.at(nowMs) - excess;
     const waitMs = Math.max(
-      this.#waitMs(levels, 1 - reserve),
+      this.#waitMs(
+        [mean(said, saidByBlock, nowMs), all],
+        isQuiet ? 1 : 1 - RESERVE,
+      ),
       newFrom === undefined ? 0 : this.#waitAsNewMs(client, newFrom, nowMs),
     );
     if (waitMs > 0) return Math.ceil(waitMs);
-    const counts = [said, saidByBlock, this.#said];
+    this.note(count, 1, nowMs);
+    const counts = [said, saidByBlock];
     if (newFrom !== undefined) {
       counts.push(newFrom.saidByNew, newFrom.block.saidByNew, this.#saidByNew);
     }
@@ -280,8 +288,12 @@ export class SharedRate {
     return -Math.log(shrunk) * this.#said.lifeMs;
   }
 
-  /** Counts what clients of other servers said. */
-  note(count: number, nowMs: number): void {
+  /** Counts messages, say, which count as `count`; also those of other servers. */
+  note(count: number, messages: number, nowMs: number): void {
+    const free = this.#space * (1 - RESERVE) - this.#said.at(nowMs);
+    // However long it is, a message takes at most one of what is reserved.
+    const excess = Math.max(0, count - Math.max(messages, free));
+    this.#excess.add(excess, nowMs);
     this.#said.add(count, nowMs);
   }
 

@@ -183,7 +183,7 @@ Deno.test("what the room refuses costs a client nothing that comes again when it
   await using client = await Client.join(server.ws);
   const { rate } = server.hub.rooms.get("lobby") ?? {};
   for (const _ of range(1, 2 * MAX_REFUSALS)) {
-    rate?.note(1_000, nowMs);
+    rate?.note(1_000, 1_000, nowMs);
     const [{ message, retryAfter } = { retryAfter: 0 }] = await say(client, 1);
     assertMatch(message, /^This room is too busy/);
     nowMs += retryAfter;
