@@ -77,6 +77,8 @@ export class Allowance implements Sharer {
   readonly requests: TokenBucket;
   readonly #history: TokenBucket;
   #isBequeathed = false;
+  /** Until when what others used up is lacking in each. */
+  readonly #lacksUntilMs = new Map<TokenBucket, number>();
   /** What it said lately, in whatever room. */
   readonly said: RecentCount;
   /** Until when it is to wait that a room refused. */
@@ -110,10 +112,21 @@ export class Allowance implements Sharer {
 
   /** Has no more left than `other`. */
   inherit(other: Allowance, nowMs: number): void {
-    this.messages.drain(other.messages.fullInMs(nowMs), nowMs);
-    this.requests.drain(other.requests.fullInMs(nowMs), nowMs);
-    this.#history.drain(other.#history.fullInMs(nowMs), nowMs);
+    this.#inherit(this.messages, other.messages, nowMs);
+    this.#inherit(this.requests, other.requests, nowMs);
+    this.#inherit(this.#history, other.#history, nowMs);
     this.said.add(other.said.at(nowMs), nowMs);
+  }
+
+  #inherit(own: TokenBucket, others: TokenBucket, nowMs: number): void {
+    const fullInMs = others.fullInMs(nowMs);
+    this.#lacksUntilMs.set(own, nowMs + fullInMs - own.fullInMs(nowMs));
+    own.drain(fullInMs, nowMs);
+  }
+
+  /** Whether it is others who used up what is not there. */
+  lacks(bucket: TokenBucket, nowMs: number): boolean {
+    return nowMs < (this.#lacksUntilMs.get(bucket) ?? -Infinity);
   }
 
   /** A room refused a message, and told when it may come again. */

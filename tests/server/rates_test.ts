@@ -249,6 +249,31 @@ Deno.test("a client without a key that comes again and again keeps to its rate",
   assertEquals(seqOf(server), FIRST_BURST + 5 + 5);
 });
 
+Deno.test("a client for which others of its network left too little is told so, until that is back", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using watcher = await Client.join(server.ws);
+  const own = /^Too fast: .* at most 10 messages per second are allowed\.$/;
+  const others =
+    /^Too fast: .*; clients that came from your network before you/;
+  const [atFirst] = await say(watcher, FIRST_BURST + 1);
+  assertMatch(atFirst?.message, own);
+  {
+    await using before = await Client.join(server.ws);
+    await say(before, FIRST_BURST - 1);
+    for (const _ of range(1, 20)) before.request({ type: "ping" });
+    await before.nextOf("pong");
+  }
+  await until(() => server.hub.census.members === 1, "its end");
+  await using client = await Client.join(server.ws);
+  const [refusal] = await say(client, 2);
+  assertMatch(refusal?.message, others);
+  client.request({ type: "ping" });
+  assertMatch((await client.nextOf("error")).message, others);
+  nowMs += 2_000;
+  assertMatch((await say(client, 21))[0]?.message, own);
+});
+
 Deno.test("a POST without a key, again and again, keeps to the rate of one client", async () => {
   await using server = await startServer({}, STANDING);
   await using _watcher = await Client.join(server.ws);
