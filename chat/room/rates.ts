@@ -397,7 +397,7 @@ export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
   /** Goes round and round. */
   #sweep = this.#items.entries();
   /** Comes to the oldest; a `Map` asked for its first passes all deleted before it. */
-  readonly #oldest = this.#items.keys();
+  #oldest = this.#items.keys();
 
   get size(): number {
     return this.#items.size;
@@ -431,6 +431,8 @@ export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
       const { value, done } = this.#sweep.next();
       if (done) {
         this.#sweep = this.#items.entries();
+        // One that is not used keeps all that was ever in the `Map`.
+        this.#oldest = this.#items.keys();
         break;
       }
       const [key, item] = value;

@@ -246,6 +246,16 @@ Deno.test("what is looked up stays the same for as long as it tells something", 
   assert(get("a", 1_000) !== bucket);
 });
 
+Deno.test("what is looked up again and again takes no more memory", () => {
+  const retained = new Retained<{ isAsNew(): boolean }>();
+  const item = { isAsNew: () => false };
+  const before = Deno.memoryUsage().heapUsed;
+  for (let i = 0; i < 2_000_000; i++) retained.get("a", 0, () => item);
+  const grownMiB = (Deno.memoryUsage().heapUsed - before) / 1024 / 1024;
+  // A table of the Map for each look-up would be more than 200 MiB.
+  assert(grownMiB < 64, `${grownMiB} MiB`);
+});
+
 Deno.test("what a client may read of history is kept for it until it is all again", () => {
   const client = new Allowance({ ...LIMITS, historyRate: 1 }, 0);
   assertEquals(client.takeHistory(8 * 1024, 0), 0);
