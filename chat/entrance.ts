@@ -75,7 +75,7 @@ export class Entrance {
       supersede: (...held) => identities.supersede(...held),
       // A call that fails here is repeated when the store is back.
       rejoin: () => void identities.rejoin().catch(() => {}),
-      answer: (question) => this.requests.answer(question),
+      answer: (...asked) => this.requests.answer(...asked),
     });
   }
 

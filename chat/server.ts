@@ -7,7 +7,7 @@ import { Entrance } from "./entrance.ts";
 import type { Certificate } from "./http/certificate.ts";
 import { errorAnswer } from "./http/error_page.ts";
 import { HttpError } from "./http/http_error.ts";
-import { Networks, socketAddress } from "./http/proxy.ts";
+import { Networks, ownerOf, socketAddress } from "./http/proxy.ts";
 import { type Handler, type Incoming, methods, router } from "./http/router.ts";
 import { answerFile, type Assets } from "./http/static_files.ts";
 import { echo } from "./lab_echo.ts";
@@ -43,7 +43,7 @@ export function serve(
     answerError,
   );
   if (store.peers) entrance.joinPeers(store.peers);
-  const parts = { options, context, connections, entrance };
+  const parts = { options, context, trusted, connections, entrance };
   const routes = routesOf(parts, () => listening.address);
   const file = fileOf(assets, options, trusted, certificate !== undefined);
   const route = router(options.base, routes, file, answerError);
@@ -75,6 +75,7 @@ export function serve(
 interface Parts {
   options: Options;
   context: Context;
+  trusted: Networks;
   connections: Connections;
   entrance: Entrance;
 }
@@ -84,7 +85,7 @@ function routesOf(
   parts: Parts,
   address: () => Deno.NetAddr,
 ): Record<string, Handler> {
-  const { context, connections, entrance } = parts;
+  const { context, trusted, connections, entrance } = parts;
   const { requests } = entrance;
   const { overload, xray } = connections;
   return {
@@ -98,7 +99,10 @@ function routesOf(
       GET: ({ request, url }, at) => requests.poll(request, url, at),
       POST: ({ request, url }, at) => requests.post(request, url, at),
     }),
-    "/x-ray/events": methods({ GET: ({ url }) => xray.events(url) }),
+    "/x-ray/events": methods({
+      GET: ({ request: { headers }, url, peer }) =>
+        xray.events(url, ownerOf(headers, peer, trusted, true)),
+    }),
     "/lab/echo": methods({ GET: echo, POST: echo }),
     "/healthz": () => tellHealth(context, overload, connections.isDraining),
     "/metrics": (incoming) => metrics(parts, incoming),

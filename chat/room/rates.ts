@@ -77,6 +77,8 @@ export class Allowance implements Sharer {
   readonly requests: TokenBucket;
   readonly #history: TokenBucket;
   #isBequeathed = false;
+  /** Until when what others used up is lacking in each. */
+  readonly #lacksUntilMs = new Map<TokenBucket, number>();
   /** What it said lately, in whatever room. */
   readonly said: RecentCount;
   /** Until when it is to wait that a room refused. */
@@ -110,10 +112,21 @@ export class Allowance implements Sharer {
 
   /** Has no more left than `other`. */
   inherit(other: Allowance, nowMs: number): void {
-    this.messages.drain(other.messages.fullInMs(nowMs), nowMs);
-    this.requests.drain(other.requests.fullInMs(nowMs), nowMs);
-    this.#history.drain(other.#history.fullInMs(nowMs), nowMs);
+    this.#inherit(this.messages, other.messages, nowMs);
+    this.#inherit(this.requests, other.requests, nowMs);
+    this.#inherit(this.#history, other.#history, nowMs);
     this.said.add(other.said.at(nowMs), nowMs);
+  }
+
+  #inherit(own: TokenBucket, others: TokenBucket, nowMs: number): void {
+    const fullInMs = others.fullInMs(nowMs);
+    this.#lacksUntilMs.set(own, nowMs + fullInMs - own.fullInMs(nowMs));
+    own.drain(fullInMs, nowMs);
+  }
+
+  /** Whether it is others who used up what is not there. */
+  lacks(bucket: TokenBucket, nowMs: number): boolean {
+    return nowMs < (this.#lacksUntilMs.get(bucket) ?? -Infinity);
   }
 
   /** A room refused a message, and told when it may come again. */
@@ -216,6 +229,8 @@ export class SharedRate {
   /** One less than the burst, because a threshold is passed by one message. */
   readonly #space: number;
   readonly #said: RecentCount;
+  /** The part of it that long messages would have taken of what is reserved. */
+  readonly #excess: RecentCount;
   readonly #saidByNew: RecentCount;
 
   /** `perSecond` 0 means no limit. */
@@ -225,7 +240,8 @@ export class SharedRate {
   ) {
     this.#space = burst - 1;
     this.#said = new RecentCount(lifeMs(perSecond, burst));
-    this.#saidByNew = new RecentCount(lifeMs(perSecond, burst));
+    this.#excess = this.newCount();
+    this.#saidByNew = this.newCount();
   }
 
   /** A count for one of those who share it. */
@@ -236,21 +252,26 @@ export class SharedRate {
   /**
    * Counts one message, say, of a client. Returns 0; or, and nothing is counted, the
    * milliseconds after which it may be said if nobody else says anything. One that
-   * counts as several may take more than there is; then all wait until it is back.
+   * counts as several may take more than there is; then all wait until it is back,
+   * but for short messages of those who said nothing lately.
    */
   take(client: Sharer, nowMs: number, count = 1): number {
     if (this.perSecond === 0) return 0;
     const newFrom = client.newFrom?.(nowMs);
     const { said, saidByBlock = said } = client;
-    const isQuiet = saidByBlock.at(nowMs) <= NOTHING;
-    const reserve = newFrom === undefined && isQuiet ? 0 : RESERVE;
-    const levels = [mean(said, saidByBlock, nowMs), this.#said.at(nowMs)];
+    const isQuiet = newFrom === undefined && saidByBlock.at(nowMs) <= NOTHING;
+    const excess = isQuiet && count === 1 ? this.#excess.at(nowMs) : 0;
+    const all = this.#said.at(nowMs) - excess;
     const waitMs = Math.max(
-      this.#waitMs(levels, 1 - reserve),
+      this.#waitMs(
+        [mean(said, saidByBlock, nowMs), all],
+        isQuiet ? 1 : 1 - RESERVE,
+      ),
       newFrom === undefined ? 0 : this.#waitAsNewMs(client, newFrom, nowMs),
     );
     if (waitMs > 0) return Math.ceil(waitMs);
-    const counts = [said, saidByBlock, this.#said];
+    this.note(count, 1, nowMs);
+    const counts = [said, saidByBlock];
     if (newFrom !== undefined) {
       counts.push(newFrom.saidByNew, newFrom.block.saidByNew, this.#saidByNew);
     }
@@ -280,8 +301,12 @@ export class SharedRate {
     return -Math.log(shrunk) * this.#said.lifeMs;
   }
 
-  /** Counts what clients of other servers said. */
-  note(count: number, nowMs: number): void {
+  /** Counts messages, say, which count as `count`; also those of other servers. */
+  note(count: number, messages: number, nowMs: number): void {
+    const free = this.#space * (1 - RESERVE) - this.#said.at(nowMs);
+    // However long it is, a message takes at most one of what is reserved.
+    const excess = Math.max(0, count - Math.max(messages, free));
+    this.#excess.add(excess, nowMs);
     this.#said.add(count, nowMs);
   }
 
@@ -372,7 +397,7 @@ export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
   /** Goes round and round. */
   #sweep = this.#items.entries();
   /** Comes to the oldest; a `Map` asked for its first passes all deleted before it. */
-  readonly #oldest = this.#items.keys();
+  #oldest = this.#items.keys();
 
   get size(): number {
     return this.#items.size;
@@ -406,6 +431,8 @@ export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
       const { value, done } = this.#sweep.next();
       if (done) {
         this.#sweep = this.#items.entries();
+        // One that is not used keeps all that was ever in the `Map`.
+        this.#oldest = this.#items.keys();
         break;
       }
       const [key, item] = value;

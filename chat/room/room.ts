@@ -569,7 +569,7 @@ export class Room implements Subscriber {
     // Most often all messages of a turn come from one server.
     const weight = messages.reduce((sum, { text }) => sum + weightIn(text), 0);
     const share = others / messages.length;
-    this.rate.note(weight * share, this.context.monotonic());
+    this.rate.note(weight * share, others, this.context.monotonic());
   }
 
   #forgetUnpublished(count: number): void {

@@ -323,7 +323,7 @@ export class Session<D extends Dialect = Dialect> {
     if (problem !== undefined) return problem;
     const nowMs = this.at.context.monotonic();
     const waitMs = allowance.messages.peek(nowMs);
-    if (waitMs > 0) return this.tooFast(waitMs);
+    if (waitMs > 0) return this.tooFast(waitMs, allowance, allowance.messages);
     const refusal = this.#askRoom(message, allowance, nowMs);
     if (refusal === undefined) this.takeToken(allowance.messages);
     return refusal;
@@ -371,11 +371,16 @@ export class Session<D extends Dialect = Dialect> {
     }
   }
 
-  tooFast(waitMs: number): Problem {
+  /** This bucket of the client is empty. */
+  tooFast(waitMs: number, allowance: Allowance, bucket: TokenBucket): Problem {
+    const nowMs = this.at.context.monotonic();
+    const why = allowance.lacks(bucket, nowMs)
+      ? "clients that came from your network before you used up what new ones " +
+        "may send at once."
+      : `at most ${this.at.limits.rate} messages per second are allowed.`;
     return {
       code: "rate_limited",
-      message: `Too fast: this was not sent. Wait ${inSeconds(waitMs)}; at ` +
-        `most ${this.at.limits.rate} messages per second are allowed.`,
+      message: `Too fast: this was not sent. Wait ${inSeconds(waitMs)}; ${why}`,
       retryAfterMs: waitMs,
     };
   }

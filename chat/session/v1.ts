@@ -452,11 +452,12 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     room: Room,
     { allowance }: Held,
   ): Promise<void> {
-    const waitMs = this.session.takeToken(allowance.requests);
+    const { requests } = allowance;
+    const waitMs = this.session.takeToken(requests);
     if (waitMs > 0) {
       // Nobody misses a sign of typing, but a flood of them has to end.
       if (request.type === "typing") return this.session.blame();
-      return this.#refuse(this.session.tooFast(waitMs));
+      return this.#refuse(this.session.tooFast(waitMs, allowance, requests));
     }
     try {
       await this.#fulfil(request, room);

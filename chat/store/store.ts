@@ -128,8 +128,11 @@ export interface ServerHandlers {
   supersede(identity: string, generation: Generation): void;
   /** The store no longer knows for sure who is on this server. */
   rejoin(): void;
-  /** Answers a request that another server makes for its own client. */
-  answer(question: string): Promise<string>;
+  /**
+   * Answers a request that another server makes for its own client. `signal` aborts
+   * when this client does not wait for the answer any more.
+   */
+  answer(question: string, signal: AbortSignal): Promise<string>;
 }
 
 /**
@@ -287,8 +290,15 @@ export interface Peers {
 
 /** Another server. */
 export interface Peer {
-  /** Asks it, and waits at most `waitMs`. Rejects with a `StoreError`. */
-  ask(question: string, waitMs: number): Promise<string>;
+  /**
+   * Asks it, and waits at most `waitMs`. When `signal` aborts, it is told so and
+   * answers at once. Rejects with a `StoreError`.
+   */
+  ask(
+    question: string,
+    waitMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<string>;
 }
 
 export class StoreError extends Error {

@@ -55,6 +55,8 @@ type Told =
 type AskHere = (
   identity: string | undefined,
   asking: Asking,
+  /** Tells that the client went. */
+  signal: AbortSignal | undefined,
 ) => Promise<Response | undefined>;
 
 /** Somebody is on another server with the key of a request. */
@@ -77,15 +79,16 @@ export async function askWherever(
   identity: string | undefined,
   asking: Asking,
   askHere: AskHere,
+  signal: AbortSignal | undefined,
 ): Promise<Response | undefined> {
   const keyMark = crypto.randomUUID();
   for (let passedOn = 0;; passedOn++) {
     try {
-      return await askHere(identity, asking);
+      return await askHere(identity, asking, signal);
     } catch (error) {
       if (!(error instanceof Elsewhere)) throw error;
       if (passedOn === MAX_ASKED) throw takenOver();
-      const told = await passOn(error, asking, keyMark);
+      const told = await passOn(error, asking, keyMark, signal);
       if (told === null) return undefined;
       if ("body" in told) {
         const body = told.body.replaceAll(keyMark, () => key ?? "");
@@ -100,20 +103,22 @@ async function passOn(
   { peer, identity }: Elsewhere,
   asking: Asking,
   keyMark: string,
+  signal: AbortSignal | undefined,
 ): Promise<Told> {
   const passedOn: PassedOn = { ...asking, identity, keyMark };
   const waitMs = PASSED_ON_TIMEOUT_MS + (asking.waitSeconds ?? 0) * 1000;
   const question = JSON.stringify(passedOn);
-  return JSON.parse(await orUnavailable(peer.ask(question, waitMs)));
+  return JSON.parse(await orUnavailable(peer.ask(question, waitMs, signal)));
 }
 
 /** Answers a request that another server passed on. */
 export async function answerPassedOn(
   text: string,
   askHere: AskHere,
+  signal: AbortSignal,
 ): Promise<string> {
   const { identity, ...asking }: PassedOn = JSON.parse(text);
-  const response = await askHere(identity, asking).catch((error) =>
+  const response = await askHere(identity, asking, signal).catch((error) =>
     error instanceof Elsewhere ? error : errorResponse(error)
   );
   if (response === undefined) return encode(null);

@@ -196,13 +196,14 @@ export class HttpRequests {
       key,
       identity,
       asking,
-      (...args) => this.#askHere(...args, signal),
+      this.#askHere,
+      signal,
     );
   }
 
   /** Answers a request that another server passed on. */
-  answer(text: string): Promise<string> {
-    return answerPassedOn(text, this.#askHere);
+  answer(text: string, signal: AbortSignal): Promise<string> {
+    return answerPassedOn(text, this.#askHere, signal);
   }
 
   /** Throws `Elsewhere` if the identity's holder is on another server. */

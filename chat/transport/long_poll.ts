@@ -142,7 +142,7 @@ export class Mailbox implements Line {
     this.#wake();
     this.begin();
     if (this.#letters.length === 0 && waitMs > 0 && !this.#hasEnded) {
-      await this.#wait(waitMs, signal);
+      if (!signal?.aborted) await this.#wait(waitMs, signal);
       this.#sort();
       if (signal?.aborted) {
         this.place.abandon();

@@ -108,25 +108,9 @@ export class Feed {
 export class EventFeed {
   readonly #ring = new Ring();
   readonly #feed: Feed;
-  #usedAtMs: number;
 
-  constructor(
-    private readonly monotonic: () => number,
-    onEnd: (feed: EventFeed) => void,
-  ) {
-    this.#usedAtMs = monotonic();
-    this.#feed = new Feed(() => this.#drain(), () => onEnd(this));
-  }
-
-  #drain(): string | undefined {
-    const text = this.#ring.drain();
-    if (text !== undefined) this.#usedAtMs = this.monotonic();
-    return text;
-  }
-
-  /** When an event was last read, or it began. */
-  get usedAtMs(): number {
-    return this.#usedAtMs;
+  constructor(onEnd: (feed: EventFeed) => void) {
+    this.#feed = new Feed(() => this.#ring.drain(), () => onEnd(this));
   }
 
   get body(): ReadableStream<Uint8Array> {

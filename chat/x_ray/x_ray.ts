@@ -5,7 +5,8 @@ import { AccessCode } from "../http/admission.ts";
 import type { Hub } from "../room/hub.ts";
 import type { HandshakeRecord } from "./handshake_record.ts";
 import { SUBPROTOCOL } from "../protocol/requests.ts";
-import { HttpError, retryAfter } from "../http/http_error.ts";
+import { HttpError } from "../http/http_error.ts";
+import type { Owner } from "../http/proxy.ts";
 import type { Session } from "../session/session.ts";
 import { EVENT_STREAM_HEADERS } from "../transport/event_stream.ts";
 import { ConnectionRecorder, type End, type Shared } from "./recorder.ts";
@@ -13,16 +14,7 @@ import { ClosedConnections } from "./closed_connections.ts";
 import { EventFeed, Feed, formatEvent } from "./feed.ts";
 import { MAX_KEPT_SIZE } from "./kept_frames.ts";
 import type { Context } from "../ops/context.ts";
-
-/** Readers of their own connections: all together, and of one identity. */
-export const MAX_OWN_WATCHERS = 256;
-export const MAX_WATCHERS_PER_KEY = 4;
-
-/**
- * When all places are taken, one in which nothing was read for so long goes to
- * somebody who comes.
- */
-export const WATCHER_IDLE_MS = 30_000;
+import { tooMany, WatchPlaces } from "./watch_places.ts";
 
 /** Readers with the moderator's code. Nobody without it takes their places. */
 export const MAX_MODERATOR_WATCHERS = 64;
@@ -32,14 +24,6 @@ const MAX_LISTED = 500;
 
 /** How often the overview of all connections is renewed. */
 const OVERVIEW_EVERY_MS = 250;
-
-const RETRY_MS = 5_000;
-
-/** What somebody is told whose place went to another one. */
-const IDLE = "Somebody else watches in this place, because nothing happened " +
-  "here for 30 seconds. Close and open the X-ray to watch again.";
-const SEVERAL = "Somebody else watches in this place, because you watch in " +
-  "several windows. Close and open the X-ray to watch again.";
 
 interface Options {
   /** The code to watch all connections; "" if nobody may. */
@@ -56,6 +40,8 @@ export class XRay {
   readonly #recorders = new Map<Session, ConnectionRecorder>();
   readonly #feedsByKey = new Map<string, Set<EventFeed>>();
   readonly #feeds = new Set<EventFeed>();
+  /** Of those who watch their own connections. */
+  readonly #places: WatchPlaces;
   readonly #overviews = new Set<Overview>();
   readonly #closed: ClosedConnections<ClosedRow, ConnectionRecorder>;
   readonly #shared: Shared;
@@ -67,7 +53,7 @@ export class XRay {
     options: Options,
     private readonly hub: Hub,
     private readonly sessions: () => Iterable<Session>,
-    private readonly context: Context,
+    context: Context,
   ) {
     const { moderator, idleTimeout } = options;
     this.#shared = {
@@ -76,6 +62,7 @@ export class XRay {
       space: { left: MAX_KEPT_SIZE },
       settled: (session) => this.#feedsOf(session),
     };
+    this.#places = new WatchPlaces(context.monotonic);
     this.#closed = new ClosedConnections(context.monotonic);
     this.#code = moderator === ""
       ? undefined
@@ -126,32 +113,33 @@ export class XRay {
    * `moderator` all of them, or the one that `connection` names. Throws an
    * `HttpError`.
    */
-  async events(
-    { searchParams }: URL,
-  ): Promise<Response> {
+  async events({ searchParams }: URL, from: Owner): Promise<Response> {
     const key = searchParams.get("key");
-    if (key !== null) return answer(await this.#watchKey(key));
+    if (key !== null) return answer(await this.#watchKey(key, from));
     const code = searchParams.get("moderator") ?? undefined;
     if (this.#code === undefined) throw noModerator();
     const refused = await this.#code.check(code);
     if (refused !== undefined) throw refused;
-    this.#checkSpace(
-      this.#overviews.size + this.#feeds.size - this.#ownCount,
-      MAX_MODERATOR_WATCHERS,
-    );
+    this.#checkOpen();
+    const count = this.#overviews.size + this.#feeds.size - this.#places.size;
+    if (count >= MAX_MODERATOR_WATCHERS) throw tooMany(503);
     const id = searchParams.get("connection");
     return answer(id === null ? this.#watchAll() : this.#watchOne(Number(id)));
   }
 
-  async #watchKey(key: string): Promise<EventFeed> {
+  async #watchKey(key: string, from: Owner): Promise<EventFeed> {
     if (await this.hub.identities.identify(key) === undefined) {
       throw new HttpError(403, "No client of this server has this key.");
     }
+    this.#checkOpen();
+    const leave = this.#places.take(
+      key,
+      from,
+      (why) => feed.end(formatEvent("superseded", { why })),
+    );
     const feeds = this.#feedsByKey.get(key) ?? new Set();
-    if (feeds.size >= MAX_WATCHERS_PER_KEY) throw tooMany(429);
-    if (this.#ownCount >= MAX_OWN_WATCHERS) this.#endOne(feeds.size === 0);
-    this.#checkSpace(this.#ownCount, MAX_OWN_WATCHERS);
     const feed = this.#newFeed(() => {
+      leave();
       feeds.delete(feed);
       if (feeds.size === 0) this.#feedsByKey.delete(key);
     });
@@ -162,25 +150,6 @@ export class XRay {
       else if (session.key === "") this.#await(session, false);
     }
     return feed;
-  }
-
-  /**
-   * Ends a stream of which nothing was read for long; or for somebody who has none,
-   * one of those who have the most.
-   */
-  #endOne(hasNone: boolean): void {
-    const sets = [...this.#feedsByKey.values()];
-    const idle = sets.flatMap((feeds) => [...feeds])
-      .reduce((one, other) => other.usedAtMs < one.usedAtMs ? other : one);
-    if (idle.usedAtMs + WATCHER_IDLE_MS <= this.context.monotonic()) {
-      return idle.end(formatEvent("superseded", { why: IDLE }));
-    }
-    const most = sets.reduce((one, other) =>
-      other.size > one.size ? other : one
-    );
-    const [oldest] = most;
-    if (!hasNone || most.size === 1) return;
-    oldest?.end(formatEvent("superseded", { why: SEVERAL }));
   }
 
   /** Only the full dialect has keys. */
@@ -236,7 +205,7 @@ export class XRay {
   }
 
   #newFeed(onEnd: () => void): EventFeed {
-    const feed = new EventFeed(this.context.monotonic, (feed) => {
+    const feed = new EventFeed((feed) => {
       this.#feeds.delete(feed);
       for (const recorder of this.#recorders.values()) {
         recorder.feeds.delete(feed);
@@ -298,15 +267,7 @@ export class XRay {
     };
   }
 
-  /** How many readers have a key. */
-  get #ownCount(): number {
-    let count = 0;
-    for (const feeds of this.#feedsByKey.values()) count += feeds.size;
-    return count;
-  }
-
-  #checkSpace(count: number, max: number): void {
-    if (count >= max) throw tooMany(503);
+  #checkOpen(): void {
     if (this.#isClosed) {
       throw new HttpError(503, "The server is shutting down.");
     }
@@ -393,11 +354,6 @@ function noModerator(): HttpError {
     403,
     "This server was started without a moderator's code.",
   );
-}
-
-function tooMany(status: number): HttpError {
-  const message = "Too many people are watching already: try again later.";
-  return new HttpError(status, message, retryAfter(RETRY_MS));
 }
 
 const MODERATOR_ERRORS = {

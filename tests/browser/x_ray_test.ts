@@ -4,7 +4,17 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
 import { frame, Opcode } from "../support/frames.ts";
-import { Client, RawClient, startServer, until } from "../support/harness.ts";
+import {
+  MAX_OWN_WATCHERS,
+  MAX_WATCHERS_PER_KEY,
+} from "../../chat/x_ray/watch_places.ts";
+import {
+  Client,
+  RawClient,
+  startServer,
+  type TestServer,
+  until,
+} from "../support/harness.ts";
 import { cutOff } from "./readable.ts";
 import { DESKTOP, PHONE, SMALL_PHONE, Tab, test } from "./tab.ts";
 
@@ -347,6 +357,46 @@ test("the Escape key closes the panel and leads back to its button", async () =>
   await until(() => recorders(server) === 0, "no recorders");
   const button = page.getByRole("button", { name: "X-ray" });
   assert(await button.evaluate((it) => it === it.ownerDocument.activeElement));
+});
+
+/** Opens an X-ray of one's own, as a page does; it is not read. */
+async function watch({ http }: TestServer, key: string) {
+  const { status, body } = await fetch(`${http}/x-ray/events?key=${key}`);
+  assertEquals(status, 200);
+  return { [Symbol.asyncDispose]: async () => await body?.cancel() };
+}
+
+test("the panel says why its place went to somebody else, and comes back when it is opened anew", async () => {
+  await using server = await start();
+  await using tab = await Tab.join(server.http);
+  await openPanel(tab);
+  const { page } = tab;
+  const [own] = server.connections.keys();
+  const streams: string[] = [];
+  page.on("request", (request) => streams.push(request.url()));
+  {
+    await using stack = new AsyncDisposableStack();
+    const keys = [own?.key ?? ""];
+    while (keys.length <= MAX_OWN_WATCHERS / MAX_WATCHERS_PER_KEY) {
+      const url = `${server.ws}?room=room-${keys.length}`;
+      keys.push(stack.use(await Client.join(url)).welcome.key);
+    }
+    const last = keys.pop() ?? "";
+    const all = keys.flatMap((key) => Array(MAX_WATCHERS_PER_KEY).fill(key));
+    // One is the panel's own.
+    for (const key of all.slice(1)) stack.use(await watch(server, key));
+    stack.use(await watch(server, last));
+    await page.getByRole("region", { name: "X-ray" }).getByText(
+      "Somebody else watches in this place, because all are taken and you " +
+        "watch in several windows. Close and open the X-ray to watch again.",
+    ).waitFor();
+  }
+  await until(() => recorders(server) === 0, "no recorders");
+  const button = page.getByRole("button", { name: "X-ray" });
+  await button.click();
+  assertEquals(streams, []);
+  await openPanel(tab);
+  assertEquals(recorders(server), 1);
 });
 
 /** The projector, opened with the link of the banner. */

@@ -3,6 +3,8 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   range,
+  RawClient,
+  request,
   soon,
   startServer,
   type TestServer,
@@ -200,6 +202,28 @@ redisTest(
     assertEquals(texts(again.body), ["there you are"]);
     const empty = await get(`${asked}:${seq + 1}&wait=0`);
     assertEquals([empty.status, empty.body], [200, []]);
+  },
+);
+
+redisTest(
+  "a client that goes while it waits by way of another server keeps its place from nobody",
+  async () => {
+    await using nodes = await startCluster({}, { maxPolls: 1 });
+    const { redis, one, two } = nodes;
+    using monitor = await Monitor.start(redis.port);
+    const [{ key, epoch, seq }] = (await get(`${one.http}/messages`)).body;
+    await drain(one, key, epoch, seq);
+    assertEquals((await get(`${one.http}/messages`)).status, 503);
+    const client = await RawClient.open(two.port);
+    const path = `/messages?key=${key}&since=${epoch}:${seq}&wait=50`;
+    await client.write(request(path, { Host: "localhost" }));
+    await monitor.upTo("pass ");
+    client[Symbol.dispose]();
+    await until(
+      () => [...one.connections.keys()].every((poll) => poll.isUnconfirmed),
+      "its end",
+    );
+    assertEquals((await get(`${one.http}/messages`)).status, 200);
   },
 );
 

@@ -439,6 +439,8 @@ Deno.test("the block around a network is a /48 of IPv6 and a /24 of IPv4", () =>
     const [address, block] of [
       ["203.0.113.9", "203.0.113.0/24"],
       ["2001:db8:1:2::9", "2001:db8:1::/48"],
+      // Another site of the same provider shares nothing with it.
+      ["2001:db8:2:2::9", "2001:db8:2::/48"],
       ["2001:db8::9", "2001:db8:0::/48"],
       ["::ffff:203.0.113.9", "203.0.113.0/24"],
     ] as const

@@ -16,6 +16,7 @@ import {
   newOwner,
   RawClient,
   request,
+  soon,
   startServer,
   type TestServer,
   until,
@@ -238,6 +239,16 @@ Deno.test("a client that goes in the middle of a request is waited for only a sh
   } finally {
     clock.uninstall();
   }
+});
+
+Deno.test("a client that went before its request could wait is not waited for", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const place = { isUnconfirmed: false, abandon: resolve };
+  const mailbox = new Mailbox(place, () => {});
+  const taken = mailbox.take(0, 50_000, false, AbortSignal.abort());
+  await soon(promise, "that its place is given up");
+  assertEquals(await taken, []);
+  mailbox.expire();
 });
 
 Deno.test("no history waits for a client that was given it and has no key to ask again", async () => {

@@ -183,7 +183,7 @@ Deno.test("what the room refuses costs a client nothing that comes again when it
   await using client = await Client.join(server.ws);
   const { rate } = server.hub.rooms.get("lobby") ?? {};
   for (const _ of range(1, 2 * MAX_REFUSALS)) {
-    rate?.note(1_000, nowMs);
+    rate?.note(1_000, 1_000, nowMs);
     const [{ message, retryAfter } = { retryAfter: 0 }] = await say(client, 1);
     assertMatch(message, /^This room is too busy/);
     nowMs += retryAfter;
@@ -247,6 +247,31 @@ Deno.test("a client without a key that comes again and again keeps to its rate",
   nowMs += 500;
   for (const _ of range(1, 10)) await sayAnew(server);
   assertEquals(seqOf(server), FIRST_BURST + 5 + 5);
+});
+
+Deno.test("a client for which others of its network left too little is told so, until that is back", async () => {
+  let nowMs = 0;
+  await using server = await startServer({}, { monotonic: () => nowMs });
+  await using watcher = await Client.join(server.ws);
+  const own = /^Too fast: .* at most 10 messages per second are allowed\.$/;
+  const others =
+    /^Too fast: .*; clients that came from your network before you/;
+  const [atFirst] = await say(watcher, FIRST_BURST + 1);
+  assertMatch(atFirst?.message, own);
+  {
+    await using before = await Client.join(server.ws);
+    await say(before, FIRST_BURST - 1);
+    for (const _ of range(1, 20)) before.request({ type: "ping" });
+    await before.nextOf("pong");
+  }
+  await until(() => server.hub.census.members === 1, "its end");
+  await using client = await Client.join(server.ws);
+  const [refusal] = await say(client, 2);
+  assertMatch(refusal?.message, others);
+  client.request({ type: "ping" });
+  assertMatch((await client.nextOf("error")).message, others);
+  nowMs += 2_000;
+  assertMatch((await say(client, 21))[0]?.message, own);
 });
 
 Deno.test("a POST without a key, again and again, keeps to the rate of one client", async () => {

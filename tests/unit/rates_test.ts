@@ -117,7 +117,7 @@ Deno.test("what a room refuses it takes after the time that it tells, and not be
 Deno.test("what is said on other servers counts, but for nobody here", () => {
   const room = new SharedRate(200);
   const client = known();
-  room.note(170, 0);
+  room.note(170, 170, 0);
   let said = 0;
   while (room.take(client, 0) === 0) said++;
   assert(said > 1 && said < 20, `${said}`);
@@ -144,6 +144,39 @@ Deno.test("a room takes so much less of those who say long messages, and keeps n
   assert(said * weight <= 200 + 200 * 30 + weight, `${said}`);
   assert(said * weight >= 0.7 * 200 * 30, `${said}`);
 });
+
+for (const rate of [1, 40, 80, 200]) {
+  Deno.test(`however long a message is, it takes one of those that quiet people may say, at ${rate} a second`, () => {
+    const heardAfter = (say: (room: SharedRate) => void) => {
+      const room = new SharedRate(rate);
+      const notReserved = 0.9 * (Math.max(20, rate) - 1);
+      room.note(notReserved - 1, notReserved, 0);
+      say(room);
+      return range(1, 50).filter(() => room.take(known(), 0) === 0).length;
+    };
+    const here = (weight: number) =>
+      heardAfter((room) => {
+        const client = known();
+        assertEquals(room.take(client, 0, weight), 0);
+        assert(room.take(client, 0) > 0);
+      });
+    const elsewhere = (weight: number) =>
+      heardAfter((room) => room.note(weight, 1, 0));
+    const heard = here(1);
+    assert(heard >= 2, `${heard}`);
+    for (const weight of [12, 100]) {
+      assertEquals([here(weight), elsewhere(weight)], [heard, heard]);
+    }
+  });
+}
+
+for (const rate of [20, 200]) {
+  Deno.test(`quiet people who say long messages take no more than others, at ${rate} a second`, () => {
+    const room = new SharedRate(rate);
+    const heard = range(1, 500).filter(() => room.take(known(), 0, 12) === 0);
+    assert(heard.length * 12 <= rate + 12, `${heard.length}`);
+  });
+}
 
 Deno.test("a message that counts as more than all there is can be said in a quiet room", () => {
   const room = new SharedRate(1);
@@ -211,6 +244,16 @@ Deno.test("what is looked up stays the same for as long as it tells something", 
   assertEquals(get("a", 0), bucket);
   for (let i = 0; i < 10; i++) get(`another ${i}`, 1_000);
   assert(get("a", 1_000) !== bucket);
+});
+
+Deno.test("what is looked up again and again takes no more memory", () => {
+  const retained = new Retained<{ isAsNew(): boolean }>();
+  const item = { isAsNew: () => false };
+  const before = Deno.memoryUsage().heapUsed;
+  for (let i = 0; i < 2_000_000; i++) retained.get("a", 0, () => item);
+  const grownMiB = (Deno.memoryUsage().heapUsed - before) / 1024 / 1024;
+  // A table of the Map for each look-up would be more than 200 MiB.
+  assert(grownMiB < 64, `${grownMiB} MiB`);
 });
 
 Deno.test("what a client may read of history is kept for it until it is all again", () => {

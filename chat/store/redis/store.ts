@@ -113,6 +113,8 @@ export class RedisStore implements Store, Peers {
   /** Calls that undo others which may have been done without an answer. */
   #toUndo: Call[] = [];
   readonly #questions = new Map<string, (answer: string) => void>();
+  /** What other servers asked and wait for, by server and number. */
+  readonly #asked = new Map<string, AbortController>();
   /** Turns that are being stored. */
   readonly #appends = new Set<Promise<void>>();
   #handlers: ServerHandlers | undefined;
@@ -544,7 +546,7 @@ export class RedisStore implements Store, Peers {
     const node = await this.#ask<string>("where", identity);
     if (node === "" || node === this.#id) return undefined;
     return {
-      ask: (question, waitMs) => this.#askPeer(node, question, waitMs),
+      ask: (...question) => this.#askPeer(node, ...question),
     };
   }
 
@@ -552,15 +554,20 @@ export class RedisStore implements Store, Peers {
     node: string,
     question: string,
     waitMs: number,
+    signal: AbortSignal | undefined,
   ): Promise<string> {
     const number = `${++this.#count}`;
     const { promise, resolve } = Promise.withResolvers<string>();
     const late = Promise.withResolvers<void>();
     this.#questions.set(number, resolve);
     const deadline = new Deadline(waitMs, late.resolve);
+    const onAbort = () =>
+      this.#tell("tell", node, `drop ${this.#id} ${number}`);
     try {
       const text = `pass ${this.#id} ${number} ${question}`;
       const isThere = await this.#ask<number>("tell", node, text) > 0;
+      if (signal?.aborted) onAbort();
+      signal?.addEventListener("abort", onAbort);
       const answer = isThere
         ? await Promise.race([promise, late.promise])
         : undefined;
@@ -568,6 +575,7 @@ export class RedisStore implements Store, Peers {
       throw new StoreError("Another server did not answer.");
     } finally {
       deadline.cancel();
+      signal?.removeEventListener("abort", onAbort);
       this.#questions.delete(number);
     }
   }
@@ -684,12 +692,19 @@ export class RedisStore implements Store, Peers {
     // Older servers on the same Redis use this word for it.
     if (kind === "way") this.#handlers?.supersede(one, Number(two));
     if (kind === "answer") this.#questions.get(two)?.(rest);
-    if (kind === "pass") {
-      this.#handlers?.answer(rest).then((answer) =>
-        this.#tell("tell", one, `answer ${this.#id} ${two} ${answer}`)
-      );
-    }
+    if (kind === "pass") this.#answer(one, two, rest);
+    if (kind === "drop") this.#asked.get(`${one} ${two}`)?.abort();
   };
+
+  async #answer(node: string, number: string, question: string): Promise<void> {
+    if (this.#handlers === undefined) return;
+    const name = `${node} ${number}`;
+    const asked = new AbortController();
+    this.#asked.set(name, asked);
+    const answer = await this.#handlers.answer(question, asked.signal);
+    this.#asked.delete(name);
+    this.#tell("tell", node, `answer ${this.#id} ${number} ${answer}`);
+  }
 
   #ask<T>(...call: Call): Promise<T> {
     return this.#connection.run(...call) as Promise<T>;
