@@ -41,7 +41,12 @@ const FREE_PLACES_EVERY_MS = 60_000;
 /** How long the last resort is given to work. */
 const SETTLE_MS = 3_000;
 
-/** It is used again when memory reaches what it could not free, times this. */
+/**
+ * It is used again when memory reaches what it could not free, times this. What it
+ * cannot free, it would not free in three seconds either: to close every connection
+ * again and again would end the service, and free nothing. So it comes the less
+ * often, the less it helps.
+ */
 const GROWTH = 1.25;
 
 /** A connection, as far as it can burden the process. */
@@ -68,6 +73,8 @@ export class Overload {
   #timer: ReturnType<typeof setInterval> | undefined;
   #dueMs = 0;
   #cutAtMs = -Infinity;
+  /** The least memory since then. */
+  #leftBytes = Infinity;
   #cutAbove: number;
   #freedAtMs = -Infinity;
 
@@ -192,10 +199,12 @@ export class Overload {
 
   #guardMemory(bytes: number, nowMs: number): void {
     if (nowMs - this.#cutAtMs < SETTLE_MS) {
-      // What the last resort leaves is not what it can free.
-      this.#cutAbove = Math.max(this.#maxBytes, bytes * GROWTH);
+      // What came since then it could free: that raises nothing.
+      this.#leftBytes = Math.min(this.#leftBytes, bytes);
+      this.#cutAbove = Math.max(this.#maxBytes, this.#leftBytes * GROWTH);
     } else if (bytes > this.#cutAbove) {
       this.#cutAtMs = nowMs;
+      this.#leftBytes = Infinity;
       this.lastResort("memory");
     } else if (bytes <= this.#maxBytes) {
       this.#cutAbove = this.#maxBytes;
