@@ -339,6 +339,7 @@ export class HttpRequests {
     this.host.checkSpace(at.roomName, true);
     const place = this.host.polls.take(
       at.owner,
+      at.roomName,
       () => opened.line.expire(),
     );
     const opened: Opened<Mailbox> = this.#open(
