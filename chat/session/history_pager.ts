@@ -11,6 +11,7 @@ import { MAX_SENT_BYTES } from "../protocol/frames.ts";
 import { DEFAULT_HISTORY, type Hello } from "../protocol/requests.ts";
 import type { Allowance } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
+import type { Purpose } from "./history_queue.ts";
 import type { Session } from "./session.ts";
 
 /** How often to look whether a client has read what it was sent. */
@@ -71,7 +72,10 @@ export class HistoryPager {
     const read = () => this.#readMissed(hello);
     if (hello.since === undefined && hello.history === 0) return await read();
     const { maxTurnChars } = this.room;
-    const missed = await this.#atTurn(() => this.#tryRead(read, maxTurnChars));
+    const missed = await this.#atTurn(
+      () => this.#tryRead(read, maxTurnChars),
+      "missed",
+    );
     // After a stop the store is closed, and there is nobody to read it for.
     if (missed !== undefined || this.session.hasEnded) return missed;
     return await this.#findMissed(hello);
@@ -146,8 +150,8 @@ export class HistoryPager {
       const read = async () => ({ events: await room.after(this.position) });
       // What was said since it came, it would have been given anyway.
       const page = await (this.position < this.#historyEnd
-        ? this.#read(read, room.maxTurnChars)
-        : this.#atTurn(read));
+        ? this.#read(read, room.maxTurnChars, "missed")
+        : this.#atTurn(read, "missed"));
       if (page === undefined) {
         return;
       }
@@ -167,7 +171,7 @@ export class HistoryPager {
     if (seq === undefined) return;
     if ((await this.room.deletions(seq, 1)).length === 0) return;
     const read = async () => ({ events: await this.room.deletions(seq) });
-    const found = await this.#read(read, MAX_SENT_BYTES);
+    const found = await this.#read(read, MAX_SENT_BYTES, "missed");
     if (found !== undefined && found.events.length > 0) {
       this.session.sendEvents(found.events);
     }
@@ -192,13 +196,12 @@ export class HistoryPager {
    */
   async sendPage(
     read: () => Promise<{ events: readonly string[]; text: string }>,
-    maxBytes: number,
   ): Promise<void> {
     this.#waitingPages++;
     const earlier = this.#paging ?? Promise.resolve();
     const page = earlier.then(async () => {
       await this.#untilRead();
-      const found = await this.#read(read, maxBytes);
+      const found = await this.#read(read, MAX_SENT_BYTES, "asked");
       if (found !== undefined) this.session.sendEvents([found.text]);
     }).finally(() => this.#waitingPages--);
     this.#paging = page.catch(() => {});
@@ -217,6 +220,7 @@ export class HistoryPager {
   async #read<Found extends { events: readonly string[] | undefined }>(
     read: () => Promise<Found>,
     pageBytes: number,
+    purpose: Purpose,
   ): Promise<Found | undefined> {
     const { allowance, session } = this;
     const { monotonic } = session.at.context;
@@ -226,7 +230,10 @@ export class HistoryPager {
         await this.#pause(Math.min(waitMs, RATE_PAUSE_MS));
         continue;
       }
-      const found = await this.#atTurn(() => this.#tryRead(read, pageBytes));
+      const found = await this.#atTurn(
+        () => this.#tryRead(read, pageBytes),
+        purpose,
+      );
       if (found !== undefined) return found;
     }
   }
@@ -256,9 +263,10 @@ export class HistoryPager {
   /** Does this when the client's turn comes; undefined if the session ended. */
   async #atTurn<Found>(
     work: () => Promise<Found>,
+    purpose: Purpose,
   ): Promise<Found | undefined> {
     const { session } = this;
-    if (session.hasEnded || !await this.#untilTurn()) return undefined;
+    if (session.hasEnded || !await this.#untilTurn(purpose)) return undefined;
     try {
       return session.hasEnded ? undefined : await work();
     } finally {
@@ -267,7 +275,7 @@ export class HistoryPager {
   }
 
   /** False if the session ended before the turn came; then nothing is begun. */
-  #untilTurn(): Promise<boolean> {
+  #untilTurn(purpose: Purpose): Promise<boolean> {
     const { history } = this.session.at;
     const pauses = this.#pauses ??= new Set();
     return new Promise((resolve) => {
@@ -281,7 +289,7 @@ export class HistoryPager {
         resolve(false);
       };
       pauses.add(end);
-      history.enter(begin);
+      history.enter(begin, purpose);
     });
   }
 

@@ -3,14 +3,16 @@
 // text. What it reads counts as history that the client was given, so that a search
 // cannot cost more than reading all of it would.
 import type { MessageEvent } from "../protocol/events.ts";
+import { MAX_SENT_BYTES } from "../protocol/frames.ts";
+import { MAX_HISTORY } from "../protocol/requests.ts";
 
 /**
  * How much one request looks through: so many messages, or about so many bytes of
- * them. Small enough that all others hardly wait for it; the client asks again from
- * where it ended.
+ * them. That is what one page of the history has, so that nobody waits longer for a
+ * search than for those; the client asks again from where it ended.
  */
-export const MAX_SEARCHED = 1_000;
-export const MAX_SEARCHED_BYTES = 256 * 1024;
+export const MAX_SEARCHED = MAX_HISTORY;
+export const MAX_SEARCHED_BYTES = MAX_SENT_BYTES;
 
 /** Of the encoded `events`, those whose message contains the text. */
 export function search(events: readonly string[], text: string): string[] {
