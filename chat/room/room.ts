@@ -29,7 +29,7 @@ import {
   StoreError,
   type Subscriber,
 } from "../store/store.ts";
-import { Board } from "./board.ts";
+import type { Board } from "./board.ts";
 import { type SharedRate, weightOf } from "./rates.ts";
 import { type Author, Turn, TurnQueue, type Waiting } from "./turn.ts";
 
@@ -80,8 +80,6 @@ export class Room implements Subscriber {
   readonly members = new Set<Member>();
   /** Everyone who is in this room or about to be. */
   readonly guests = new Set<Guest>();
-  /** Where those are who draw here. They are guests, and no members. */
-  readonly board = new Board();
   /** What was published last; `epoch` is "" until the store knows the room. */
   readonly head: Head = { epoch: "", seq: 0 };
   /**
@@ -131,6 +129,8 @@ export class Room implements Subscriber {
     private readonly store: Store,
     readonly maxTurnChars: number,
     readonly rate: SharedRate,
+    /** Where those are who draw here. They are guests, and no members. */
+    readonly board: Board,
     private readonly context: Context,
     private readonly onIdle: (room: Room) => void,
   ) {}
@@ -366,8 +366,8 @@ export class Room implements Subscriber {
     this.store.draw(this.name, frame, by);
   }
 
-  drawn(frame: ArrayBuffer, by?: object): void {
-    this.board.show(frame, by, this.context.monotonic());
+  drawn(frame: ArrayBuffer, by?: object): boolean {
+    return this.board.show(frame, by, this.context.monotonic());
   }
 
   /** Tells the room that `member`, until now called `before`, has its name. */

@@ -118,7 +118,7 @@ export interface Subscriber {
   /** What follows up to `seq` cannot be read any more. */
   skip(seq: number): void;
   /** Somebody drew; `by` is who, if that is somebody on this server. */
-  drawn(frame: ArrayBuffer, by?: object): void;
+  drawn(frame: ArrayBuffer, by?: object): boolean;
 }
 
 /** The functions by which a store of several servers calls this one. None may throw. */

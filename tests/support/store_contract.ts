@@ -701,6 +701,7 @@ export class Listener implements Subscriber {
   }
   drawn() {
     this.told.push("drawn");
+    return true;
   }
 }
 
