@@ -38,7 +38,7 @@ export class Connections {
   ) {
     this.#codes = [options.invite, options.moderator];
     const sessions = () => this.sessions.keys();
-    this.polls = new PollPlaces(options.maxPolls);
+    this.polls = new PollPlaces(options);
     this.xray = new XRay(options, hub, sessions, context);
     this.overload = new Overload(
       options,

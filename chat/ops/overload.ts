@@ -74,6 +74,8 @@ export class Overload {
   #timer: ReturnType<typeof setInterval> | undefined;
   #dueMs = 0;
   #cutAtMs = -Infinity;
+  /** The least memory since then. */
+  #leftBytes = Infinity;
   #cutAbove: number;
   #freedAtMs = -Infinity;
 
@@ -198,10 +200,12 @@ export class Overload {
 
   #guardMemory(bytes: number, nowMs: number): void {
     if (nowMs - this.#cutAtMs < SETTLE_MS) {
-      // Memory still in use after the last resort could not be freed by it.
-      this.#cutAbove = Math.max(this.#maxBytes, bytes * GROWTH);
+      // What came since then could be freed, so it does not raise the limit.
+      this.#leftBytes = Math.min(this.#leftBytes, bytes);
+      this.#cutAbove = Math.max(this.#maxBytes, this.#leftBytes * GROWTH);
     } else if (bytes > this.#cutAbove) {
       this.#cutAtMs = nowMs;
+      this.#leftBytes = Infinity;
       this.lastResort("memory");
     } else if (bytes <= this.#maxBytes) {
       this.#cutAbove = this.#maxBytes;

@@ -3,6 +3,7 @@
 import type { Context } from "../ops/context.ts";
 import { MAX_LISTED_ROOMS, type RoomsEvent } from "../protocol/events.ts";
 import type { InUse, Store } from "../store/store.ts";
+import { Board, newBoardsRate } from "./board.ts";
 import { Identities, type IdentityLimits } from "./identities.ts";
 import { Retained, SharedRate } from "./rates.ts";
 import { type Guest, Room } from "./room.ts";
@@ -31,6 +32,7 @@ export class Hub {
   #roomList: { answer: Promise<RoomList>; untilMs: number } | undefined;
   /** Rates of closed rooms, which may open again. */
   readonly #rates = new Retained<SharedRate>();
+  readonly #boardsRate = newBoardsRate();
 
   constructor(
     private readonly limits: HubLimits,
@@ -115,6 +117,7 @@ export class Hub {
         this.store,
         this.limits.sendLimit / 4,
         this.#rates.take(roomName) ?? new SharedRate(this.limits.roomRate),
+        new Board(this.#boardsRate),
         this.context,
         (room) => this.#forget(room),
       );

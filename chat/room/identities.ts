@@ -187,16 +187,30 @@ export class Identities {
       () => new TokenBucket(perSecond, burst, nowMs),
     );
     const waitMs = bucket.peek(nowMs);
-    if (waitMs > 0) {
-      throw new CrowdError(
+    if (waitMs > 0) throw this.#tooManyFrom(owner, waitMs);
+    this.#joinCrowd(owner);
+    bucket.take(nowMs);
+  }
+
+  #tooManyFrom({ isShared }: Owner, waitMs: number): CrowdError {
+    // Where a whole class waits for one bucket, all would come back at once.
+    return isShared
+      ? new CrowdError(
+        "rate_limited",
+        "Too many new people join from your address. Try again, or use a " +
+          "WebSocket.",
+        this.#returnInMs(),
+      )
+      : new CrowdError(
         "rate_limited",
         "Too many new people join over this connection. Use the key of one of " +
           "them.",
         waitMs,
       );
-    }
-    this.#joinCrowd(owner);
-    bucket.take(nowMs);
+  }
+
+  #returnInMs(): number {
+    return RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS;
   }
 
   /** Throws if too many come altogether. */
@@ -206,7 +220,7 @@ export class Identities {
     throw new CrowdError(
       "busy",
       "Too many new people are joining at once. Try again.",
-      RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS,
+      this.#returnInMs(),
     );
   }
 

@@ -29,7 +29,7 @@ import {
   StoreError,
   type Subscriber,
 } from "../store/store.ts";
-import { Board } from "./board.ts";
+import type { Board } from "./board.ts";
 import { type SharedRate, weightOf } from "./rates.ts";
 import { type Author, Turn, TurnQueue, type Waiting } from "./turn.ts";
 
@@ -80,8 +80,6 @@ export class Room implements Subscriber {
   readonly members = new Set<Member>();
   /** All people who are in this room or about to be. */
   readonly guests = new Set<Guest>();
-  /** The drawers' board. Drawers are guests, and no members. */
-  readonly board = new Board();
   /** The newest published message; `epoch` is "" before the store knows it. */
   readonly head: Head = { epoch: "", seq: 0 };
   /**
@@ -134,6 +132,8 @@ export class Room implements Subscriber {
     private readonly store: Store,
     readonly maxTurnChars: number,
     readonly rate: SharedRate,
+    /** Where those are who draw here. They are guests, and no members. */
+    readonly board: Board,
     private readonly context: Context,
     private readonly onIdle: (room: Room) => void,
   ) {}
@@ -370,8 +370,8 @@ export class Room implements Subscriber {
     this.store.draw(this.name, frame, by);
   }
 
-  drawn(frame: ArrayBuffer, by?: object): void {
-    this.board.show(frame, by, this.context.monotonic());
+  drawn(frame: ArrayBuffer, by?: object): boolean {
+    return this.board.show(frame, by, this.context.monotonic());
   }
 
   /** Tells the room that `member` has a new name instead of `before`. */

@@ -45,7 +45,9 @@ export class Drawing implements DialectOf<"binary"> {
     if (this.session.hasEnded) return;
     const drawer = {
       show: (frame: ArrayBuffer) => this.show(frame),
-      supersede: () => this.session.disconnect("board_idle"),
+      supersede: (why: "board_idle" | "board_full") =>
+        this.session.disconnect(why),
+      network: this.session.at.owner.network,
     };
     if (!room.board.join(this, drawer, this.#nowMs)) {
       this.session.disconnect("board_full");

@@ -11,6 +11,7 @@ import { MAX_SENT_BYTES } from "../protocol/frames.ts";
 import { DEFAULT_HISTORY, type Hello } from "../protocol/requests.ts";
 import type { Allowance } from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
+import type { Purpose } from "./history_queue.ts";
 import type { Session } from "./session.ts";
 
 /** How often to look whether a client has read the last page. */
@@ -72,7 +73,10 @@ export class HistoryPager {
     const read = () => this.#readMissed(hello);
     if (hello.since === undefined && hello.history === 0) return await read();
     const { maxTurnChars } = this.room;
-    const missed = await this.#atTurn(() => this.#tryRead(read, maxTurnChars));
+    const missed = await this.#atTurn(
+      () => this.#tryRead(read, maxTurnChars),
+      "missed",
+    );
     // After a stop the store is closed, and nobody needs the events.
     if (missed !== undefined || this.session.hasEnded) return missed;
     return await this.#findMissed(hello);
@@ -151,8 +155,8 @@ export class HistoryPager {
       // Newer messages cost no allowance: a live client would have got them
       // anyway.
       const page = await (this.position < this.#historyEnd
-        ? this.#read(read, room.maxTurnChars)
-        : this.#atTurn(read));
+        ? this.#read(read, room.maxTurnChars, "missed")
+        : this.#atTurn(read, "missed"));
       if (page === undefined) {
         return;
       }
@@ -172,7 +176,7 @@ export class HistoryPager {
     if (seq === undefined) return;
     if ((await this.room.deletions(seq, 1)).length === 0) return;
     const read = async () => ({ events: await this.room.deletions(seq) });
-    const found = await this.#read(read, MAX_SENT_BYTES);
+    const found = await this.#read(read, MAX_SENT_BYTES, "missed");
     if (found !== undefined && found.events.length > 0) {
       this.session.sendEvents(found.events);
     }
@@ -198,13 +202,12 @@ export class HistoryPager {
    */
   async sendPage(
     read: () => Promise<{ events: readonly string[]; text: string }>,
-    maxBytes: number,
   ): Promise<void> {
     this.#waitingPages++;
     const earlier = this.#paging ?? Promise.resolve();
     const page = earlier.then(async () => {
       await this.#untilRead();
-      const found = await this.#read(read, maxBytes);
+      const found = await this.#read(read, MAX_SENT_BYTES, "asked");
       if (found !== undefined) this.session.sendEvents([found.text]);
     }).finally(() => this.#waitingPages--);
     this.#paging = page.catch(() => {});
@@ -223,6 +226,7 @@ export class HistoryPager {
   async #read<Found extends { events: readonly string[] | undefined }>(
     read: () => Promise<Found>,
     pageBytes: number,
+    purpose: Purpose,
   ): Promise<Found | undefined> {
     const { allowance, session } = this;
     const { monotonic } = session.at.context;
@@ -232,7 +236,10 @@ export class HistoryPager {
         await this.#pause(Math.min(waitMs, RATE_PAUSE_MS));
         continue;
       }
-      const found = await this.#atTurn(() => this.#tryRead(read, pageBytes));
+      const found = await this.#atTurn(
+        () => this.#tryRead(read, pageBytes),
+        purpose,
+      );
       if (found !== undefined) return found;
     }
   }
@@ -262,9 +269,10 @@ export class HistoryPager {
   /** Does `work` when the client has its turn; undefined if it has ended. */
   async #atTurn<Found>(
     work: () => Promise<Found>,
+    purpose: Purpose,
   ): Promise<Found | undefined> {
     const { session } = this;
-    if (session.hasEnded || !await this.#untilTurn()) return undefined;
+    if (session.hasEnded || !await this.#untilTurn(purpose)) return undefined;
     try {
       return session.hasEnded ? undefined : await work();
     } finally {
@@ -273,7 +281,7 @@ export class HistoryPager {
   }
 
   /** Waits for the turn; false if the session ended first: no turn begins. */
-  #untilTurn(): Promise<boolean> {
+  #untilTurn(purpose: Purpose): Promise<boolean> {
     const { history } = this.session.at;
     const pauses = this.#pauses ??= new Set();
     return new Promise((resolve) => {
@@ -287,7 +295,7 @@ export class HistoryPager {
         resolve(false);
       };
       pauses.add(end);
-      history.enter(begin);
+      history.enter(begin, purpose);
     });
   }
 

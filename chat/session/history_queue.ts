@@ -15,27 +15,35 @@ import { setImmediate } from "node:timers";
  */
 export const MAX_PAGES_UNDER_WAY = 8;
 
+/** Of so many turns one is for a page that was asked for. */
+export const TURNS_FOR_ASKED = 4;
+
+/** What a page is for: what a client missed, or what it asked for. */
+export type Purpose = "missed" | "asked";
+
 export class HistoryQueue {
-  readonly #waiting = new Set<() => void>();
-  /** Finds the first; a new iterator passes all deleted entries before it. */
-  #order = this.#waiting.values();
+  readonly #missed = new Fifo();
+  readonly #asked = new Fifo();
+  /** Turns since the last page that a client asked for. */
+  #turns = 0;
   #underWay = 0;
   #turning: ReturnType<typeof setImmediate> | undefined;
 
   /** How many places wait. */
   get length(): number {
-    return this.#waiting.size;
+    return this.#missed.length + this.#asked.length;
   }
 
   /** Calls `begin` when its turn comes; the caller then calls `finish`. */
-  enter(begin: () => void): void {
-    this.#waiting.add(begin);
+  enter(begin: () => void, purpose: Purpose): void {
+    (purpose === "missed" ? this.#missed : this.#asked).enter(begin);
     this.#goOn();
   }
 
   /** Gives up a place whose turn has not come. */
   leave(begin: () => void): void {
-    this.#waiting.delete(begin);
+    this.#missed.leave(begin);
+    this.#asked.leave(begin);
   }
 
   /** The page that was begun is done, or failed. */
@@ -45,7 +53,7 @@ export class HistoryQueue {
   }
 
   #goOn(): void {
-    if (this.#waiting.size === 0) return;
+    if (this.length === 0) return;
     if (this.#underWay >= MAX_PAGES_UNDER_WAY) return;
     this.#turning ??= setImmediate(this.#turn);
   }
@@ -60,6 +68,35 @@ export class HistoryQueue {
   };
 
   #takeFirst(): (() => void) | undefined {
+    this.#turns++;
+    const isForMissed = this.#turns < TURNS_FOR_ASKED ||
+      this.#asked.length === 0;
+    const missed = isForMissed ? this.#missed.takeFirst() : undefined;
+    if (missed !== undefined) return missed;
+    this.#turns = 0;
+    return this.#asked.takeFirst();
+  }
+}
+
+/** Places in the order in which they were taken. */
+class Fifo {
+  readonly #waiting = new Set<() => void>();
+  /** Finds the first; a new iterator passes all deleted entries before it. */
+  #order = this.#waiting.values();
+
+  get length(): number {
+    return this.#waiting.size;
+  }
+
+  enter(begin: () => void): void {
+    this.#waiting.add(begin);
+  }
+
+  leave(begin: () => void): void {
+    this.#waiting.delete(begin);
+  }
+
+  takeFirst(): (() => void) | undefined {
     let { value: first } = this.#order.next();
     if (first === undefined) {
       this.#order = this.#waiting.values();

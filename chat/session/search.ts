@@ -3,14 +3,16 @@
 // that contain the text. The page counts as history that the client was given,
 // so that a search costs no more than reading the history.
 import type { MessageEvent } from "../protocol/events.ts";
+import { MAX_SENT_BYTES } from "../protocol/frames.ts";
+import { MAX_HISTORY } from "../protocol/requests.ts";
 
 /**
  * How much one request searches: this many messages, or about this many bytes
  * of them. Small enough that other clients hardly wait; the client asks again
  * from where the search ended.
  */
-export const MAX_SEARCHED = 1_000;
-export const MAX_SEARCHED_BYTES = 256 * 1024;
+export const MAX_SEARCHED = MAX_HISTORY;
+export const MAX_SEARCHED_BYTES = MAX_SENT_BYTES;
 
 /** The encoded `events` whose message contains the text. */
 export function search(events: readonly string[], text: string): string[] {

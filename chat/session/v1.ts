@@ -561,7 +561,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       const next = more && oldest !== undefined ? seqOf(oldest) : undefined;
       const found = search(events, text);
       return { events, text: encodeFound(request, found, next) };
-    }, MAX_SEARCHED_BYTES);
+    });
   }
 
   #tellMembers(room: Room, { after = "" }: { after?: string }): Promise<void> {
@@ -584,11 +584,10 @@ export class V1 implements DialectOf<"text">, Member, Holder {
 
   async #tellPage(
     read: () => Promise<{ events: readonly string[]; text: string }>,
-    maxBytes = MAX_SENT_BYTES,
   ): Promise<void> {
     const pager = this.#pager;
     if (pager === undefined) return;
-    if (!pager.isFull) return await pager.sendPage(read, maxBytes);
+    if (!pager.isFull) return await pager.sendPage(read);
     if (pager.isBehind) return this.session.disconnect("slow_reader");
     this.#refuse(TOO_MANY_PAGES);
   }

@@ -118,8 +118,8 @@ export interface Subscriber {
   restart(head: Head): void;
   /** The unpublished messages up to `seq` cannot be read any more. */
   skip(seq: number): void;
-  /** Somebody drew; `by` is the drawer, if on this server. */
-  drawn(frame: ArrayBuffer, by?: object): void;
+  /** Somebody drew; `by` is the drawer, if on this server. False if it is lost. */
+  drawn(frame: ArrayBuffer, by?: object): boolean;
 }
 
 /** Functions that a store of several servers calls. None may throw. */

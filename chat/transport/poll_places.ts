@@ -1,10 +1,10 @@
 // The places of clients that poll, apart from those of WebSockets and streams: a
 // client that polls has no connection of its own, so nothing tells that it went. A
-// place belongs to the TCP connection of its newest request, and each has only a
-// few. Behind a trusted proxy it belongs to the client's address until the client
-// came back with its key; from then on to that key, which has one place at most.
-// As long as a client has not come back, and when it went in the middle of a
-// request, its place is unconfirmed: it ends soon, and at once when another needs it.
+// place belongs to the TCP connection of its newest request, behind a trusted proxy
+// to the client's address, and each has only so many. As long as a client has not
+// come back, and when it went in the middle of a request, its place is unconfirmed:
+// it ends soon, and at once when another needs it. A confirmed place keeps a room
+// open, of which the clients of one network hold only a part.
 import { HttpError, retryAfter } from "../http/http_error.ts";
 import type { Owner } from "../http/proxy.ts";
 
@@ -17,15 +17,18 @@ export const FIRST_LEASE_MS = 5_000;
 /** Places that one TCP connection may have; a browser may use one for all tabs. */
 export const MAX_POLLS_OF_CONNECTION = 12;
 
-/** Places of clients that have just come, from one address behind a proxy. */
-export const MAX_POLLS_OF_ADDRESS = 256;
+/** Places that one address behind a trusted proxy may have: a class may share it. */
+export const MAX_POLLS_OF_ADDRESS = 512;
+
+/** The part of all rooms that clients of one network may hold by polling. */
+export const NETWORK_ROOMS_SHARE = 1 / 4;
 
 export interface PollPlace {
   /** Whether nothing shows yet, or any more, that its client is still there. */
   readonly isUnconfirmed: boolean;
   /**
    * Its client came back, with a request of this owner; undefined if unknown.
-   * Throws an `HttpError` if that owner has too many places.
+   * Throws an `HttpError` if that owner has too many places, or its network rooms.
    */
   goOn(owner: Owner | undefined): void;
   /** Its client went in the middle of a request. */
@@ -35,15 +38,21 @@ export interface PollPlace {
 }
 
 export class PollPlaces {
-  readonly #counts = new Map<string, number>();
+  /** By the name of the owner. */
+  readonly #counts = new Counts();
+  readonly #rooms: HeldRooms;
   /** Places that are unconfirmed, the oldest first: ends each. */
   readonly #unconfirmed = new Map<
     PollPlace,
-    { owner: Owner | undefined; end: () => void }
+    { owner: Owner; end: () => void }
   >();
   #size = 0;
 
-  constructor(private readonly maxPolls: number) {}
+  constructor(
+    private readonly limits: { maxPolls: number; maxRooms: number },
+  ) {
+    this.#rooms = new HeldRooms(limits.maxRooms * NETWORK_ROOMS_SHARE);
+  }
 
   get size(): number {
     return this.#size;
@@ -53,85 +62,131 @@ export class PollPlaces {
    * Takes a place; throws an `HttpError` if there is none. When all are taken, the
    * oldest that is unconfirmed is ended by its `end`.
    */
-  take(owner: Owner, end: () => void): PollPlace {
+  take(owner: Owner, roomName: string, end: () => void): PollPlace {
     // Behind a proxy the many others of one address must not be kept out.
     if (owner.isShared && !this.#hasSpaceFor(owner)) this.#endOldest(owner);
-    if (!this.#hasSpaceFor(owner)) throw tooMany();
-    if (this.#size >= this.maxPolls) this.#endOldest();
-    if (this.#size >= this.maxPolls) {
+    if (!this.#hasSpaceFor(owner)) throw tooMany(owner);
+    if (this.#size >= this.limits.maxPolls) this.#endOldest();
+    if (this.#size >= this.limits.maxPolls) {
       throw new HttpError(
         503,
         "Too many clients are polling: use a WebSocket, or try again later.",
         retryAfter(FIRST_LEASE_MS),
       );
     }
-    return this.#newPlace(owner, end);
+    return this.#newPlace(owner, roomName, end);
   }
 
-  #newPlace(first: Owner, end: () => void): PollPlace {
-    let owner: Owner | undefined = first;
+  #newPlace(first: Owner, roomName: string, end: () => void): PollPlace {
+    let owner = first;
     let isHere = true;
+    const rooms = this.#rooms;
     const unconfirmed = this.#unconfirmed;
     const place: PollPlace = {
       get isUnconfirmed(): boolean {
         return unconfirmed.has(place);
       },
-      goOn: (next: Owner | undefined) => {
+      goOn: (next = owner) => {
         if (!isHere) return;
-        if (next !== undefined && next.name !== owner?.name) {
-          if (!next.isShared && !this.#hasSpaceFor(next)) throw tooMany();
-          this.#count(owner, -1);
-          owner = next;
-          this.#count(owner, 1);
+        const isMoved = next.name !== owner.name;
+        if (isMoved && !this.#hasSpaceFor(next)) throw tooMany(next);
+        const isNew = unconfirmed.has(place) || next.network !== owner.network;
+        if (isNew) {
+          rooms.hold(next.network, roomName);
+          place.abandon();
         }
-        // From now on it belongs to its key.
-        if (owner?.isShared) {
-          this.#count(owner, -1);
-          owner = undefined;
-        }
+        this.#counts.add(owner.name, -1);
+        this.#counts.add(next.name, 1);
+        owner = next;
         unconfirmed.delete(place);
       },
       abandon: () => {
-        if (isHere) unconfirmed.set(place, { owner, end });
+        if (!isHere || unconfirmed.has(place)) return;
+        rooms.release(owner.network, roomName);
+        unconfirmed.set(place, { owner, end });
       },
       leave: () => {
         if (!isHere) return;
+        place.abandon();
         isHere = false;
         unconfirmed.delete(place);
-        this.#count(owner, -1);
+        this.#counts.add(owner.name, -1);
         this.#size--;
       },
     };
     unconfirmed.set(place, { owner, end });
-    this.#count(owner, 1);
+    this.#counts.add(owner.name, 1);
     this.#size++;
     return place;
   }
 
   #hasSpaceFor({ name, isShared }: Owner): boolean {
     const max = isShared ? MAX_POLLS_OF_ADDRESS : MAX_POLLS_OF_CONNECTION;
-    return (this.#counts.get(name) ?? 0) < max;
+    return this.#counts.of(name) < max;
   }
 
   #endOldest(of?: Owner): void {
     for (const { owner, end } of this.#unconfirmed.values()) {
-      if (of === undefined || owner?.name === of.name) return end();
+      if (of === undefined || owner.name === of.name) return end();
     }
-  }
-
-  #count(owner: Owner | undefined, change: number): void {
-    if (owner === undefined) return;
-    const count = (this.#counts.get(owner.name) ?? 0) + change;
-    if (count > 0) this.#counts.set(owner.name, count);
-    else this.#counts.delete(owner.name);
   }
 }
 
-function tooMany(): HttpError {
+/** The rooms in which clients of each network poll. */
+class HeldRooms {
+  /** By the network. */
+  readonly #rooms = new Counts();
+  /** By the network and the room. */
+  readonly #polls = new Counts();
+
+  constructor(private readonly max: number) {}
+
+  /** One more polls in this room; throws an `HttpError` if it is a room too many. */
+  hold(network: string, roomName: string): void {
+    const id = `${network} ${roomName}`;
+    if (this.#polls.of(id) === 0) {
+      if (this.#rooms.of(network) >= this.max) throw tooManyRooms();
+      this.#rooms.add(network, 1);
+    }
+    this.#polls.add(id, 1);
+  }
+
+  release(network: string, roomName: string): void {
+    const id = `${network} ${roomName}`;
+    this.#polls.add(id, -1);
+    if (this.#polls.of(id) === 0) this.#rooms.add(network, -1);
+  }
+}
+
+/** How many there are under each name; those of which there are none take nothing. */
+class Counts {
+  readonly #counts = new Map<string, number>();
+
+  of(name: string): number {
+    return this.#counts.get(name) ?? 0;
+  }
+
+  add(name: string, change: number): void {
+    const count = this.of(name) + change;
+    if (count > 0) this.#counts.set(name, count);
+    else this.#counts.delete(name);
+  }
+}
+
+function tooMany({ isShared }: Owner): HttpError {
+  const where = isShared ? "from your address" : "on this connection";
   return new HttpError(
     429,
-    "Too many clients began to poll on this connection: continue with " +
-      "those, or try again later.",
+    `Too many clients poll ${where}: continue with those, or try again later.`,
+    retryAfter(FIRST_LEASE_MS),
+  );
+}
+
+function tooManyRooms(): HttpError {
+  return new HttpError(
+    429,
+    "Clients of your network poll in too many rooms: join one of those, or use " +
+      "a WebSocket.",
     retryAfter(FIRST_LEASE_MS),
   );
 }

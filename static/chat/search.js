@@ -1,7 +1,7 @@
 // @ts-check
 // Searches the room's kept messages. The server looks through some of them at a
-// time, from the newest back; the button asks for the next. What was found leads
-// to its place in the transcript.
+// time, from the newest back. The page asks on by itself for a while, and after that
+// when the button is pressed. What was found leads to its place in the transcript.
 
 import { quoteOf } from "./reply.js";
 
@@ -9,6 +9,13 @@ import { quoteOf } from "./reply.js";
 
 /** Results that the list holds; beyond that a longer text finds better. */
 const MAX_RESULTS = 200;
+
+/** How often the server is asked for one press of a button. */
+const STEPS = 8;
+
+/** Between two of them, so that whoever also writes is not told to write slower. */
+const PAUSE_MS = 150;
+
 const when = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
   timeStyle: "short",
@@ -37,6 +44,7 @@ export class Search {
   /** @type {Question | null} what the server is asked now */
   #asked = null;
   #text = "";
+  #stepsLeft = 0;
   #next = 0;
   #count = 0;
 
@@ -54,7 +62,7 @@ export class Search {
     });
     older.addEventListener(
       "click",
-      () => this.#ask({ text: this.#text, before: this.#next }),
+      () => this.#search({ text: this.#text, before: this.#next }),
     );
     list.addEventListener("click", ({ target }) => {
       const result = target instanceof Element
@@ -69,15 +77,27 @@ export class Search {
     const { list, older } = this.#parts;
     if (this.#asked?.text !== text) return;
     if ((this.#asked.before ?? null) !== before) return;
-    this.#asked = null;
     const space = MAX_RESULTS - this.#count;
     const newest = messages.toReversed().slice(0, space);
     this.#count += newest.length;
     list.append(...newest.map(createResult));
     const isFull = messages.length > space;
     this.#next = next ?? 0;
+    if (next !== null && !isFull && --this.#stepsLeft > 0) {
+      return this.#goOn({ text, before: next });
+    }
+    this.#asked = null;
     older.hidden = next === null || isFull;
     this.#say(countOf(this.#count, isFull, next !== null));
+  }
+
+  /** @param {Question} question */
+  #goOn(question) {
+    this.#asked = question;
+    setTimeout(() => {
+      // The line may be down by now, or another text be searched.
+      if (this.#asked === question) this.#ask(question);
+    }, PAUSE_MS);
   }
 
   /**
@@ -88,6 +108,7 @@ export class Search {
   refused(reason) {
     if (this.#asked === null) return false;
     this.#asked = null;
+    this.#parts.older.hidden = this.#next === 0;
     this.#say(reason);
     return true;
   }
@@ -103,9 +124,16 @@ export class Search {
     const { list, older } = this.#parts;
     this.#text = text;
     this.#count = 0;
+    this.#next = 0;
     list.replaceChildren();
     older.hidden = true;
-    this.#ask({ text });
+    this.#search({ text });
+  }
+
+  /** @param {Question} question */
+  #search(question) {
+    this.#stepsLeft = STEPS;
+    this.#ask(question);
   }
 
   /** @param {Question} question */
@@ -113,7 +141,9 @@ export class Search {
     const isAsked = this.#handlers.ask(question);
     this.#asked = isAsked ? question : null;
     this.#say(
-      isAsked ? "" : "Not connected: search when the connection is back.",
+      isAsked
+        ? "Searching…"
+        : "Not connected: search when the connection is back.",
     );
   }
 

@@ -209,10 +209,10 @@ test("a search finds old messages, and leads to one that the page did not have",
     await bo.messagesUpTo(message);
   };
   await say("The KEY is here");
-  for (let i = 0; i < 1_100; i++) {
+  for (let i = 0; i < 1_700; i++) {
     bo.request({ type: "message", message: `filling ${i}`, id: `${i}` });
   }
-  await bo.messagesUpTo("filling 1099");
+  await bo.messagesUpTo("filling 1699");
   await say("another key");
   await using tab = await Tab.join(server.http);
   await tab.line("another key");

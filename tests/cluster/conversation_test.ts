@@ -1,8 +1,16 @@
 // What people do with messages, on several servers: an answer to one that this
 // server has not been told of yet, and a search through what was said on others.
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
+import { DRAW_SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import { MAX_SEARCHED } from "../../chat/session/search.ts";
-import { Client, range, soon, until } from "../support/harness.ts";
+import {
+  Client,
+  Inbox,
+  range,
+  soon,
+  type TestServer,
+  until,
+} from "../support/harness.ts";
 import { redisTest, startRedis } from "../support/redis.ts";
 import { ALL, draft } from "../support/store_contract.ts";
 import { away, openStore, startCluster } from "./nodes.ts";
@@ -157,5 +165,30 @@ redisTest(
     await store.append("a", drafts(1_001, 1_001), 0);
     assertEquals((await store.head("a")).seq, 1_001);
     await store.close();
+  },
+);
+
+redisTest(
+  "what is drawn is shown on all servers, but for what is lost where it was drawn",
+  async () => {
+    await using nodes = await startCluster();
+    const protocols = [DRAW_SUBPROTOCOL];
+    await using one = await Client.open(nodes.one.ws, { protocols });
+    await using two = await Client.open(nodes.two.ws, { protocols });
+    const boardOf = ({ hub }: TestServer) => hub.rooms.get("lobby")?.board;
+    const areIn = () =>
+      [nodes.one, nodes.two].every((node) => boardOf(node)?.drawers.size === 1);
+    await until(areIn, "both at their boards");
+    const board = boardOf(nodes.one);
+    assert(board !== undefined);
+    const strokes = new Inbox<number[]>();
+    two.socket.binaryType = "arraybuffer";
+    two.socket.onmessage = ({ data }) => strokes.put([...new Uint8Array(data)]);
+    const show = board.show.bind(board);
+    let asked = 0;
+    // Nothing is left for the first.
+    board.show = (...args) => ++asked > 1 && show(...args);
+    for (const byte of [1, 2]) one.socket.send(Uint8Array.of(byte));
+    assertEquals(await strokes.take("a stroke"), [2]);
   },
 );

@@ -10,11 +10,14 @@ import {
 } from "../../chat/protocol/requests.ts";
 import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import {
+  ALL_BOARDS_BYTES_PER_SECOND,
   Board,
   BOARD_BYTES_PER_SECOND,
   DRAWER_IDLE_MS,
   MAX_DRAWERS,
+  newBoardsRate,
 } from "../../chat/room/board.ts";
+import { SharedRate } from "../../chat/room/rates.ts";
 import {
   DRAW_BURST,
   type Drawing,
@@ -267,12 +270,13 @@ Deno.test("a drawer that does not read misses strokes and stays, for a while", a
 });
 
 /** A board with so many drawers; each counts what it is shown. */
-function boardOf(count: number) {
-  const board = new Board();
+function boardOf(count: number, all = new SharedRate(0)) {
+  const board = new Board(all);
   const drawers = Array.from({ length: count }, () => ({ shown: 0 }));
   for (const drawer of drawers) {
     const show = () => drawer.shown++;
-    assert(board.join(drawer, { show, supersede: () => {} }, 0));
+    const network = crypto.randomUUID();
+    assert(board.join(drawer, { show, supersede: () => {}, network }, 0));
   }
   const sent = () => drawers.reduce((sum, { shown }) => sum + shown, 0);
   return { board, drawers, sent };
@@ -289,6 +293,79 @@ Deno.test("a board sends so many bytes a second, however many draw how much", ()
   // What is left over from before is sent once more.
   assert(perSecond < BOARD_BYTES_PER_SECOND * 1.3, `${perSecond}`);
   assert(perSecond > BOARD_BYTES_PER_SECOND * 0.7, `${perSecond}`);
+});
+
+Deno.test("all boards of a server send so many bytes a second together, and each has its share", () => {
+  const all = newBoardsRate();
+  const full = Array.from({ length: 8 }, () => boardOf(MAX_DRAWERS, all));
+  const small = boardOf(10, all);
+  const seconds = 10;
+  const strokes = 20;
+  for (let n = 0; n < seconds * 60; n++) {
+    const ms = n * 1000 / 60;
+    for (const { board, drawers } of full) {
+      for (const drawer of drawers) {
+        board.show(new ArrayBuffer(MAX_DRAW_BYTES), drawer, ms);
+      }
+    }
+    if (n % (60 / strokes) !== 0) continue;
+    for (const drawer of small.drawers) {
+      small.board.show(new ArrayBuffer(100), drawer, ms);
+    }
+  }
+  const sent = full.reduce((sum, board) => sum + board.sent(), 0);
+  const perSecond = sent * MAX_DRAW_BYTES / seconds;
+  assert(perSecond < ALL_BOARDS_BYTES_PER_SECOND * 1.3, `${perSecond}`);
+  assert(perSecond > ALL_BOARDS_BYTES_PER_SECOND * 0.7, `${perSecond}`);
+  // Of the first ones some may be lost, when all take what is left over from before.
+  assert(small.sent() > 0.99 * seconds * strokes * 10 * 9, `${small.sent()}`);
+});
+
+/** Comes to a board; the reasons why its place went to another one. */
+function comeTo(board: Board, network: string, nowMs = 0) {
+  const why: string[] = [];
+  const id = {};
+  const supersede = (reason: string) => why.push(reason);
+  const isIn = board.join(id, { show: () => {}, supersede, network }, nowMs);
+  return { id, why, isIn };
+}
+
+Deno.test("neither an empty frame nor a stroke that is lost keeps a place on a full board", () => {
+  const board = new Board(newBoardsRate());
+  const all = Array.from(
+    { length: MAX_DRAWERS },
+    () => comeTo(board, crypto.randomUUID()),
+  );
+  const [first, second, ...others] = all;
+  assert(first !== undefined && second !== undefined);
+  const large = new ArrayBuffer(MAX_DRAW_BYTES);
+  while (board.show(large, {}, 100));
+  assertEquals(board.show(large, first.id, 100), true);
+  board.show(large, {}, 101);
+  assertEquals(board.show(large, first.id, 102), false);
+  assertEquals(board.show(new ArrayBuffer(0), second.id, 5_000), true);
+  for (const { id } of others) {
+    assertEquals(board.show(new ArrayBuffer(1), id, 10_000), true);
+  }
+  assertEquals(comeTo(board, "late", DRAWER_IDLE_MS).isIn, true);
+  assertEquals(second.why, ["board_idle"]);
+  assertEquals(comeTo(board, "later", DRAWER_IDLE_MS + 100).isIn, true);
+  assertEquals(first.why, ["board_idle"]);
+});
+
+Deno.test("on a full board the network with most places gives one to a client of another", () => {
+  const board = new Board(newBoardsRate());
+  const many = Array.from(
+    { length: MAX_DRAWERS - 1 },
+    (_, ms) => comeTo(board, "many", ms),
+  );
+  comeTo(board, "few", 100);
+  assertEquals(comeTo(board, "few", 101).isIn, true);
+  assertEquals([many[0]?.why, many[1]?.why], [["board_full"], []]);
+  assertEquals(comeTo(board, "many", 102).isIn, false);
+  for (let i = 0; i < MAX_DRAWERS; i++) comeTo(board, "few", 103);
+  const left = many.filter(({ why }) => why.length === 0);
+  assertEquals(left.length, MAX_DRAWERS / 2);
 });
 
 Deno.test("a class of ten draws at full speed, and nothing is lost", () => {

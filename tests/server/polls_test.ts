@@ -1,7 +1,8 @@
 // What clients that poll may take: places of their own, a few for each connection
 // or key; rooms and memory only from when they came back.
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
+import { HttpError } from "../../chat/http/http_error.ts";
 import { READ_MS } from "../../chat/ops/deadline.ts";
 import { Mailbox } from "../../chat/transport/long_poll.ts";
 import {
@@ -74,7 +75,7 @@ Deno.test("of 1,000 polls that are begun on one connection a few come in, and th
         continue;
       }
       assertEquals([status, retryAfter], [429, "5"]);
-      assertMatch(body, /^Too many clients began to poll/);
+      assertMatch(body, /^Too many clients poll on this connection/);
     }
     assert(server.connections.size <= 1 + MAX_POLLS_OF_CONNECTION);
   }
@@ -121,7 +122,7 @@ Deno.test("a poll does not go on where a connection has all that it may have", a
   for (let i = 0; i < MAX_POLLS_OF_CONNECTION; i++) await b.begin();
   const { status, body, retryAfter } = await b.ask(first);
   assertEquals([status, retryAfter], [429, "5"]);
-  assertMatch(body, /^Too many clients began to poll/);
+  assertMatch(body, /^Too many clients poll on this connection/);
   assertEquals((await a.ask(first)).status, 200);
 });
 
@@ -179,24 +180,100 @@ Deno.test("a room of polls that have not come back keeps nobody from a new room"
   assertEquals((await poller.ask("/messages?room=d")).status, 503);
 });
 
-Deno.test("behind a trusted proxy a class of one address comes in on one connection", async () => {
+Deno.test("behind a trusted proxy a class of one address polls over one connection", async () => {
   await using server = await startServer({ trustProxy: ["127.0.0.1"] });
   using proxy = await Poller.open(server);
   const headers = { "X-Forwarded-For": "192.0.2.1" };
-  // All at once, because they are not waited for for long.
-  for (let i = 1; i < MAX_POLLS_OF_ADDRESS; i++) {
-    await proxy.write(`/messages?history=0&room=class-${i % 8}`, headers);
+  const path = "/messages?history=0&room=class";
+  const all = Array.from({ length: 300 });
+  const asked: string[] = [];
+  for (const _ of all) asked.push(await proxy.begin(path, headers));
+  for (const again of asked) {
+    assertEquals((await proxy.ask(again, headers)).status, 200);
   }
-  for (let i = 1; i < MAX_POLLS_OF_ADDRESS; i++) await proxy.read();
-  const first = await proxy.begin("/messages", headers);
-  // One more ends the oldest that has not come back, and keeps nobody out.
-  assertEquals((await proxy.ask("/messages", headers)).status, 200);
-  assertEquals(server.connections.size, MAX_POLLS_OF_ADDRESS);
-  await proxy.begin("/messages", { "X-Forwarded-For": "192.0.2.2" });
-  // From now on its place belongs to its key.
-  assertEquals((await proxy.ask(first, headers)).status, 200);
-  await proxy.begin("/messages", headers);
-  assertEquals(server.connections.size, MAX_POLLS_OF_ADDRESS + 2);
+  const polls = [...server.connections.keys()];
+  assertEquals(polls.length, all.length);
+  assertEquals(polls.filter(({ isUnconfirmed }) => isUnconfirmed), []);
+});
+
+const shared = newOwner({ isShared: true });
+
+/** Space enough for what one address may have. */
+function newPlaces() {
+  return new PollPlaces({ maxPolls: 1_000, maxRooms: 1_000 });
+}
+
+Deno.test("clients that came back count for their address, which has only so many places", () => {
+  const places = newPlaces();
+  const take = (owner = shared) => places.take(owner, "lobby", () => {});
+  const taken = Array.from({ length: MAX_POLLS_OF_ADDRESS }, () => take());
+  for (const place of taken) place.goOn(shared);
+  const error = assertThrows(() => take(), HttpError);
+  assertEquals(error.status, 429);
+  assertMatch(error.message, /^Too many clients poll from your address/);
+  const other = take(newOwner({ isShared: true }));
+  assertThrows(() => other.goOn(shared), HttpError);
+  taken[0]?.leave();
+  other.goOn(shared);
+  assertThrows(() => take(), HttpError);
+});
+
+Deno.test("when an address has all its places the oldest goes whose client has not come back", () => {
+  const places = newPlaces();
+  const ended: number[] = [];
+  const taken = Array.from({ length: MAX_POLLS_OF_ADDRESS }, (_, i) => {
+    const place = places.take(shared, "lobby", () => {
+      ended.push(i);
+      place.leave();
+    });
+    return place;
+  });
+  taken[0]?.goOn(shared);
+  taken[1]?.goOn(shared);
+  taken[1]?.abandon();
+  places.take(shared, "lobby", () => {});
+  assertEquals(ended, [2]);
+  assertEquals(places.size, MAX_POLLS_OF_ADDRESS);
+});
+
+Deno.test("clients of one network hold only a part of all rooms by polling, and others the rest", () => {
+  const places = new PollPlaces({ maxPolls: 1_000, maxRooms: 8 });
+  const hold = (room: string, network = "a") => {
+    const owner = newOwner({ network });
+    const place = places.take(owner, room, () => {});
+    place.goOn(owner);
+    return place;
+  };
+  const first = hold("1");
+  hold("2");
+  const error = assertThrows(() => hold("3"), HttpError);
+  assertEquals(error.status, 429);
+  assertMatch(error.message, /poll in too many rooms/);
+  const second = hold("1");
+  const other = hold("3", "b");
+  // It goes on from this network, where it would hold one more.
+  assertThrows(() => other.goOn(newOwner({ network: "a" })), HttpError);
+  first.leave();
+  assertThrows(() => hold("3"), HttpError);
+  second.abandon();
+  hold("3");
+  assertThrows(() => second.goOn(newOwner({ network: "a" })), HttpError);
+});
+
+Deno.test("one client behind a trusted proxy does not hold all rooms", async () => {
+  await using server = await startServer({
+    trustProxy: ["127.0.0.1"],
+    maxRooms: 4,
+  });
+  using proxy = await Poller.open(server);
+  const headers = { "X-Forwarded-For": "192.0.2.1" };
+  const statuses: number[] = [];
+  for (const room of ["a", "b", "c", "d"]) {
+    const again = await proxy.begin(`/messages?room=${room}`, headers);
+    statuses.push((await proxy.ask(again, headers)).status);
+  }
+  assertEquals(statuses, [200, 429, 429, 429]);
+  await using _member = await Client.join(`${server.ws}?room=class`);
 });
 
 Deno.test("a client that does not come back is waited for only a short time", async () => {
@@ -222,9 +299,9 @@ Deno.test("a client that goes in the middle of a request is waited for only a sh
   const clock = FakeTimers.install({ toFake: ["setTimeout", "clearTimeout"] });
   try {
     let hasEnded = false;
-    const places = new PollPlaces(1);
+    const places = new PollPlaces({ maxPolls: 1, maxRooms: 1 });
     const owner = newOwner();
-    const place = places.take(owner, () => {});
+    const place = places.take(owner, "lobby", () => {});
     const mailbox = new Mailbox(place, () => hasEnded = true);
     place.goOn(owner);
     const request = new AbortController();

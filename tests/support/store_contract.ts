@@ -734,6 +734,7 @@ export class Listener implements Subscriber {
   }
   drawn() {
     this.told.push("drawn");
+    return true;
   }
 }
 

@@ -1,7 +1,7 @@
 // What hub.ts and identities.ts promise: rooms that come and go, and names that one person
 // has at a time. No socket is involved.
 import { setImmediate } from "node:timers";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { defaultOptions } from "../../chat/options.ts";
 import { Hub, type HubLimits } from "../../chat/room/hub.ts";
 import { CrowdError, NameError } from "../../chat/room/identities.ts";
@@ -139,9 +139,21 @@ Deno.test("one connection makes a few identities at once, then one a second", as
   await make("two");
   nowMs = 1_000;
   await make("one");
-  for (let i = 0; i < 300; i++) await make("a proxy's client", true);
-  const error = await make("a proxy's client", true).catch((error) => error);
-  assert(error instanceof CrowdError);
+});
+
+Deno.test("too many new people of one address behind a proxy come back spread over some seconds", async () => {
+  let chance: number | undefined;
+  const hub = hubOf({ random: () => chance ?? Math.random() });
+  const owner = newOwner({ isShared: true });
+  const make = () => hub.identities.register(undefined, new Holder(), owner);
+  for (let i = 0; i < 300; i++) await make();
+  for (const [given, waitMs] of [[0, 1_000], [0.5, 3_000], [0.99, 4_960]]) {
+    chance = given;
+    const error = await make().catch((error) => error);
+    assert(error instanceof CrowdError);
+    assertMatch(error.message, /^Too many new people join from your address/);
+    assertEquals([error.code, error.retryAfterMs], ["rate_limited", waitMs]);
+  }
 });
 
 Deno.test("2,000 people or most of a full house come in at once; then newcomers have a rate", async () => {

@@ -168,6 +168,23 @@ Deno.test("the last resort comes when memory is used up, not again and again", (
   assertEquals(at(15_250, 101), 3);
 });
 
+Deno.test("what fills the memory again right after the last resort does not put off the next one", () => {
+  const { state, overload } = watchOf();
+  const at = (nowMs: number, memory: number) => {
+    state.memory = memory;
+    overload.look(nowMs);
+    return state.cuts.length;
+  };
+  assertEquals(at(0, 101), 1);
+  assertEquals(at(250, 60), 1);
+  // Somebody fills it again, while what is left is still being freed.
+  assertEquals(at(2_900, 180), 1);
+  assertEquals(at(3_000, 180), 2);
+  assertEquals(at(5_900, 120), 2);
+  assertEquals(at(6_000, 149), 2);
+  assertEquals(at(6_250, 151), 3);
+});
+
 Deno.test("when memory is tight newcomers get 503, members go on", async () => {
   let memory = 0;
   await using server = await startServer({ maxMemory: 128 }, {

@@ -7,6 +7,7 @@ import { Logger } from "../../chat/ops/logger.ts";
 import { MemoryArchive } from "../../chat/store/memory.ts";
 import type { ErrorCode } from "../../chat/protocol/events.ts";
 import { type Member, PRESENCE_PAUSE_MS, Room } from "../../chat/room/room.ts";
+import { Board } from "../../chat/room/board.ts";
 import { SharedRate } from "../../chat/room/rates.ts";
 import { turnOf } from "../../chat/store/roster.ts";
 import { MAX_QUEUED, type Turn } from "../../chat/room/turn.ts";
@@ -60,6 +61,7 @@ function roomOf(
     new LocalStore(archive, context),
     maxTurnChars,
     new SharedRate(0),
+    new Board(new SharedRate(0)),
     context,
     () => {},
   );

@@ -18,6 +18,7 @@ import {
 import { encode, encodeMessage } from "../../chat/protocol/events.ts";
 import { MAX_HISTORY } from "../../chat/protocol/requests.ts";
 import { type Member, Room } from "../../chat/room/room.ts";
+import { Board } from "../../chat/room/board.ts";
 import { SharedRate } from "../../chat/room/rates.ts";
 import { MAX_QUEUED, type Turn } from "../../chat/room/turn.ts";
 import {
@@ -140,6 +141,7 @@ function roomOn(store: StubStore) {
     store as unknown as Store,
     256 * 1024,
     new SharedRate(0),
+    new Board(new SharedRate(0)),
     newContext({ now: () => 0 }),
     () => {},
   );

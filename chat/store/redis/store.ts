@@ -479,7 +479,8 @@ export class RedisStore implements Store, Peers {
   }
 
   draw(room: string, frame: ArrayBuffer, by: object): void {
-    this.#subscriptions.get(room)?.subscriber.drawn(frame, by);
+    // What is lost here costs the other servers nothing.
+    if (!this.#subscriptions.get(room)?.subscriber.drawn(frame, by)) return;
     this.#tell("draw", room, this.#id, Buffer.from(frame).toString("base64"));
   }
 
