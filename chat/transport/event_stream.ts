@@ -2,7 +2,7 @@
 // is a stream of events, what comes up is a POST each. The `id:` of an event names
 // the newest message that the client has, once it has this one.
 import { CloseCode } from "../protocol/close_codes.ts";
-import { KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
+import { escapeControls, KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
 import type { Line } from "../session/session.ts";
 
 const encoder = new TextEncoder();
@@ -68,7 +68,8 @@ export class EventStream implements Line {
 
   send(_frame: unknown, events: readonly string[]): void {
     const epoch = this.epoch();
-    this.#write(events.map((event) => formatEvent(event, epoch)).join(""));
+    const text = events.map((event) => formatEvent(event, epoch)).join("");
+    this.#write(escapeControls(text));
   }
 
   /**
