@@ -279,6 +279,18 @@ export function mendEncoded(json: string): string {
   );
 }
 
+/**
+ * Encoded text in which the control characters from U+007F on are escaped, as those
+ * before U+0020 are anyway: a client such as `curl` prints it into a terminal, which
+ * may obey them.
+ */
+export function escapeControls(json: string): string {
+  return json.replace(
+    /[\x7f-\x9f]/g,
+    (char) => `\\u00${char.charCodeAt(0).toString(16)}`,
+  );
+}
+
 /** A well-formed string, to be stored and sent; undefined for other values. */
 export function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value.toWellFormed() : undefined;

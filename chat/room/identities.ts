@@ -210,7 +210,8 @@ export class Identities {
   }
 
   #returnInMs(): number {
-    return RETURN_AT_EARLIEST_MS + this.context.random() * RETURN_SPREAD_MS;
+    const spreadMs = this.context.random() * RETURN_SPREAD_MS;
+    return Math.ceil(RETURN_AT_EARLIEST_MS + spreadMs);
   }
 
   /** Throws if too many come altogether. */

@@ -2,7 +2,7 @@
 // sends a stream of events, the client makes a POST for each request. The `id:`
 // of an event names the newest message that the client has after this event.
 import { CloseCode } from "../protocol/close_codes.ts";
-import { KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
+import { escapeControls, KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
 import type { Line } from "../session/session.ts";
 
 const encoder = new TextEncoder();
@@ -68,7 +68,8 @@ export class EventStream implements Line {
 
   send(_frame: unknown, events: readonly string[]): void {
     const epoch = this.epoch();
-    this.#write(events.map((event) => formatEvent(event, epoch)).join(""));
+    const text = events.map((event) => formatEvent(event, epoch)).join("");
+    this.#write(escapeControls(text));
   }
 
   /**

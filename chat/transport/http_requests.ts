@@ -4,7 +4,7 @@
 // request is answered with a sentence.
 import { Deadline } from "../ops/deadline.ts";
 import { HttpError, retryAfter } from "../http/http_error.ts";
-import type { ErrorCode } from "../protocol/events.ts";
+import { type ErrorCode, escapeControls } from "../protocol/events.ts";
 import {
   exceedsChars,
   type Hello,
@@ -594,7 +594,7 @@ function tell(answer: Answer, client: V1, key = client.key): Response {
 }
 
 function json(body: string, status = 200): Response {
-  return new Response(`${body}\n`, {
+  return new Response(`${escapeControls(body)}\n`, {
     status,
     headers: {
       "content-type": "application/json",

@@ -3,6 +3,10 @@
 // not the time that it takes.
 import { assert, assertEquals } from "@std/assert";
 import {
+  HistoryQueue,
+  type Purpose,
+} from "../../chat/session/history_queue.ts";
+import {
   Client,
   range,
   startServer,
@@ -107,4 +111,29 @@ Deno.test("what is said goes out before a hundred clients that come back got wha
       assertEquals((await reader.nextOf("message")).seq, seq);
     }
   }
+});
+
+Deno.test("what a client missed queues before the pages and searches that others ask for", async () => {
+  await using stack = new AsyncDisposableStack();
+  const { server, author, since } = await newScene(stack);
+  const purposes: Purpose[] = [];
+  const { enter } = HistoryQueue.prototype;
+  stack.defer(() => {
+    HistoryQueue.prototype.enter = enter;
+  });
+  HistoryQueue.prototype.enter = function (begin, purpose) {
+    purposes.push(purpose);
+    enter.call(this, begin, purpose);
+  };
+  author.request({ type: "history", before: 201 });
+  await author.nextOf("history");
+  author.request({ type: "search", text: "x" });
+  await author.nextOf("found");
+  assertEquals(purposes.splice(0), ["asked", "asked"]);
+  for (const hello of [{}, { since }]) {
+    await using client = await Client.join(server.ws, hello);
+    await client.messagesUpTo("200 ".padEnd(1_000));
+  }
+  assert(purposes.length >= 2);
+  assertEquals(new Set(purposes), new Set(["missed"]));
 });

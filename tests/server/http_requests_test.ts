@@ -689,6 +689,28 @@ Deno.test("a poll that comes late does not begin its own line anew", async () =>
   assertEquals(texts(next.body), ["two"]);
 });
 
+Deno.test("no control character of a message comes raw by HTTP, where a terminal may print it", async () => {
+  await using server = await startServer();
+  await using stranger = await Client.open(server.ws);
+  const text = "a\x1b[2Jb\x9bc\x7fd\x80e\nf é 👍";
+  const response = await fetch(`${server.http}/events`);
+  assert(response.body !== null);
+  const stream = new TextReader(response.body);
+  await stream.until(/event: join\n.*\n\n/);
+  await stranger.say(text);
+  const told = await stream.until(/"message":"a.*\n\n/);
+  await stream.cancel();
+  const url = `${server.http}/messages`;
+  const polled = await (await fetch(url)).text();
+  const posted = await (await fetch(url, { method: "POST", body: text }))
+    .text();
+  for (const answer of [told, polled, posted]) {
+    // deno-lint-ignore no-control-regex -- that is what must not be there
+    assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(answer), false, answer);
+  }
+  assertEquals(texts(JSON.parse(polled)), [text]);
+});
+
 Deno.test("curl is enough to chat", async () => {
   await using server = await startServer();
   const curl = (...args: string[]) =>

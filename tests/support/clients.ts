@@ -37,12 +37,17 @@ async function chatWith(command: string[]): Promise<void> {
   await twoAreThere(server);
   const greeting: WireEvent = await teacher.say("<b>welcome</b>");
   await child.stdout.until(
-    new RegExp(`${greeting.sender}: <b>welcome</b>\n`),
+    new RegExp(`${greeting.sender}: '?<b>welcome</b>'?\n`),
   );
   await child.write("hello\n");
   const hello = await teacher.next();
   assert(hello.message === "hello", hello.message);
-  await child.stdout.until(new RegExp(`${hello.sender}: hello\n`));
+  await child.stdout.until(new RegExp(`${hello.sender}: '?hello'?\n`));
+  await teacher.say("a\x1b[2Jb\x9bc\x7fd\nfake: f");
+  const printed = await child.stdout.until(/fake: f'?\n/);
+  assertMatch(printed, /: '?a.*fake: f'?\n$/);
+  // deno-lint-ignore no-control-regex -- that is what must not be there
+  assertEquals(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(printed), false);
   await child[Symbol.asyncDispose]();
   const leave = await teacher.next();
   assert(leave.sender === hello.sender && leave.type === "leave");
