@@ -71,8 +71,8 @@ const MAX_JOIN_PAUSE_MS = 2_000;
 const BACK_WITHIN_MS = 3_000;
 
 /**
- * How many of the newest messages of a room can be deleted. In Redis, which cannot
- * change a message in its place, it costs as much as all that came after it.
+ * How many of the newest messages of a room can be deleted. So many of them, at most,
+ * may wait in Redis to be wiped, which cannot change a message in its place.
  */
 export const MAX_DELETABLE = 10_000;
 

@@ -126,14 +126,20 @@ Deno.test("a message that is not there, or too far back, is refused with a reaso
   assertEquals((await erase(ada, 2)).target, 2);
 });
 
-Deno.test("deletions have the rate of requests", async () => {
-  await using server = await startServer({ burst: 2 }, { monotonic: () => 1 });
-  await using ada = await Client.join(server.ws);
-  await say(ada, "oops");
-  await erase(ada, 1);
-  await erase(ada, 1);
-  ada.request({ type: "delete", seq: 1 });
-  assertEquals((await ada.nextOf("error")).code, "rate_limited");
+Deno.test("a deletion counts as a message of its author, and in the room", async () => {
+  const cases = [
+    { limits: { burst: 3, roomRate: 0 }, most: 2, why: /^Too fast/ },
+    { limits: { burst: 100, roomRate: 1 }, most: 8, why: /^This room/ },
+  ];
+  for (const { limits, most, why } of cases) {
+    await using server = await startServer(limits, { monotonic: () => 1 });
+    await using ada = await Client.join(server.ws);
+    await say(ada, "oops");
+    for (const _ of range(0, most)) ada.request({ type: "delete", seq: 1 });
+    const { code, message } = await ada.nextOf("error");
+    assertEquals(code, "rate_limited");
+    assertMatch(message, why);
+  }
 });
 
 for (const data of [":memory:", "a file"]) {

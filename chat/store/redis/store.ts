@@ -120,6 +120,7 @@ export class RedisStore implements Store, Peers {
   /** Redis' clock less this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
+  #wipeTimer: ReturnType<typeof setTimeout> | undefined;
   #isClosing = false;
 
   private constructor(
@@ -155,6 +156,7 @@ export class RedisStore implements Store, Peers {
 
   async close(): Promise<void> {
     clearInterval(this.#beatTimer);
+    clearTimeout(this.#wipeTimer);
     this.#isClosing = true;
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, CLOSE_MS);
@@ -223,18 +225,31 @@ export class RedisStore implements Store, Peers {
     room: string,
     { target, author, epoch, text }: Deletion,
   ): Promise<Deleted> {
-    const one = { count: 1, chars: 1 };
+    const { keep } = this.options;
     for (let tries = 0; tries < DELETE_TRIES; tries++) {
-      const { events } = await this.before(room, target + 1, one, epoch);
-      const [event = ""] = events;
-      const isThere = seqOf(event) === target;
-      const outcome = deletionOutcome(isThere ? event : undefined, author);
+      const found = await this.#ask<string>(
+        "event",
+        ...[room, target, keep, epoch, newEpoch()],
+      );
+      const outcome = deletionOutcome(found || undefined, author);
       if (outcome !== "deleted") return outcome;
-      const deleted = encodeDeleted(event);
-      const values = [room, target, event, deleted, text, newEpoch()];
-      if (await this.#ask("delete", ...values) === 1) return outcome;
+      const deleted = encodeDeleted(mendEncoded(found));
+      const values = [room, target, found, deleted, text, newEpoch()];
+      if (await this.#ask("delete", ...values) !== 1) continue;
+      this.#wipeIn(0);
+      return outcome;
     }
     throw new StoreError("A message was changed while it was deleted.");
+  }
+
+  /** Has Redis wipe what was deleted, on whichever server, until nothing waits. */
+  #wipeIn(ms: number): void {
+    this.#wipeTimer ??= setTimeout(async () => {
+      // If it fails, it is tried again after the next beat.
+      const nextMs = await this.#ask<number>("wipe", newEpoch()).catch(() => 0);
+      this.#wipeTimer = undefined;
+      if (nextMs > 0 && !this.#isClosing) this.#wipeIn(nextMs);
+    }, ms);
   }
 
   deletions(
@@ -583,6 +598,7 @@ export class RedisStore implements Store, Peers {
       if (!this.#isClosing) this.context.noteStatus(error as StoreError);
       throw error;
     }
+    this.#wipeIn(0);
     await this.#mendRooms();
   }
 

@@ -6,14 +6,21 @@
 --   life         epoch (the life of this data), births (counts up when a room
 --                is forgotten), clock (counts publishes and new
 --                identities), rooms (counts rooms), run, before, began,
---                renewed (see `begin`), format (of this data; 1 if missing);
+--                renewed (see `begin`), format (of this data; 1 if missing),
+--                wiped (when something was last);
 --                lived, seen, step: its own clock at the last beat, Redis' then,
 --                and how far it may go until the next; counted: its own when
 --                it began
---   room:NAME    id, births, seq: of a room in which something was said
+--   room:NAME    id, births, seq: of a room in which something was said; told: the last
+--                of gone:NAME, unless a server of an older version was the last to delete
 --   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 --                t(oken of the turn), r(epeats); the id is the last seq
 --   gone:NAME    events of its newest deleted messages, each after the newest seq then
+--   blank:ID     by its seq each deleted message of the room with that id as it reads now,
+--                while its text is still in the stream
+--   copy:ID      of that stream what is copied without those texts (see `wipe`)
+--   late:ID      those of blank:ID that were copied before they were deleted
+--   wipes        "ID NAME" of the rooms that have something to wipe, in turn
 --   rooms        rooms by when they were used; all times are of the data's own clock
 --   here:NAME    who is in the room: name to "generation node"
 --   id:ID        an identity: name, folded, hash, hold (its generation), node, made
@@ -35,8 +42,9 @@
 -- and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 local P = 'partyline:'
-local LIFE, NODES, CLAIMS, FOLDED, IDS, STANDING, ROOMS, ENDS = P..'life',
-  P..'nodes', P..'claims', P..'folded', P..'ids', P..'standing', P..'rooms', P..'ends'
+local LIFE, NODES, CLAIMS, FOLDED, IDS, STANDING, ROOMS, ENDS, WIPES = P..'life',
+  P..'nodes', P..'claims', P..'folded', P..'ids', P..'standing', P..'rooms', P..'ends',
+  P..'wipes'
 local call = redis.call
 
 -- The last of ARGV says over which connection this came. What was sent over an
@@ -76,7 +84,26 @@ local function room_of(name, fresh)
   local r = call('HMGET', P..'room:'..name, 'id', 'births', 'seq')
   local births = r[2] or call('HGET', LIFE, 'births') or '0'
   local epoch = life_epoch(fresh)..'.'..births
-  return { id = r[1], births = births, epoch = epoch, seq = tonumber(r[3] or 0) }
+  return { name = name, id = r[1], births = births, epoch = epoch,
+    seq = tonumber(r[3] or 0) }
+end
+
+-- Whether text of deleted messages is still to be wiped; asked once in a script.
+local function has_blanks(room)
+  if room.has_blanks == nil then
+    room.has_blanks = room.id and call('EXISTS', P..'blank:'..room.id) == 1
+  end
+  return room.has_blanks
+end
+
+-- To be called before it is noted that another message is deleted. A server of an older
+-- version rewrites the stream, also where it is copied already: then the copy begins
+-- again.
+local function check_copy(room)
+  local told = call('LINDEX', P..'gone:'..room.name, -1)
+  if told == call('HGET', P..'room:'..room.name, 'told') then return end
+  call('DEL', P..'copy:'..room.id, P..'late:'..room.id)
+  if told then call('HSET', P..'room:'..room.name, 'told', told) end
 end
 
 local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
@@ -131,18 +158,29 @@ local function claimed(folded)
   return claim
 end
 
--- The fields of an entry of a stream.
-local function fields_of(entry)
+-- The fields of an entry of a stream, and the seq of its last event. With its room,
+-- messages read as deleted whose text is still to be wiped.
+local function fields_of(entry, room)
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-  return fields, tonumber(string.match(entry[1], '^%d+'))
+  local last = tonumber(string.match(entry[1], '^%d+'))
+  if not room or not has_blanks(room) then return fields, last end
+  local first = last - fields.n + 1
+  local blanks = call('ZRANGE', P..'blank:'..room.id, first, last, 'BYSCORE',
+    'WITHSCORES')
+  if #blanks == 0 then return fields, last end
+  local events = {}
+  for event in string.gmatch(fields.e, '[^\n]+') do events[#events + 1] = event end
+  for i = 1, #blanks, 2 do events[blanks[i + 1] - first + 1] = blanks[i] end
+  fields.e = table.concat(events, '\n')
+  return fields, last
 end
 
--- The event with that seq, or '' if it is no longer there.
-local function event_at(log, seq)
-  local entry = call('XRANGE', log, fmt(seq)..'-0', '+', 'COUNT', 1)[1]
+-- The event of a room with that seq, or '' if it is no longer there.
+local function event_at(room, seq)
+  local entry = call('XRANGE', P..'log:'..room.name, fmt(seq)..'-0', '+', 'COUNT', 1)[1]
   if not entry then return '' end
-  local fields, last = fields_of(entry)
+  local fields, last = fields_of(entry, room)
   local skip = seq - (last - fields.n + 1)
   if skip < 0 then return '' end
   for event in string.gmatch(fields.e, '[^\n]+') do

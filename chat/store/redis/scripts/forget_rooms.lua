@@ -6,6 +6,8 @@ for i = 1, #ARGV, 2 do
   local name, used = ARGV[i], ARGV[i + 1]
   local is_same = call('ZSCORE', ROOMS, name) == used
   if is_same and call('EXISTS', P..'here:'..name) == 0 then
+    local id = call('HGET', P..'room:'..name, 'id')
+    if id then call('DEL', P..'blank:'..id, P..'copy:'..id, P..'late:'..id) end
     call('DEL', P..'log:'..name, P..'room:'..name, P..'gone:'..name)
     call('ZREM', ROOMS, name)
     call('HINCRBY', LIFE, 'births', 1)

@@ -16,7 +16,7 @@ local function answer(before, repeats, clock)
   for index, seq in string.gmatch(repeats, '(%d+) (%d+)') do
     told[#told + 1] = index
     told[#told + 1] = seq
-    told[#told + 1] = event_at(LOG, tonumber(seq))
+    told[#told + 1] = event_at(room, tonumber(seq))
   end
   return { room.epoch, clock, fmt(before), told }
 end
