@@ -159,10 +159,10 @@ export interface ServerHandlers {
  * identities that nobody used for `FORGET_AFTER_MS`. A store counts that by a
  * clock of its own, which goes on only while a server runs: it was seen that
  * nobody came, and no clock that is set can make that up. Of more rooms than
- * `MAX_ROOMS_KEPT` it drops those with the fewest messages, of more identities
- * than `MAX_IDENTITIES` those that stand lowest (see `standingOf`), and of those that
- * stand alike the ones that were used longest ago. What is `inUse` now stays in any
- * case.
+ * `MAX_ROOMS_KEPT`, and of more identities than `MAX_IDENTITIES`, it drops those that
+ * stand lowest (see `standingOf`), and of those that stand alike the ones that were
+ * used longest ago. What is `inUse` now stays in any case, and a room in use keeps its
+ * epoch.
  *
  * Every method may reject with a `StoreError`, whose message is a sentence for
  * the operator.
@@ -315,7 +315,7 @@ export const REMEMBERED_IDS = 64;
 export const FORGET_AFTER_MS = 30 * 24 * 60 * 60 * 1000;
 export const MAX_IDENTITIES = 100_000;
 
-/** An identity that was used for less than this was hardly anybody's. */
+/** An identity or a room that was used for less than this was hardly anybody's. */
 export const MOMENT_MS = 60_000;
 
 /**
@@ -325,6 +325,28 @@ export const MOMENT_MS = 60_000;
  */
 export function standingOf(spanMs: number, hasSpoken: boolean): number {
   return spanMs < MOMENT_MS ? Number(hasSpoken) : spanMs;
+}
+
+/** Over which time something was used, by the store's own clock. */
+interface Use {
+  madeAtMs: number;
+  usedAtMs: number;
+}
+
+/**
+ * Of rooms that nobody is in, the `count` that stand lowest. Rooms that somebody makes
+ * for a moment cannot push out one that was used for longer, however many they are and
+ * whatever is said in them.
+ */
+export function lowestOf<Room extends Use>(
+  rooms: readonly Room[],
+  count: number,
+): Room[] {
+  const standing = ({ madeAtMs, usedAtMs }: Use) =>
+    standingOf(usedAtMs - madeAtMs, false);
+  return [...rooms]
+    .sort((a, b) => standing(a) - standing(b) || a.usedAtMs - b.usedAtMs)
+    .slice(0, Math.max(0, count));
 }
 
 /** Rooms whose history is kept, with or without anyone in them. */

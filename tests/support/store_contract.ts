@@ -330,20 +330,65 @@ export function testStore<S extends Store>(
     },
   );
 
-  test("of too many rooms the smallest are forgotten, but none in use", async (store) => {
-    await fill(store, "class", 5);
-    await fill(store, "open", 1);
-    const rooms = range(1, MAX_ROOMS_KEPT).map((i) => `r${i}`);
-    await inBatches(
-      rooms,
-      (room) => say(store, room, [draft("x"), draft("y")], 1),
-    );
-    await store.forget(inUse("", "open"));
-    assertEquals((await store.head("class")).seq, 5);
-    assertEquals((await store.head("open")).seq, 1);
-    const heads = await inBatches(rooms, (room) => store.head(room));
-    assertEquals(heads.filter(({ seq }) => seq === 0).length, 1);
-  });
+  test(
+    "of too many rooms those that were used for the shortest time are forgotten, but none in use",
+    async (store, pass) => {
+      const once = (room: string) => say(store, room, [draft("x")], 1);
+      await once("class");
+      await pass(2 * MOMENT_MS);
+      await once("class");
+      await fill(store, "large", 100);
+      await pass(1);
+      await fill(store, "later", 1);
+      const flood = range(4, MAX_ROOMS_KEPT).map((i) => `r${i}`);
+      await inBatches(flood, once);
+      await pass(MOMENT_MS);
+      await inBatches(flood, once);
+      await once("open");
+      const seqOf = async (room: string) => (await store.head(room)).seq;
+      await store.forget(inUse("", "open"));
+      // There is one too many: that which was used for a moment, and longest ago.
+      assertEquals(await seqOf("large"), 0);
+      assertEquals(await seqOf("later"), 1);
+      await inBatches(["new 1", "new 2", "new 3"], once);
+      await store.forget(inUse("", "open", "new 1", "new 2", "new 3"));
+      const heads = await inBatches(flood, (room) => store.head(room));
+      assertEquals(heads.filter(({ seq }) => seq === 0).length, 2);
+      const kept = ["class", "open", "new 1", "new 2", "new 3"];
+      assertEquals(await inBatches(kept, seqOf), [2, 1, 1, 1, 1]);
+    },
+  );
+
+  test(
+    "a room in use in which nothing was said keeps its epoch when others are forgotten",
+    async (store, pass) => {
+      await say(store, "old", [draft("x")], 0);
+      await pass(FORGET_AFTER_MS);
+      const room = new Listener();
+      await store.subscribe("quiet", room);
+      const { epoch } = room.head;
+      await store.forget(inUse("", "quiet"));
+      assertEquals((await store.head("old")).seq, 0);
+      assert((await store.head("old")).epoch !== epoch);
+      await say(store, "quiet", [draft("hi")], 0);
+      await until(() => room.head.seq === 1, "what was said");
+      assertEquals([room.head.epoch, room.restarts], [epoch, 0]);
+      store.unsubscribe("quiet", room);
+    },
+  );
+
+  test(
+    "a room that was in use, and in which nothing was said, is forgotten",
+    async (store, pass) => {
+      await say(store, "old", [draft("x")], 0);
+      await pass(FORGET_AFTER_MS);
+      await store.forget(inUse("", "quiet"));
+      const { epoch } = await store.head("quiet");
+      await pass(FORGET_AFTER_MS);
+      await store.forget(inUse());
+      assert((await store.head("quiet")).epoch !== epoch);
+    },
+  );
 
   test(
     "of too many identities those away longest are forgotten",

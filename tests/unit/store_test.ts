@@ -9,7 +9,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import { basename, dirname, join } from "node:path";
-import { REMEMBERED_IDS, StoreError } from "../../chat/store/store.ts";
+import {
+  MAX_ROOMS_KEPT,
+  REMEMBERED_IDS,
+  StoreError,
+} from "../../chat/store/store.ts";
 import { LocalStore } from "../../chat/store/local.ts";
 import { MemoryArchive } from "../../chat/store/memory.ts";
 import { isOpenToAll } from "../../chat/store/data_file.ts";
@@ -395,6 +399,22 @@ Deno.test("SQLite: disuse adds up over the times in which a server ran", () =>
       store = openFile(path, 100, machine);
     }
     assertEquals((await store.head("a")).seq, 0);
+    store.close();
+  }));
+
+Deno.test("SQLite: a room of a file that did not note when it was made counts as used for long", () =>
+  withFile(async (path) => {
+    const old = openFile(path, 100);
+    await fill(old, "class", 1);
+    old.close();
+    const db = new DatabaseSync(path);
+    db.exec("ALTER TABLE room DROP COLUMN made_at");
+    db.close();
+    const store = openFile(path, 100);
+    for (const n of range(1, MAX_ROOMS_KEPT)) await fill(store, `r${n}`, 1);
+    await store.forget(inUse());
+    assertEquals((await store.head("class")).seq, 1);
+    assertEquals((await store.head("r1")).seq, 0);
     store.close();
   }));
 

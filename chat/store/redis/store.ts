@@ -22,13 +22,14 @@ import {
   type Deleted,
   type Deletion,
   type Entry,
+  FORGET_AFTER_MS,
   type Generation,
   type Head,
   type Identity,
   type InUse,
+  lowestOf,
   MAX_DELETIONS,
   MAX_IDENTITIES,
-  MAX_ROOMS_KEPT,
   NAME_REST_MS,
   type Peer,
   type Peers,
@@ -83,6 +84,14 @@ interface RedisOptions {
 }
 
 type Call = Parameters<Run>;
+
+/** `used` is `usedAtMs` as Redis wrote it. */
+interface RoomUse {
+  name: string;
+  used: string;
+  madeAtMs: number;
+  usedAtMs: number;
+}
 
 /** What the script `turn` returns: epoch, clock, the seq before it, repeats. */
 type TurnAnswer = [string, string, string, string[]];
@@ -307,26 +316,28 @@ export class RedisStore implements Store, Peers {
       >("forgettable", MAX_IDENTITIES);
       count = await this.#ask<number>("forget_rooms", ...rooms) +
         await this.#ask<number>("forget_identities", ...ids);
-      if (count === 0 && surplus > 0) await this.#forgetSmallest(inUse);
+      if (count === 0 && surplus > 0) await this.#forgetLowest(surplus, inUse);
     }
   }
 
-  async #forgetSmallest(inUse: InUse): Promise<void> {
-    const rooms = new Map<string, { seq: number; used: string }>();
+  async #forgetLowest(surplus: number, inUse: InUse): Promise<void> {
+    const rooms = new Map<string, RoomUse>();
     let cursor = "0";
     do {
       const [next, page] = await this.#ask<[string, string[]]>("sizes", cursor);
-      for (let i = 0; i < page.length; i += 3) {
-        const [name = "", seq, used = ""] = page.slice(i, i + 3);
-        rooms.set(name, { seq: Number(seq), used });
+      for (let i = 0; i < page.length; i += 4) {
+        const [name = "", seq, made = "", used = ""] = page.slice(i, i + 4);
+        if (inUse.rooms.has(name)) continue;
+        // Nobody knows of an older room when it was made.
+        const madeAtMs = Number(made || Number(used) - FORGET_AFTER_MS);
+        const usedAtMs = seq === "0" ? madeAtMs : Number(used);
+        rooms.set(name, { name, used, madeAtMs, usedAtMs });
       }
       cursor = next;
     } while (cursor !== "0");
-    const surplus = [...rooms].sort(([, a], [, b]) => b.seq - a.seq)
-      .slice(MAX_ROOMS_KEPT)
-      .filter(([name]) => !inUse.rooms.has(name))
-      .flatMap(([name, { used }]) => [name, used]);
-    for (const some of chunks(surplus)) {
+    const forgotten = lowestOf([...rooms.values()], surplus)
+      .flatMap(({ name, used }) => [name, used]);
+    for (const some of chunks(forgotten)) {
       await this.#ask("forget_rooms", ...some);
     }
   }

@@ -11,8 +11,9 @@
 --                lived, seen, step: its own clock at the last beat, Redis' then,
 --                and how far it may go until the next; counted: its own when
 --                it began
---   room:NAME    id, births, seq: of a room in which something was said; told: the last
---                of gone:NAME, unless a server of an older version was the last to delete
+--   room:NAME    of a room in which something was said, or was to be: id, births, seq;
+--                made: when (older versions noted none); told: the last of gone:NAME,
+--                unless a server of an older version was the last to delete
 --   log:NAME     its stream, an entry a turn: e(vents), n(umber of them),
 --                t(oken of the turn), r(epeats); the id is the last seq
 --   gone:NAME    events of its newest deleted messages, each after the newest seq then
@@ -86,6 +87,15 @@ local function room_of(name, fresh)
   local epoch = life_epoch(fresh)..'.'..births
   return { name = name, id = r[1], births = births, epoch = epoch,
     seq = tonumber(r[3] or 0) }
+end
+
+-- Notes the epoch of a room in use in which nothing was said, or it would begin anew
+-- when others are forgotten.
+local function hold_epoch(name, at)
+  local key = P..'room:'..name
+  if call('EXISTS', key) == 1 then return end
+  call('HSET', key, 'births', call('HGET', LIFE, 'births') or '0', 'made', at)
+  call('ZADD', ROOMS, at, name)
 end
 
 -- Whether text of deleted messages is still to be wiped; asked once in a script.

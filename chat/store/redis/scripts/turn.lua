@@ -70,6 +70,7 @@ while ARGV[at] do
     if not room.id then
       room.id = call('HINCRBY', LIFE, 'rooms', 1)
       call('HSET', P..'room:'..name, 'id', room.id, 'births', room.births)
+      call('HSETNX', P..'room:'..name, 'made', fmt(now()))
     end
     local seq = last + 1
     if id ~= '' then seq = remember(identity, id, seq) end
