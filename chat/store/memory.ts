@@ -135,10 +135,13 @@ export class MemoryArchive implements Archive {
 
   deletions(name: string, seq: number, count: number, epoch: string) {
     const room = this.#room(name);
-    const found = room.deletions.filter((deletion) => deletion.seq >= seq)
-      .slice(0, count);
-    const isOther = epoch !== room.epoch;
-    return Promise.resolve(isOther ? [] : found.map(({ text }) => text));
+    if (epoch !== room.epoch) {
+      return Promise.resolve({ events: [], isComplete: false });
+    }
+    const found = room.deletions.filter((deletion) => deletion.seq >= seq);
+    const events = found.slice(0, count).map(({ text }) => text);
+    const isComplete = found.length < MAX_DELETIONS;
+    return Promise.resolve({ events, isComplete });
   }
 
   identify(key: string) {

@@ -666,12 +666,17 @@ export class SqliteArchive implements Archive {
   deletions(roomName: string, seq: number, count: number, epoch: string) {
     return this.#attempt(() => {
       const room = this.#room(roomName);
-      if (epoch !== room.epoch) return [];
+      if (epoch !== room.epoch) return { events: [], isComplete: false };
+      const all = this.#get(
+        "SELECT count(*) AS count FROM deletion WHERE room = ? AND seq >= ?",
+        ...[room.id, seq],
+      );
       const rows = this.#prepare(
         "SELECT event FROM deletion WHERE room = ? AND seq >= ? ORDER BY nth " +
           "LIMIT ?",
       ).all(room.id, seq, count) as { event: string }[];
-      return rows.map(({ event }) => event);
+      const events = rows.map(({ event }) => event);
+      return { events, isComplete: Number(all?.count) < MAX_DELETIONS };
     });
   }
 

@@ -71,6 +71,14 @@ export interface Deletion {
 /** What became of it: the message was deleted now or before, or it cannot be. */
 export type Deleted = "deleted" | "repeated" | "foreign" | "missing";
 
+/** What was deleted since a message was the newest. */
+export interface Deletions {
+  /** The events that tell of it, the oldest first. */
+  events: string[];
+  /** Whether all of them are kept, as far as the store can know. */
+  isComplete: boolean;
+}
+
 /** One event of a turn, as the store publishes it. */
 export interface Published {
   /** The encoded event. */
@@ -188,13 +196,16 @@ export interface Records {
   ): Promise<{ events: string[]; more: boolean }>;
   /** Deletes a message that its author wants to be deleted. */
   delete(room: string, deletion: Deletion): Promise<Deleted>;
-  /** Up to `count` events that tell what was deleted since `seq` was the newest. */
+  /**
+   * Up to `count` events that tell what was deleted since `seq` was the newest, and
+   * whether there are less than are kept: else there may have been more.
+   */
   deletions(
     room: string,
     seq: number,
     count: number,
     epoch: string,
-  ): Promise<string[]>;
+  ): Promise<Deletions>;
   /** The identity whose key this is, and marks it as used. */
   identify(key: string): Promise<Identity | undefined>;
   forget(inUse: InUse): Promise<void>;

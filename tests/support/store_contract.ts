@@ -584,8 +584,8 @@ export function testStore<S extends Store>(
       await fill(store, "a", 20);
       assertEquals(await erase(store, "a", 1), "missing");
       const { epoch } = await store.head("a");
-      const { length } = await store.deletions("a", 0, MAX_DELETIONS, epoch);
-      assertEquals(length, 1);
+      const { events } = await store.deletions("a", 0, MAX_DELETIONS, epoch);
+      assertEquals(events.length, 1);
       const deletion = { target: 24, author: "", epoch: "other", text: "" };
       assertEquals(await store.delete("a", deletion), "missing");
     },
@@ -612,14 +612,26 @@ export function testStore<S extends Store>(
       await say(store, "a", [draft("later")], 0);
       assertEquals(await erase(store, "a", 2), "deleted");
       const told = async (seq: number) =>
-        (await store.deletions("a", seq, MAX_DELETIONS, epoch))
+        (await store.deletions("a", seq, MAX_DELETIONS, epoch)).events
           .map((text) => JSON.parse(text).target);
+      const isComplete = async (seq: number) =>
+        (await store.deletions("a", seq, 1, epoch)).isComplete;
       assertEquals(await told(count), [1, 2]);
       assertEquals(await told(count + 1), [2]);
       assertEquals(await told(count + 2), []);
-      assertEquals(await store.deletions("a", 0, MAX_DELETIONS, "other"), []);
-      for (const target of range(3, count)) await erase(store, "a", target);
+      const other = await store.deletions("a", 0, MAX_DELETIONS, "other");
+      assertEquals(other, { events: [], isComplete: false });
+      for (const target of range(3, count - 2)) await erase(store, "a", target);
+      assertEquals([await isComplete(0), await isComplete(count + 1)], [
+        ...[false, true],
+      ]);
+      for (const target of [count - 1, count]) await erase(store, "a", target);
       assertEquals(await told(0), range(3, count));
+      assertEquals([await isComplete(0), await isComplete(count + 1)], [
+        ...[false, false],
+      ]);
+      await say(store, "a", [draft("newest")], 0);
+      assertEquals(await isComplete(count + 2), true);
     },
     2_000,
   );

@@ -21,6 +21,7 @@ import { hashSecret, matches, newEpoch, newKey, splitKey } from "../keys.ts";
 import {
   type Deleted,
   type Deletion,
+  type Deletions,
   type Entry,
   FORGET_AFTER_MS,
   type Generation,
@@ -261,13 +262,18 @@ export class RedisStore implements Store, Peers {
     }, ms);
   }
 
-  deletions(
+  async deletions(
     room: string,
     seq: number,
     count: number,
     epoch: string,
-  ): Promise<string[]> {
-    return this.#ask("deletions", room, seq, count, epoch, newEpoch());
+  ): Promise<Deletions> {
+    const values = [room, seq, count, epoch, newEpoch()];
+    const [isComplete, events] = await this.#ask<[number, string[]]>(
+      "deletions",
+      ...values,
+    );
+    return { events, isComplete: isComplete === 1 };
   }
 
   async identify(key: string): Promise<Identity | undefined> {

@@ -8,6 +8,7 @@ import { mendEncoded, seqOf } from "../../protocol/events.ts";
 import { MAX_HISTORY } from "../../protocol/requests.ts";
 import { turnOfChanges } from "../roster.ts";
 import {
+  type Deletions,
   type Head,
   type Presence,
   type Published,
@@ -47,7 +48,7 @@ interface SubscriptionHandlers {
   /** Makes `members` all that this server has in the room. */
   sync(members: readonly Presence[]): Promise<Position>;
   /** The events that tell what was deleted when `seq` was the newest, or later. */
-  deletions(seq: number, epoch: string): Promise<string[]>;
+  deletions(seq: number, epoch: string): Promise<Deletions>;
   /** Hears whether Redis could be asked. */
   noteStatus(trouble: StoreError | undefined): void;
   /** Hears how far the clock of what is published has come. */
@@ -59,6 +60,8 @@ export class Subscription {
   #clock = 0;
   /** What was heard and cannot be published yet. */
   #waiting: Heard[] = [];
+  /** The event of the last deletion that was published here. */
+  #newestDeletion = "";
   #isSyncDue = false;
   #isCatchingUp = false;
   #isOpen = false;
@@ -102,7 +105,7 @@ export class Subscription {
       const heard = readHeard(text);
       this.handlers.noteClock(heard.clock);
       if (!this.#isNext(heard)) return this.#keepWaiting(heard);
-      this.subscriber.publish(heard.turn);
+      this.#publish(heard.turn);
     } catch (error) {
       this.#fail(error);
     }
@@ -180,9 +183,16 @@ export class Subscription {
     if (first !== undefined) await this.#fill(first - 1);
     const isNew = clock > this.#clock;
     const { head } = this.subscriber;
-    this.subscriber.publish(
+    this.#publish(
       turn.filter(({ seq }) => seq === 0 ? isNew : seq > head.seq),
     );
+  }
+
+  #publish(turn: readonly Published[]): void {
+    this.subscriber.publish(turn);
+    for (const { text, target } of turn) {
+      if (target !== undefined) this.#newestDeletion = text;
+    }
   }
 
   /** Publishes what was not heard, up to `seq`. */
@@ -208,10 +218,10 @@ export class Subscription {
       subscriber.localMembers(),
     );
     this.handlers.noteStatus(undefined);
-    const { head } = subscriber;
-    const unheard = await this.handlers.deletions(head.seq, head.epoch);
+    const before = { ...subscriber.head };
+    const unheard = await this.handlers.deletions(before.seq, before.epoch);
     await this.#reach({ epoch, seq });
-    subscriber.publish(unheard.map(publishedOf));
+    if (before.epoch === epoch) this.#publishDeletions(unheard);
     this.#clock = clock;
     // Whoever came or left here meanwhile will be heard of.
     const here = subscriber.localMembers().map(({ name }) => name)
@@ -219,6 +229,15 @@ export class Subscription {
     subscriber.publish(
       turnOfChanges(subscriber, [...names, ...here], Date.now()),
     );
+  }
+
+  /** Those after the one that was heard last; without that, all that are kept. */
+  #publishDeletions({ events, isComplete }: Deletions): void {
+    const heard = events.indexOf(this.#newestDeletion);
+    this.#publish(events.slice(heard + 1).map(publishedOf));
+    if (isComplete || heard >= 0) return;
+    // Nobody here can know of those that are not kept, so all have to come again.
+    this.subscriber.skip(this.subscriber.head.seq);
   }
 
   async #reach({ epoch, seq }: Head): Promise<void> {
