@@ -168,6 +168,17 @@ local function claimed(folded)
   return claim
 end
 
+-- The lines of a text; not by a pattern, which takes ten times as long.
+local function lines_of(text)
+  local lines, from = {}, 1
+  while true do
+    local to = string.find(text, '\n', from, true)
+    lines[#lines + 1] = string.sub(text, from, (to or 0) - 1)
+    if not to then return lines end
+    from = to + 1
+  end
+end
+
 -- The fields of an entry of a stream, and the seq of its last event. With its room,
 -- messages read as deleted whose text is still to be wiped.
 local function fields_of(entry, room)
@@ -179,8 +190,7 @@ local function fields_of(entry, room)
   local blanks = call('ZRANGE', P..'blank:'..room.id, first, last, 'BYSCORE',
     'WITHSCORES')
   if #blanks == 0 then return fields, last end
-  local events = {}
-  for event in string.gmatch(fields.e, '[^\n]+') do events[#events + 1] = event end
+  local events = lines_of(fields.e)
   for i = 1, #blanks, 2 do events[blanks[i + 1] - first + 1] = blanks[i] end
   fields.e = table.concat(events, '\n')
   return fields, last
@@ -188,14 +198,15 @@ end
 
 -- The event of a room with that seq, or '' if it is no longer there.
 local function event_at(room, seq)
+  local blank = has_blanks(room) and
+    call('ZRANGE', P..'blank:'..room.id, seq, seq, 'BYSCORE')[1]
+  if blank then return blank end
   local entry = call('XRANGE', P..'log:'..room.name, fmt(seq)..'-0', '+', 'COUNT', 1)[1]
   if not entry then return '' end
-  local fields, last = fields_of(entry, room)
-  local skip = seq - (last - fields.n + 1)
-  if skip < 0 then return '' end
-  for event in string.gmatch(fields.e, '[^\n]+') do
-    if skip == 0 then return event end
-    skip = skip - 1
-  end
-  return ''
+  local fields, last = fields_of(entry)
+  local first, from = last - fields.n + 1, 1
+  if seq < first then return '' end
+  for _ = first, seq - 1 do from = string.find(fields.e, '\n', from, true) + 1 end
+  local to = string.find(fields.e, '\n', from, true)
+  return string.sub(fields.e, from, (to or 0) - 1)
 end
