@@ -16,6 +16,7 @@ import type { EventFrame } from "../protocol/frames.ts";
 import { MAX_HISTORY, type MessageRequest } from "../protocol/requests.ts";
 import {
   type Deleted,
+  type Deletions,
   type Draft,
   type Entry,
   type Head,
@@ -279,8 +280,8 @@ export class Room implements Subscriber {
     return { outcome, text };
   }
 
-  /** Events that tell the deletions since `seq` was the newest. */
-  deletions(seq: number, count = MAX_DELETIONS): Promise<string[]> {
+  /** What was deleted since `seq` was the newest; as `Store.deletions`. */
+  deletions(seq: number, count = MAX_DELETIONS): Promise<Deletions> {
     return this.store.deletions(this.name, seq, count, this.head.epoch);
   }
 

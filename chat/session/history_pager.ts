@@ -44,7 +44,9 @@ export class HistoryPager {
   #historyEnd = 0;
   /** The client has to be told deletions since this was the newest message. */
   #deletedSince: number | undefined;
-  /** The room's deletions and newest message when the client began to read. */
+  /** Whether it was told that it is given all of that. */
+  #isOwedAll = false;
+  /** What was published when it began to read. */
   #before = { deletions: 0, seq: 0 };
   #waitingPages = 0;
   // Most clients need none of these, and there may be thousands of clients.
@@ -90,10 +92,14 @@ export class HistoryPager {
     const { epoch, seq } = room.head;
     const events: string[] = [];
     if (since?.epoch === epoch) {
+      const { isComplete } = await room.deletions(since.seq, 1);
       const isKept = await room.after(since.seq, 1) !== undefined;
       const position = since.seq;
-      this.#deletedSince = position;
-      if (isKept) return { epoch, events, recovered: true, position };
+      if (isKept && isComplete) {
+        this.#deletedSince = position;
+        this.#isOwedAll = true;
+        return { epoch, events, recovered: true, position };
+      }
     }
     const first = Math.max(1, seq - history + 1);
     const oldest = await room.before(first + 1, 1);
@@ -108,14 +114,13 @@ export class HistoryPager {
     const { epoch, seq } = room.head;
     if (since?.epoch === epoch) {
       const events = await room.missed(since.seq);
-      if (events !== undefined) {
-        // Deletions first, because the messages move the client's position.
-        const deletions = await room.deletions(since.seq);
-        // Messages that are stored but not published yet will come with their
-        // turn.
+      const { events: deletions, isComplete } = await room.deletions(since.seq);
+      if (events !== undefined && isComplete) {
+        // What is stored but not delivered yet will come with its turn.
         const reached = Math.max(0, room.head.seq - since.seq);
         const known = withoutDeleted(events.slice(0, reached), deletions);
         const position = since.seq + known.length;
+        // Deletions before the messages, for with those its position moves.
         const told = [...deletions, ...known];
         return { epoch, events: told, recovered: true, position };
       }
@@ -174,12 +179,14 @@ export class HistoryPager {
     const seq = this.#deletedSince;
     this.#deletedSince = undefined;
     if (seq === undefined) return;
-    if ((await this.room.deletions(seq, 1)).length === 0) return;
-    const read = async () => ({ events: await this.room.deletions(seq) });
+    if ((await this.room.deletions(seq, 1)).events.length === 0) return;
+    const read = () => this.room.deletions(seq);
     const found = await this.#read(read, MAX_SENT_BYTES, "missed");
-    if (found !== undefined && found.events.length > 0) {
-      this.session.sendEvents(found.events);
+    if (found === undefined || found.events.length === 0) return;
+    if (this.#isOwedAll && !found.isComplete) {
+      return this.session.disconnect("history_moved");
     }
+    this.session.sendEvents(found.events);
   }
 
   /** Whether the maximum number of pages is waiting. */

@@ -319,8 +319,12 @@ export class Session<D extends Dialect = Dialect> {
 
   /** Counts this message as said, if it may be said now; else says why not. */
   admit(message: string, allowance: Allowance): Problem | undefined {
-    const problem = textProblem(message, this.at.limits.maxMessage);
-    if (problem !== undefined) return problem;
+    return textProblem(message, this.at.limits.maxMessage) ??
+      this.pace(message, allowance);
+  }
+
+  /** The same for what is told to the whole room without being a message, as "". */
+  pace(message: string, allowance: Allowance): Problem | undefined {
     const nowMs = this.at.context.monotonic();
     const waitMs = allowance.messages.peek(nowMs);
     if (waitMs > 0) return this.tooFast(waitMs, allowance, allowance.messages);

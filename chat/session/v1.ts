@@ -34,7 +34,7 @@ import {
   type EventFrame,
   MAX_SENT_BYTES,
 } from "../protocol/frames.ts";
-import { FIRST_BURST } from "../room/rates.ts";
+import { type Allowance, FIRST_BURST } from "../room/rates.ts";
 import type { Member, Room } from "../room/room.ts";
 import type { Turn } from "../room/turn.ts";
 import { authorOf } from "../store/keys.ts";
@@ -452,12 +452,11 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     room: Room,
     { allowance }: Held,
   ): Promise<void> {
-    const { requests } = allowance;
-    const waitMs = this.session.takeToken(requests);
-    if (waitMs > 0) {
+    const problem = this.#pace(request, allowance);
+    if (problem !== undefined) {
       // Nobody misses a sign of typing, but a flood of them has to end.
       if (request.type === "typing") return this.session.blame();
-      return this.#refuse(this.session.tooFast(waitMs, allowance, requests));
+      return this.#refuse(problem);
     }
     try {
       await this.#fulfil(request, room);
@@ -469,6 +468,17 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       this.session.note(`A ${request.type} failed.`, error);
       this.#refuse(STORE_FAILED);
     }
+  }
+
+  #pace(request: OtherRequest, allowance: Allowance): Problem | undefined {
+    const { session } = this;
+    // It is stored and told to everybody, so it counts as a message.
+    if (request.type === "delete") return session.pace("", allowance);
+    const { requests } = allowance;
+    const waitMs = session.takeToken(requests);
+    return waitMs > 0
+      ? session.tooFast(waitMs, allowance, requests)
+      : undefined;
   }
 
   #fulfil(request: OtherRequest, room: Room): void | Promise<void> {

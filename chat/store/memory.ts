@@ -13,6 +13,7 @@ import {
   type Head,
   type Identity,
   type InUse,
+  lowestOf,
   MAX_DELETIONS,
   MAX_IDENTITIES,
   MAX_ROOMS_KEPT,
@@ -32,6 +33,7 @@ interface MemoryRoom {
   events: string[];
   /** Events of deleted messages, each with the newest `seq` at the deletion. */
   deletions: { seq: number; text: string }[];
+  madeAtMs: number;
   usedAtMs: number;
 }
 
@@ -67,7 +69,7 @@ export class MemoryArchive implements Archive {
   append(name: string, drafts: readonly Draft[]) {
     const room = this.#room(name);
     room.usedAtMs = this.monotonic();
-    this.#rooms.set(name, room);
+    if (!this.#rooms.has(name)) this.#rooms.set(name, room);
     const stored: Stored[] = [];
     for (const { text, identity = "", id } of drafts) {
       const next = room.floor + room.events.length + 1;
@@ -135,10 +137,13 @@ export class MemoryArchive implements Archive {
 
   deletions(name: string, seq: number, count: number, epoch: string) {
     const room = this.#room(name);
-    const found = room.deletions.filter((deletion) => deletion.seq >= seq)
-      .slice(0, count);
-    const isOther = epoch !== room.epoch;
-    return Promise.resolve(isOther ? [] : found.map(({ text }) => text));
+    if (epoch !== room.epoch) {
+      return Promise.resolve({ events: [], isComplete: false });
+    }
+    const found = room.deletions.filter((deletion) => deletion.seq >= seq);
+    const events = found.slice(0, count).map(({ text }) => text);
+    const isComplete = found.length < MAX_DELETIONS;
+    return Promise.resolve({ events, isComplete });
   }
 
   identify(key: string) {
@@ -197,17 +202,7 @@ export class MemoryArchive implements Archive {
       if (identity !== undefined) identity.usedAtMs = nowMs;
     }
     const oldestMs = nowMs - FORGET_AFTER_MS;
-    const rooms = [...this.#rooms]
-      .map(([name, { usedAtMs, floor, events }]) => ({
-        name,
-        isOld: usedAtMs <= oldestMs,
-        seq: floor + events.length,
-      }))
-      .sort((a, b) => b.seq - a.seq);
-    rooms.forEach(({ name, isOld }, i) => {
-      if (inUse.rooms.has(name)) return;
-      if (isOld || i >= MAX_ROOMS_KEPT) this.#forgetRoom(name);
-    });
+    this.#forgetRooms(oldestMs, inUse.rooms);
     for (const [id, { usedAtMs }] of this.#identities) {
       if (usedAtMs <= oldestMs) this.#forgetIdentity(id);
     }
@@ -238,14 +233,29 @@ export class MemoryArchive implements Archive {
         floor: 0,
         events: [],
         deletions: [],
-        usedAtMs: 0,
+        madeAtMs: this.monotonic(),
+        usedAtMs: this.monotonic(),
       };
   }
 
-  #forgetRoom(name: string): void {
-    this.#rooms.delete(name);
+  #forgetRooms(oldestMs: number, inUse: ReadonlySet<string>): void {
+    const away = [...this.#rooms].filter(([name]) => !inUse.has(name))
+      .map(([name, { events, madeAtMs, usedAtMs }]) => {
+        const isOld = events.length === 0 || usedAtMs <= oldestMs;
+        return { name, isOld, madeAtMs, usedAtMs };
+      });
+    const old = away.filter(({ isOld }) => isOld);
+    const others = away.filter(({ isOld }) => !isOld);
+    const surplus = this.#rooms.size - old.length - MAX_ROOMS_KEPT;
+    const forgotten = [...old, ...lowestOf(others, surplus)];
+    if (forgotten.length === 0) return;
     // A forgotten room begins again at 1, which must not pass for its old life.
+    // Rooms in use without a message keep theirs.
+    for (const name of inUse) {
+      if (!this.#rooms.has(name)) this.#rooms.set(name, this.#room(name));
+    }
     this.#epoch = newEpoch();
+    for (const { name } of forgotten) this.#rooms.delete(name);
   }
 
   #forgetIdentity(id: string): void {

@@ -27,6 +27,7 @@ import {
   type Head,
   type Identity,
   type InUse,
+  lowestOf,
   MAX_DELETIONS,
   MAX_IDENTITIES,
   MAX_ROOMS_KEPT,
@@ -121,6 +122,12 @@ const FROM_2_TO_3 = `
   UPDATE identity SET made_at = used_at - ${FORGET_AFTER_MS};
 `;
 
+/**
+ * When a room was made, beside what there was, as for `DELETIONS`. Nobody knows it of
+ * older rooms, so they count as used for long.
+ */
+const ROOM_MADE_AT = "ALTER TABLE room ADD COLUMN made_at INTEGER";
+
 /** How old the mark and the reading in the run file may be. */
 const MARK_EVERY_MS = 10_000;
 
@@ -160,6 +167,15 @@ interface RoomRow {
   seq: number;
   /** The newest `seq` that is no longer kept. */
   floor: number;
+}
+
+/** By the file's own clock. */
+interface RoomUse {
+  id: number;
+  name: string;
+  madeAtMs: number;
+  /** Null, as the other one may be, if nothing was said in it. */
+  usedAtMs: number;
 }
 
 /** The machine on which a data file is used. */
@@ -287,6 +303,11 @@ export class SqliteArchive implements Archive {
       this.#db.exec(`${FROM_1_TO_2} PRAGMA user_version = 2;`);
     }
     this.#db.exec(DELETIONS);
+    const hasMadeAt = this.#prepare(
+      "SELECT name FROM pragma_table_info('room')",
+    )
+      .all().some(({ name }) => name === "made_at");
+    if (!hasMadeAt) this.#db.exec(ROOM_MADE_AT);
     if (this.#version === 2) {
       this.#db.exec(`${FROM_2_TO_3} PRAGMA user_version = 3;`);
     }
@@ -648,12 +669,17 @@ export class SqliteArchive implements Archive {
   deletions(roomName: string, seq: number, count: number, epoch: string) {
     return this.#attempt(() => {
       const room = this.#room(roomName);
-      if (epoch !== room.epoch) return [];
+      if (epoch !== room.epoch) return { events: [], isComplete: false };
+      const all = this.#get(
+        "SELECT count(*) AS count FROM deletion WHERE room = ? AND seq >= ?",
+        ...[room.id, seq],
+      );
       const rows = this.#prepare(
         "SELECT event FROM deletion WHERE room = ? AND seq >= ? ORDER BY nth " +
           "LIMIT ?",
       ).all(room.id, seq, count) as { event: string }[];
-      return rows.map(({ event }) => event);
+      const events = rows.map(({ event }) => event);
+      return { events, isComplete: Number(all?.count) < MAX_DELETIONS };
     });
   }
 
@@ -770,12 +796,7 @@ export class SqliteArchive implements Archive {
         for (const id of inUse.identities) this.#touch(id, nowMs);
         const countsMs = nowMs - FORGET_AFTER_MS;
         const oldestMs = countsMs < this.#countedFromMs ? -Infinity : countsMs;
-        // A forgotten room begins again at 1, which must not pass for its old
-        // life.
-        if (this.#forgetRooms(oldestMs, inUse.rooms)) {
-          this.#epoch = newEpoch();
-          this.#run("UPDATE log SET epoch = ?", this.#epoch);
-        }
+        this.#forgetRooms(oldestMs, inUse.rooms);
         return [
           ...this.#forgetIdentities("used_at <= ?", oldestMs),
           ...this.#forgetLowest(inUse.identities),
@@ -827,21 +848,32 @@ export class SqliteArchive implements Archive {
     }
   }
 
-  #forgetRooms(oldestMs: number, inUse: ReadonlySet<string>): boolean {
+  #forgetRooms(oldestMs: number, inUse: ReadonlySet<string>): void {
     const rooms = this.#prepare(
-      "SELECT room.id, room.name, turn.at FROM room LEFT JOIN turn ON " +
-        "turn.room = room.id AND turn.last_seq = (SELECT max(last_seq) FROM " +
-        "turn WHERE room = room.id) ORDER BY turn.last_seq DESC",
-    ).all() as { id: number; name: string; at: number | null }[];
-    const forgotten = rooms.filter(({ name, at }, i) =>
-      !inUse.has(name) && (i >= MAX_ROOMS_KEPT || (at ?? 0) <= oldestMs)
-    );
+      "SELECT room.id, room.name, turn.at AS usedAtMs, " +
+        "coalesce(room.made_at, turn.at - ?) AS madeAtMs FROM room LEFT JOIN turn " +
+        "ON turn.room = room.id AND turn.last_seq = (SELECT max(last_seq) FROM " +
+        "turn WHERE room = room.id)",
+    ).all(FORGET_AFTER_MS) as unknown as RoomUse[];
+    const away = rooms.filter(({ name }) => !inUse.has(name));
+    // One in which nothing was said is there because it was in use.
+    const isOld = ({ usedAtMs }: RoomUse) =>
+      (usedAtMs ?? -Infinity) <= oldestMs;
+    const old = away.filter((room) => isOld(room));
+    const others = away.filter((room) => !isOld(room));
+    const surplus = rooms.length - old.length - MAX_ROOMS_KEPT;
+    const forgotten = [...old, ...lowestOf(others, surplus)];
+    if (forgotten.length === 0) return;
+    // A forgotten room begins again at 1, which must not pass for its old life.
+    // Rooms in use without a message keep theirs.
+    for (const name of inUse) this.#makeRoom(name);
+    this.#epoch = newEpoch();
+    this.#run("UPDATE log SET epoch = ?", this.#epoch);
     for (const { id } of forgotten) {
       this.#run("DELETE FROM turn WHERE room = ?", id);
       this.#run("DELETE FROM deletion WHERE room = ?", id);
       this.#run("DELETE FROM room WHERE id = ?", id);
     }
-    return forgotten.length > 0;
   }
 
   close(): void {
@@ -886,9 +918,11 @@ export class SqliteArchive implements Archive {
     const room = this.#room(name);
     if (room.id !== 0) return room;
     const made = this.#get(
-      "INSERT INTO room (name, epoch, floor) VALUES (?, ?, 0) RETURNING id",
+      "INSERT INTO room (name, epoch, floor, made_at) VALUES (?, ?, 0, ?) " +
+        "RETURNING id",
       name,
       room.epoch,
+      this.#nowMs(),
     );
     return { ...room, id: made?.id as number };
   }

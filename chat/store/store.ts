@@ -72,6 +72,14 @@ export interface Deletion {
 /** The outcome: the message was deleted now or before, or it cannot be. */
 export type Deleted = "deleted" | "repeated" | "foreign" | "missing";
 
+/** What was deleted since a message was the newest. */
+export interface Deletions {
+  /** The events that tell of it, the oldest first. */
+  events: string[];
+  /** Whether all of them are kept, as far as the store can know. */
+  isComplete: boolean;
+}
+
 /** One event of a turn, as the store publishes it. */
 export interface Published {
   /** The encoded event. */
@@ -199,8 +207,8 @@ export interface Records {
     seq: number,
     count: number,
     epoch: string,
-  ): Promise<string[]>;
-  /** The identity of this key, which counts as used now. */
+  ): Promise<Deletions>;
+  /** The identity whose key this is, and marks it as used. */
   identify(key: string): Promise<Identity | undefined>;
   forget(inUse: InUse): Promise<void>;
   close?(): void | Promise<void>;
@@ -341,5 +349,27 @@ export function standingOf(spanMs: number, hasSpoken: boolean): number {
   return spanMs < MOMENT_MS ? Number(hasSpoken) : spanMs;
 }
 
-/** Rooms whose history is kept, with or without people in them. */
+/** Over which time something was used, by the store's own clock. */
+interface Use {
+  madeAtMs: number;
+  usedAtMs: number;
+}
+
+/**
+ * Of rooms that nobody is in, the `count` that stand lowest. Rooms that somebody makes
+ * for a moment cannot push out one that was used for longer, however many they are and
+ * whatever is said in them.
+ */
+export function lowestOf<Room extends Use>(
+  rooms: readonly Room[],
+  count: number,
+): Room[] {
+  const standing = ({ madeAtMs, usedAtMs }: Use) =>
+    standingOf(usedAtMs - madeAtMs, false);
+  return [...rooms]
+    .sort((a, b) => standing(a) - standing(b) || a.usedAtMs - b.usedAtMs)
+    .slice(0, Math.max(0, count));
+}
+
+/** Rooms whose history is kept, with or without anyone in them. */
 export const MAX_ROOMS_KEPT = 10_000;

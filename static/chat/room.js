@@ -149,8 +149,11 @@ class RoomPage {
       {
         onEvent: (event, isOld) => this.#onEvent(event, isOld),
         onStored: (id) => this.#outbox.stored(id),
-        onMissed: () => this.#note("Some messages were missed"),
-        onNewLife: () => this.#beginAnew(),
+        onMissed: () => this.#beginAnew("Some messages were missed"),
+        onNewLife: () =>
+          this.#beginAnew(
+            "The earlier messages are gone: the history begins again",
+          ),
       },
       identity,
     );
@@ -423,12 +426,17 @@ class RoomPage {
     transcript.append([error]);
   }
 
-  /** The history that the page knows was lost. */
-  #beginAnew() {
+  /**
+   * The history that the page knows was lost, or the page missed so much that what it
+   * shows may be deleted.
+   *
+   * @param {string} why
+   */
+  #beginAnew(why) {
     this.#view.transcript.clear();
     this.#view.reply.forget();
     this.#backlog.startAnew();
-    this.#note("The earlier messages are gone: the history begins again");
+    this.#note(why);
   }
 
   /** @param {string} text */

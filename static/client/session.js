@@ -26,7 +26,8 @@ export const HISTORY_COUNT = 50;
  * @typedef {object} Handlers
  * @property {(event: ServerEvent, isOld: boolean) => void} onEvent
  * @property {(id: string) => void} onStored the message with this id is safe
- * @property {() => void} onMissed before the first message after a hole
+ * @property {() => void} onMissed messages or deletions were missed: what was shown
+ *   may be deleted
  * @property {() => void} onNewLife the history that we know exists no more
  */
 
@@ -134,15 +135,19 @@ export class Session {
   #welcomed(welcome) {
     const { epoch, seq, recovered } = welcome;
     this.#identity.keep(welcome.key, welcome.sender);
-    // A history that is shorter than what we heard of it is another one, too.
     const known = this.#position;
+    this.#oldUpTo = known === null ? seq : 0;
+    // A history that is shorter than what we heard of it is another one, too.
     if (known !== null && (epoch !== known.epoch || seq < known.seq)) {
       this.#position = null;
       this.#handlers.onNewLife();
+    } else if (known !== null && recovered !== true) {
+      this.#position = null;
+      this.#oldUpTo = known.seq;
+      this.#handlers.onMissed();
     }
     this.#welcome = welcome;
     this.#mayLeapTo = recovered === true ? 0 : seq + 1;
-    this.#oldUpTo = known === null ? seq : 0;
     if (this.#position === null && seq === 0) this.#position = { epoch, seq };
     this.#handlers.onEvent(welcome, false);
   }
@@ -159,7 +164,6 @@ export class Session {
     if (last !== null && seq <= last) return true;
     const isNext = last !== null && seq === last + 1;
     if (!isNext && seq > this.#mayLeapTo) return false;
-    if (!isNext && last !== null) this.#handlers.onMissed();
     this.#mayLeapTo = 0;
     this.#position = { epoch: this.#welcome?.epoch ?? "", seq };
     this.#handlers.onEvent(message, seq <= this.#oldUpTo);

@@ -15,7 +15,9 @@ import { RedisStore } from "../../chat/store/redis/store.ts";
 import { type CutProxy, startCutProxy } from "../support/cut_proxy.ts";
 import {
   Client,
+  pause,
   soon,
+  START_DEADLINE_MS,
   startServer,
   type TestServer,
   until,
@@ -107,6 +109,15 @@ export async function startCluster(
   } catch (error) {
     await stack.disposeAsync();
     throw error;
+  }
+}
+
+/** Waits until it is so in Redis, say, which has to be asked. */
+export async function untilIn(isSo: () => Promise<boolean>, what: string) {
+  const giveUpAtMs = performance.now() + START_DEADLINE_MS;
+  while (!await isSo()) {
+    if (performance.now() > giveUpAtMs) throw new Error(`in vain: ${what}`);
+    await pause(20);
   }
 }
 

@@ -1,6 +1,7 @@
 // RedisStore against a real Redis: the contract of the other stores first, then
 // what only several servers have.
 import { assert, assertEquals } from "@std/assert";
+import { FORGET_AFTER_MS } from "../../chat/store/store.ts";
 import type { RedisStore } from "../../chat/store/redis/store.ts";
 import { encodeDraft } from "../../chat/protocol/events.ts";
 import { pause, soon, until } from "../support/harness.ts";
@@ -209,6 +210,27 @@ redisTest(
     assertEquals(await one.rename(ann, "Anna"), true);
     await one.append("lobby", [rename("Ann", "Anna", ann.generation)], 0);
     assertEquals(await two.rename(bob, "ann"), true);
+  },
+);
+
+redisTest(
+  "a room in which nothing was said goes on when another server forgets others",
+  async () => {
+    await using both = await openTwo();
+    const { redis, stores: [one, two] } = both;
+    const room = new Listener();
+    await two.subscribe("quiet", room);
+    await two.append("quiet", [join("Ann", 1)], 0);
+    const { epoch } = room.head;
+    await one.append("old", [message("x")], 0);
+    const days = `${FORGET_AFTER_MS}`;
+    await redis.command("ZINCRBY", "partyline:rooms", `-${days}`, "old");
+    await redis.command("HINCRBY", "partyline:life", "counted", `-${days}`);
+    await one.forget(inUse());
+    assertEquals((await one.head("old")).seq, 0);
+    await two.append("quiet", [message("hi")], 0);
+    await until(() => room.head.seq === 1, "what was said");
+    assertEquals([room.head.epoch, room.restarts], [epoch, 0]);
   },
 );
 

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { decodeFrame } from "../../static/client/protocol.js";
 import { MAX_DELETABLE } from "../../chat/room/room.ts";
+import { MAX_DELETIONS } from "../../chat/store/store.ts";
 import { EventSourceClient, get, post } from "../support/http_clients.ts";
 import {
   Client,
@@ -20,6 +21,17 @@ async function say(client: Client, message: string) {
 async function erase(client: Client, seq: number) {
   client.request({ type: "delete", seq });
   return await client.nextOf("delete");
+}
+
+/** Says and deletes as many messages as deletions are kept. */
+async function eraseMany(client: Client) {
+  let last;
+  for (const n of range(1, MAX_DELETIONS)) {
+    client.request({ type: "message", message: "x", id: `x${n}` });
+    ({ seq: last } = await client.nextOf("message"));
+    client.request({ type: "delete", seq: last });
+  }
+  while ((await client.nextOf("delete")).target !== last);
 }
 
 /** What a late client is shown of the room's history. */
@@ -126,14 +138,20 @@ Deno.test("a message that is not there, or too far back, is refused with a reaso
   assertEquals((await erase(ada, 2)).target, 2);
 });
 
-Deno.test("deletions have the rate of requests", async () => {
-  await using server = await startServer({ burst: 2 }, { monotonic: () => 1 });
-  await using ada = await Client.join(server.ws);
-  await say(ada, "oops");
-  await erase(ada, 1);
-  await erase(ada, 1);
-  ada.request({ type: "delete", seq: 1 });
-  assertEquals((await ada.nextOf("error")).code, "rate_limited");
+Deno.test("a deletion counts as a message of its author, and in the room", async () => {
+  const cases = [
+    { limits: { burst: 3, roomRate: 0 }, most: 2, why: /^Too fast/ },
+    { limits: { burst: 100, roomRate: 1 }, most: 8, why: /^This room/ },
+  ];
+  for (const { limits, most, why } of cases) {
+    await using server = await startServer(limits, { monotonic: () => 1 });
+    await using ada = await Client.join(server.ws);
+    await say(ada, "oops");
+    for (const _ of range(0, most)) ada.request({ type: "delete", seq: 1 });
+    const { code, message } = await ada.nextOf("error");
+    assertEquals(code, "rate_limited");
+    assertMatch(message, why);
+  }
 });
 
 for (const data of [":memory:", "a file"]) {
@@ -175,6 +193,65 @@ for (const data of [":memory:", "a file"]) {
     await Deno.remove(folder, { recursive: true });
   });
 }
+
+for (const isAtOnce of [true, false]) {
+  const when = isAtOnce ? "at once" : "later";
+  Deno.test(`who missed more deletions than are kept is not told to have all, and is given history ${when}`, async () => {
+    const clock = { ms: 0 };
+    await using server = await startServer(
+      { rate: 0, roomRate: 0, historyRate: isAtOnce ? 0 : 64 },
+      { monotonic: () => clock.ms },
+    );
+    await using ada = await Client.join(server.ws);
+    let key;
+    {
+      await using bob = await Client.join(server.ws);
+      ({ key } = bob.welcome);
+      // What it is given takes all that it may be given now.
+      for (const n of range(1, 20)) await say(ada, `${n} `.padEnd(4_000));
+    }
+    {
+      await using bob = await Client.join(server.ws, { key });
+      while ((await bob.next()).seq !== 20);
+    }
+    const { epoch } = ada.welcome;
+    const { seq } = await say(ada, "oops");
+    const back = async () => {
+      const since = { epoch, seq };
+      await using bob = await Client.join(server.ws, { key, since });
+      return bob.welcome.recovered;
+    };
+    await erase(ada, seq);
+    assertEquals(await back(), true);
+    await eraseMany(ada);
+    assertEquals(await back(), false);
+  });
+}
+
+Deno.test("who waits for deletions that are not kept so long has to come again", async () => {
+  const clock = { ms: 0 };
+  await using server = await startServer(
+    { rate: 0, roomRate: 0, historyRate: 64 },
+    { monotonic: () => clock.ms },
+  );
+  await using ada = await Client.join(server.ws);
+  for (const n of range(1, 20)) await say(ada, `${n} `.padEnd(4_000));
+  let key;
+  {
+    await using bob = await Client.join(server.ws);
+    ({ key } = bob.welcome);
+    while ((await bob.next()).seq !== 20);
+  }
+  await erase(ada, 7);
+  const since = { epoch: ada.welcome.epoch, seq: 20 };
+  await using bob = await Client.join(server.ws, { key, since });
+  assertEquals(bob.welcome.recovered, true);
+  await eraseMany(ada);
+  clock.ms += 60_000;
+  const { code, reason } = await bob.closed;
+  assertEquals(code, 1013);
+  assertMatch(reason, /^the history no longer reaches back so far/);
+});
 
 Deno.test("a page that was read before a deletion, and is sent after it, has no text", async () => {
   await using server = await startServer();

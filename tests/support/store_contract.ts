@@ -363,20 +363,65 @@ export function testStore<S extends Store>(
     },
   );
 
-  test("if there are too many rooms, the smallest are forgotten, but none in use", async (store) => {
-    await fill(store, "class", 5);
-    await fill(store, "open", 1);
-    const rooms = range(1, MAX_ROOMS_KEPT).map((i) => `r${i}`);
-    await inBatches(
-      rooms,
-      (room) => say(store, room, [draft("x"), draft("y")], 1),
-    );
-    await store.forget(inUse("", "open"));
-    assertEquals((await store.head("class")).seq, 5);
-    assertEquals((await store.head("open")).seq, 1);
-    const heads = await inBatches(rooms, (room) => store.head(room));
-    assertEquals(heads.filter(({ seq }) => seq === 0).length, 1);
-  });
+  test(
+    "of too many rooms those that were used for the shortest time are forgotten, but none in use",
+    async (store, pass) => {
+      const once = (room: string) => say(store, room, [draft("x")], 1);
+      await once("class");
+      await pass(2 * MOMENT_MS);
+      await once("class");
+      await fill(store, "large", 100);
+      await pass(1);
+      await fill(store, "later", 1);
+      const flood = range(4, MAX_ROOMS_KEPT).map((i) => `r${i}`);
+      await inBatches(flood, once);
+      await pass(MOMENT_MS);
+      await inBatches(flood, once);
+      await once("open");
+      const seqOf = async (room: string) => (await store.head(room)).seq;
+      await store.forget(inUse("", "open"));
+      // There is one too many: that which was used for a moment, and longest ago.
+      assertEquals(await seqOf("large"), 0);
+      assertEquals(await seqOf("later"), 1);
+      await inBatches(["new 1", "new 2", "new 3"], once);
+      await store.forget(inUse("", "open", "new 1", "new 2", "new 3"));
+      const heads = await inBatches(flood, (room) => store.head(room));
+      assertEquals(heads.filter(({ seq }) => seq === 0).length, 2);
+      const kept = ["class", "open", "new 1", "new 2", "new 3"];
+      assertEquals(await inBatches(kept, seqOf), [2, 1, 1, 1, 1]);
+    },
+  );
+
+  test(
+    "a room in use in which nothing was said keeps its epoch when others are forgotten",
+    async (store, pass) => {
+      await say(store, "old", [draft("x")], 0);
+      await pass(FORGET_AFTER_MS);
+      const room = new Listener();
+      await store.subscribe("quiet", room);
+      const { epoch } = room.head;
+      await store.forget(inUse("", "quiet"));
+      assertEquals((await store.head("old")).seq, 0);
+      assert((await store.head("old")).epoch !== epoch);
+      await say(store, "quiet", [draft("hi")], 0);
+      await until(() => room.head.seq === 1, "what was said");
+      assertEquals([room.head.epoch, room.restarts], [epoch, 0]);
+      store.unsubscribe("quiet", room);
+    },
+  );
+
+  test(
+    "a room that was in use, and in which nothing was said, is forgotten",
+    async (store, pass) => {
+      await say(store, "old", [draft("x")], 0);
+      await pass(FORGET_AFTER_MS);
+      await store.forget(inUse("", "quiet"));
+      const { epoch } = await store.head("quiet");
+      await pass(FORGET_AFTER_MS);
+      await store.forget(inUse());
+      assert((await store.head("quiet")).epoch !== epoch);
+    },
+  );
 
   test(
     "if there are too many identities, the longest absent are forgotten",
@@ -572,8 +617,8 @@ export function testStore<S extends Store>(
       await fill(store, "a", 20);
       assertEquals(await erase(store, "a", 1), "missing");
       const { epoch } = await store.head("a");
-      const { length } = await store.deletions("a", 0, MAX_DELETIONS, epoch);
-      assertEquals(length, 1);
+      const { events } = await store.deletions("a", 0, MAX_DELETIONS, epoch);
+      assertEquals(events.length, 1);
       const deletion = { target: 24, author: "", epoch: "other", text: "" };
       assertEquals(await store.delete("a", deletion), "missing");
     },
@@ -600,14 +645,26 @@ export function testStore<S extends Store>(
       await say(store, "a", [draft("later")], 0);
       assertEquals(await erase(store, "a", 2), "deleted");
       const told = async (seq: number) =>
-        (await store.deletions("a", seq, MAX_DELETIONS, epoch))
+        (await store.deletions("a", seq, MAX_DELETIONS, epoch)).events
           .map((text) => JSON.parse(text).target);
+      const isComplete = async (seq: number) =>
+        (await store.deletions("a", seq, 1, epoch)).isComplete;
       assertEquals(await told(count), [1, 2]);
       assertEquals(await told(count + 1), [2]);
       assertEquals(await told(count + 2), []);
-      assertEquals(await store.deletions("a", 0, MAX_DELETIONS, "other"), []);
-      for (const target of range(3, count)) await erase(store, "a", target);
+      const other = await store.deletions("a", 0, MAX_DELETIONS, "other");
+      assertEquals(other, { events: [], isComplete: false });
+      for (const target of range(3, count - 2)) await erase(store, "a", target);
+      assertEquals([await isComplete(0), await isComplete(count + 1)], [
+        ...[false, true],
+      ]);
+      for (const target of [count - 1, count]) await erase(store, "a", target);
       assertEquals(await told(0), range(3, count));
+      assertEquals([await isComplete(0), await isComplete(count + 1)], [
+        ...[false, false],
+      ]);
+      await say(store, "a", [draft("newest")], 0);
+      assertEquals(await isComplete(count + 2), true);
     },
     2_000,
   );

@@ -9,7 +9,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import { basename, dirname, join } from "node:path";
-import { REMEMBERED_IDS, StoreError } from "../../chat/store/store.ts";
+import {
+  MAX_ROOMS_KEPT,
+  REMEMBERED_IDS,
+  StoreError,
+} from "../../chat/store/store.ts";
 import { LocalStore } from "../../chat/store/local.ts";
 import { MemoryArchive } from "../../chat/store/memory.ts";
 import { isOpenToAll } from "../../chat/store/data_file.ts";
@@ -398,6 +402,22 @@ Deno.test("SQLite: disuse adds up over the times in which a server ran", () =>
     store.close();
   }));
 
+Deno.test("SQLite: a room of a file that did not note when it was made counts as used for long", () =>
+  withFile(async (path) => {
+    const old = openFile(path, 100);
+    await fill(old, "class", 1);
+    old.close();
+    const db = new DatabaseSync(path);
+    db.exec("ALTER TABLE room DROP COLUMN made_at");
+    db.close();
+    const store = openFile(path, 100);
+    for (const n of range(1, MAX_ROOMS_KEPT)) await fill(store, `r${n}`, 1);
+    await store.forget(inUse());
+    assertEquals((await store.head("class")).seq, 1);
+    assertEquals((await store.head("r1")).seq, 0);
+    store.close();
+  }));
+
 Deno.test("SQLite: ids of many people move out of the journal a few at a time", () =>
   withFile(async (path) => {
     let store = openFile(path, 10_000);
@@ -692,7 +712,8 @@ Deno.test("the text of a deleted message leaves the data file and its log", asyn
   assertEquals(events.slice(-4).map((it) => JSON.parse(it).message), [
     ...["x", "", "", "y"],
   ]);
-  assertEquals(await again.deletions("a", 54, 9, epoch), ["{}", "{}"]);
+  const { events: told } = await again.deletions("a", 54, 9, epoch);
+  assertEquals(told, ["{}", "{}"]);
   await again.close();
   await Deno.remove(folder, { recursive: true });
 });

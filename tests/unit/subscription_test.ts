@@ -3,6 +3,7 @@
 // that the tests tell what to answer, and when.
 import { assert, assertEquals } from "@std/assert";
 import type {
+  Deletions,
   Entry,
   Presence,
   ReadLimit,
@@ -42,7 +43,7 @@ class StubStore {
   readonly reads: Asked<string[] | undefined>[] = [];
   readonly appends: (readonly Entry[])[] = [];
   /** What was deleted, of which nothing was heard. */
-  deleted: string[] = [];
+  deleted: Deletions = { events: [], isComplete: true };
 
   subscribe(_room: string, subscriber: Subscriber) {
     this.subscription = new Subscription(subscriber, "here", {
@@ -206,6 +207,29 @@ Deno.test("what is no turn harms nobody, and the store is asked where the room s
   (await store.next(store.reads)).answer(messages(1, 1));
   await until(() => room.head.seq === 1, "the message");
   assertEquals(ann.seqs, [1]);
+});
+
+Deno.test("deletions that were not heard are told, and if some are not kept any more, all come again", async () => {
+  const store = new StubStore();
+  using room = await openRoom(store, { seq: 10 });
+  const ann = room.enter("Ann");
+  const deletion = (target: number) =>
+    encode({ type: "delete", at: "", sender: "Bob", target });
+  const resync = async (...targets: number[]) => {
+    const events = targets.map(deletion);
+    store.deleted = { events, isComplete: false };
+    store.resync();
+    const position = { ...EMPTY, seq: 10, names: ["Ann"] };
+    (await store.next(store.syncs)).answer(position);
+  };
+  store.tell({ clock: 1, events: [deletion(1)] });
+  const told = () => ann.heard.map(({ target }) => target).filter(Boolean);
+  await resync(1, 2, 3);
+  await until(() => told().length === 3, "what was not heard");
+  assertEquals([told(), ann.ends], [[1, 2, 3], []]);
+  await resync(5, 6);
+  await until(() => ann.ends.length > 0, "the end");
+  assertEquals([told(), ann.ends], [[1, 2, 3, 5, 6], ["lag"]]);
 });
 
 Deno.test("messages that were not heard are read, page by page, before the next", async () => {

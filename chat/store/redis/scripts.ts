@@ -15,9 +15,11 @@ const LIMITS = {
   MAX_ROOMS_KEPT,
   MOMENT_MS,
   REMEMBERED_IDS,
-  /** Entries of a stream that lie together (`stream-node-max-entries`). */
-  NODE_ENTRIES: 100,
-  /** The data's format. A server that knows only a lower one must leave it. */
+  /** What `wipe` copies at most, give or take 16 entries, and how often. */
+  WIPE_ENTRIES: 400,
+  WIPE_BYTES: 256 * 1024,
+  WIPE_EVERY_MS: 250,
+  /** Of the data. A server that knows only a lower one must not touch them. */
   FORMAT: 2,
   /** Longer than a command sent over a lost connection can be on its way. */
   LATE_MS: 600_000,
@@ -35,6 +37,7 @@ const NAMES = [
   "delete",
   "deletions",
   "draw",
+  "event",
   "forget_identities",
   "forget_rooms",
   "forgettable",
@@ -57,6 +60,7 @@ const NAMES = [
   "unclaim",
   "use_rooms",
   "where",
+  "wipe",
 ] as const;
 
 export type ScriptName = typeof NAMES[number];

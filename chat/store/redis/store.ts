@@ -23,14 +23,16 @@ import { hashSecret, matches, newEpoch, newKey, splitKey } from "../keys.ts";
 import {
   type Deleted,
   type Deletion,
+  type Deletions,
   type Entry,
+  FORGET_AFTER_MS,
   type Generation,
   type Head,
   type Identity,
   type InUse,
+  lowestOf,
   MAX_DELETIONS,
   MAX_IDENTITIES,
-  MAX_ROOMS_KEPT,
   NAME_REST_MS,
   type Peer,
   type Peers,
@@ -86,10 +88,15 @@ interface RedisOptions {
 
 type Call = Parameters<Run>;
 
-/**
- * The answer of `turn`: epoch, clock (a counter of what was published), the
- * `seq` before the turn, repeats.
- */
+/** `used` is `usedAtMs` as Redis wrote it. */
+interface RoomUse {
+  name: string;
+  used: string;
+  madeAtMs: number;
+  usedAtMs: number;
+}
+
+/** What the script `turn` returns: epoch, clock, the seq before it, repeats. */
 type TurnAnswer = [string, string, string, string[]];
 
 interface RedisContext {
@@ -127,6 +134,7 @@ export class RedisStore implements Store, Peers {
   /** Redis' clock minus this process' own. */
   #aheadMs = 0;
   #beatTimer: ReturnType<typeof setInterval> | undefined;
+  #wipeTimer: ReturnType<typeof setTimeout> | undefined;
   #isClosing = false;
 
   private constructor(
@@ -184,6 +192,7 @@ export class RedisStore implements Store, Peers {
 
   async close(): Promise<void> {
     clearInterval(this.#beatTimer);
+    clearTimeout(this.#wipeTimer);
     this.#isClosing = true;
     const timeout = Promise.withResolvers<void>();
     const timer = setTimeout(timeout.resolve, CLOSE_MS);
@@ -252,27 +261,45 @@ export class RedisStore implements Store, Peers {
     room: string,
     { target, author, epoch, text }: Deletion,
   ): Promise<Deleted> {
-    const one = { count: 1, chars: 1 };
+    const { keep } = this.options;
     for (let tries = 0; tries < DELETE_TRIES; tries++) {
-      const { events } = await this.before(room, target + 1, one, epoch);
-      const [event = ""] = events;
-      const isThere = seqOf(event) === target;
-      const outcome = deletionOutcome(isThere ? event : undefined, author);
+      const found = await this.#ask<string>(
+        "event",
+        ...[room, target, keep, epoch, newEpoch()],
+      );
+      const outcome = deletionOutcome(found || undefined, author);
       if (outcome !== "deleted") return outcome;
-      const deleted = encodeDeleted(event);
-      const values = [room, target, event, deleted, text, newEpoch()];
-      if (await this.#ask("delete", ...values) === 1) return outcome;
+      const deleted = encodeDeleted(mendEncoded(found));
+      const values = [room, target, found, deleted, text, newEpoch()];
+      if (await this.#ask("delete", ...values) !== 1) continue;
+      this.#wipeIn(0);
+      return outcome;
     }
     throw new StoreError("A message was changed while it was deleted.");
   }
 
-  deletions(
+  /** Has Redis wipe what was deleted, on whichever server, until nothing waits. */
+  #wipeIn(ms: number): void {
+    this.#wipeTimer ??= setTimeout(async () => {
+      // If it fails, it is tried again after the next beat.
+      const nextMs = await this.#ask<number>("wipe", newEpoch()).catch(() => 0);
+      this.#wipeTimer = undefined;
+      if (nextMs > 0 && !this.#isClosing) this.#wipeIn(nextMs);
+    }, ms);
+  }
+
+  async deletions(
     room: string,
     seq: number,
     count: number,
     epoch: string,
-  ): Promise<string[]> {
-    return this.#ask("deletions", room, seq, count, epoch, newEpoch());
+  ): Promise<Deletions> {
+    const values = [room, seq, count, epoch, newEpoch()];
+    const [isComplete, events] = await this.#ask<[number, string[]]>(
+      "deletions",
+      ...values,
+    );
+    return { events, isComplete: isComplete === 1 };
   }
 
   async identify(key: string): Promise<Identity | undefined> {
@@ -328,26 +355,28 @@ export class RedisStore implements Store, Peers {
       >("forgettable", MAX_IDENTITIES);
       count = await this.#ask<number>("forget_rooms", ...rooms) +
         await this.#ask<number>("forget_identities", ...ids);
-      if (count === 0 && surplus > 0) await this.#forgetSmallest(inUse);
+      if (count === 0 && surplus > 0) await this.#forgetLowest(surplus, inUse);
     }
   }
 
-  async #forgetSmallest(inUse: InUse): Promise<void> {
-    const rooms = new Map<string, { seq: number; used: string }>();
+  async #forgetLowest(surplus: number, inUse: InUse): Promise<void> {
+    const rooms = new Map<string, RoomUse>();
     let cursor = "0";
     do {
       const [next, page] = await this.#ask<[string, string[]]>("sizes", cursor);
-      for (let i = 0; i < page.length; i += 3) {
-        const [name = "", seq, used = ""] = page.slice(i, i + 3);
-        rooms.set(name, { seq: Number(seq), used });
+      for (let i = 0; i < page.length; i += 4) {
+        const [name = "", seq, made = "", used = ""] = page.slice(i, i + 4);
+        if (inUse.rooms.has(name)) continue;
+        // Nobody knows of an older room when it was made.
+        const madeAtMs = Number(made || Number(used) - FORGET_AFTER_MS);
+        const usedAtMs = seq === "0" ? madeAtMs : Number(used);
+        rooms.set(name, { name, used, madeAtMs, usedAtMs });
       }
       cursor = next;
     } while (cursor !== "0");
-    const surplus = [...rooms].sort(([, a], [, b]) => b.seq - a.seq)
-      .slice(MAX_ROOMS_KEPT)
-      .filter(([name]) => !inUse.rooms.has(name))
-      .flatMap(([name, { used }]) => [name, used]);
-    for (const some of chunks(surplus)) {
+    const forgotten = lowestOf([...rooms.values()], surplus)
+      .flatMap(({ name, used }) => [name, used]);
+    for (const some of chunks(forgotten)) {
       await this.#ask("forget_rooms", ...some);
     }
   }
@@ -631,6 +660,7 @@ export class RedisStore implements Store, Peers {
       if (!this.#isClosing) this.context.noteStatus(error as StoreError);
       throw error;
     }
+    this.#wipeIn(0);
     await this.#mendRooms();
   }
 

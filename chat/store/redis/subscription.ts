@@ -8,6 +8,7 @@ import { mendEncoded, seqOf } from "../../protocol/events.ts";
 import { MAX_HISTORY } from "../../protocol/requests.ts";
 import { turnOfChanges } from "../roster.ts";
 import {
+  type Deletions,
   type Head,
   type Presence,
   type Published,
@@ -46,9 +47,9 @@ interface SubscriptionHandlers {
   ): Promise<string[] | undefined>;
   /** Makes `members` all that this server has in the room. */
   sync(members: readonly Presence[]): Promise<Position>;
-  /** Events that tell the deletions since `seq` was the newest. */
-  deletions(seq: number, epoch: string): Promise<string[]>;
-  /** Receives the reason if Redis cannot be asked; none if it can. */
+  /** The events that tell what was deleted when `seq` was the newest, or later. */
+  deletions(seq: number, epoch: string): Promise<Deletions>;
+  /** Hears whether Redis could be asked. */
   noteStatus(trouble: StoreError | undefined): void;
   /** Called with the counter of what was published, as far as it was heard. */
   noteClock(clock: number): void;
@@ -59,6 +60,8 @@ export class Subscription {
   #clock = 0;
   /** Turns that were heard and cannot be published yet. */
   #waiting: Heard[] = [];
+  /** The event of the last deletion that was published here. */
+  #newestDeletion = "";
   #isSyncDue = false;
   #isCatchingUp = false;
   #isOpen = false;
@@ -103,7 +106,7 @@ export class Subscription {
       const heard = readHeard(text);
       this.handlers.noteClock(heard.clock);
       if (!this.#isNext(heard)) return this.#keepWaiting(heard);
-      this.subscriber.publish(heard.turn);
+      this.#publish(heard.turn);
     } catch (error) {
       this.#fail(error);
     }
@@ -181,12 +184,19 @@ export class Subscription {
     if (first !== undefined) await this.#fill(first - 1);
     const isNew = clock > this.#clock;
     const { head } = this.subscriber;
-    this.subscriber.publish(
+    this.#publish(
       turn.filter(({ seq }) => seq === 0 ? isNew : seq > head.seq),
     );
   }
 
-  /** Publishes the messages up to `seq` that were not heard. */
+  #publish(turn: readonly Published[]): void {
+    this.subscriber.publish(turn);
+    for (const { text, target } of turn) {
+      if (target !== undefined) this.#newestDeletion = text;
+    }
+  }
+
+  /** Publishes what was not heard, up to `seq`. */
   async #fill(seq: number): Promise<void> {
     const { subscriber } = this;
     const limit = { count: MAX_HISTORY, chars: subscriber.maxTurnChars };
@@ -209,10 +219,10 @@ export class Subscription {
       subscriber.localMembers(),
     );
     this.handlers.noteStatus(undefined);
-    const { head } = subscriber;
-    const unheard = await this.handlers.deletions(head.seq, head.epoch);
+    const before = { ...subscriber.head };
+    const unheard = await this.handlers.deletions(before.seq, before.epoch);
     await this.#reach({ epoch, seq });
-    subscriber.publish(unheard.map(publishedOf));
+    if (before.epoch === epoch) this.#publishDeletions(unheard);
     this.#clock = clock;
     // Joins and leaves of members here meanwhile will be heard.
     const here = subscriber.localMembers().map(({ name }) => name)
@@ -220,6 +230,15 @@ export class Subscription {
     subscriber.publish(
       turnOfChanges(subscriber, [...names, ...here], Date.now()),
     );
+  }
+
+  /** Those after the one that was heard last; without that, all that are kept. */
+  #publishDeletions({ events, isComplete }: Deletions): void {
+    const heard = events.indexOf(this.#newestDeletion);
+    this.#publish(events.slice(heard + 1).map(publishedOf));
+    if (isComplete || heard >= 0) return;
+    // Nobody here can know of those that are not kept, so all have to come again.
+    this.subscriber.skip(this.subscriber.head.seq);
   }
 
   async #reach({ epoch, seq }: Head): Promise<void> {

@@ -10,7 +10,7 @@ while from <= room.seq and count > 0 and bytes > 0 do
     'COUNT', 16)
   if #page == 0 then break end
   for _, entry in ipairs(page) do
-    local fields, last = fields_of(entry)
+    local fields, last = fields_of(entry, room)
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - math.min(fields.n, last - seq)

@@ -15,7 +15,7 @@ while from and count > 0 and bytes > 0 do
   local page = call('XREVRANGE', LOG, from, fmt(floor)..'-0', 'COUNT', 16)
   from = #page == 16 and '('..page[16][1]
   for _, entry in ipairs(page) do
-    local fields, last = fields_of(entry)
+    local fields, last = fields_of(entry, room)
     found[#found + 1] = fmt(last)
     found[#found + 1] = fields.e
     count = count - fields.n + math.max(0, last - seq + 1)

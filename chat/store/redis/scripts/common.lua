@@ -9,23 +9,36 @@
 --                begin.lua), format (of this data; 1 if missing); lived, seen,
 --                step: the data's clock at the last beat, Redis' clock then,
 --                and how far lived may advance until the next beat; counted:
---                the data's clock when it began
---   room:NAME    id, births, seq: of a room with a message
+--                the data's clock when it began; wiped (Redis' clock at the
+--                last step of wipe.lua); looks (the version of Unicode by which
+--                all looks were noted)
+--   room:NAME    id, births, seq: of a room with a message, or in use; made (when;
+--                not from older versions); told: the last of gone:NAME, unless a
+--                server of an older version was the last to delete
 --   log:NAME     a room's stream, one entry per turn: e(vents), n(umber of
 --                them), t(oken of the turn), r(epeats); its id is the last seq
 --   gone:NAME    events that tell a room's newest deletions, each after the
 --                newest seq at that time
+--   blank:ID     deleted messages of the room with that id, by seq, as they read
+--                now, while their text is still in the stream
+--   copy:ID      the part of that stream that is copied without those texts (see
+--                wipe.lua)
+--   late:ID      those of blank:ID that were copied before they were deleted
+--   wipes        "ID NAME" of the rooms that have texts to wipe, in turn
 --   rooms        rooms by last use; all times are by the data's clock
 --   here:NAME    the members of a room: name to "generation node"
 --   id:ID        an identity: name, folded, hash, hold (the generation), node,
 --                made (when; not from older versions), full (when the burst is
 --                full, by the messages so far), ids of the newest messages:
---                "ROOM ID" to seq; #0… are their order
+--                "ROOM ID" to seq; #0… are their order; look (of its name, see
+--                look_alikes.ts; not from older versions)
 --   ids          identities by last use
 --   standing     identities by how they stand (see standingOf in store.ts); a
 --                value below 2 has the last use as its fraction. Older versions
 --                wrote none, so their identities stand highest
 --   folded       identities by folded name
+--   looks        identities by the look of their name; one counts only if its
+--                own look says the same
 --   claims       folded names that no identity owns: to node, or while
 --                the name rests to "~until node", to "~until -" if it was given
 --                back, to "~until id" if it was that identity's
@@ -36,9 +49,9 @@
 -- and the channels turn:NAME and node:NODE, with a prefix of their own (C).
 
 local P = 'partyline:'
-local LIFE, NODES, CLAIMS, FOLDED, LOOKS, IDS, STANDING, ROOMS, ENDS = P..'life',
-  P..'nodes', P..'claims', P..'folded', P..'looks', P..'ids', P..'standing',
-  P..'rooms', P..'ends'
+local LIFE, NODES, CLAIMS, FOLDED, LOOKS, IDS, STANDING, ROOMS, ENDS, WIPES =
+  P..'life', P..'nodes', P..'claims', P..'folded', P..'looks', P..'ids',
+  P..'standing', P..'rooms', P..'ends', P..'wipes'
 local call = redis.call
 
 -- The last value of ARGV names the connection that the script came over. A
@@ -78,7 +91,35 @@ local function room_of(name, fresh)
   local r = call('HMGET', P..'room:'..name, 'id', 'births', 'seq')
   local births = r[2] or call('HGET', LIFE, 'births') or '0'
   local epoch = life_epoch(fresh)..'.'..births
-  return { id = r[1], births = births, epoch = epoch, seq = tonumber(r[3] or 0) }
+  return { name = name, id = r[1], births = births, epoch = epoch,
+    seq = tonumber(r[3] or 0) }
+end
+
+-- Notes the epoch of a room in use in which nothing was said, or it would begin anew
+-- when others are forgotten.
+local function hold_epoch(name, at)
+  local key = P..'room:'..name
+  if call('EXISTS', key) == 1 then return end
+  call('HSET', key, 'births', call('HGET', LIFE, 'births') or '0', 'made', at)
+  call('ZADD', ROOMS, at, name)
+end
+
+-- Whether text of deleted messages is still to be wiped; asked once in a script.
+local function has_blanks(room)
+  if room.has_blanks == nil then
+    room.has_blanks = room.id and call('EXISTS', P..'blank:'..room.id) == 1
+  end
+  return room.has_blanks
+end
+
+-- To be called before it is noted that another message is deleted. A server of an older
+-- version rewrites the stream, also where it is copied already: then the copy begins
+-- again.
+local function check_copy(room)
+  local told = call('LINDEX', P..'gone:'..room.name, -1)
+  if told == call('HGET', P..'room:'..room.name, 'told') then return end
+  call('DEL', P..'copy:'..room.id, P..'late:'..room.id)
+  if told then call('HSET', P..'room:'..room.name, 'told', told) end
 end
 
 local function tick() return call('HINCRBY', LIFE, 'clock', 1) end
@@ -151,23 +192,45 @@ local function note_look(id, look)
   if not looking(look) then call('HSET', LOOKS, look, id) end
 end
 
--- The fields of a stream's entry, and the seq of its last message.
-local function fields_of(entry)
-  local fields = {}
-  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-  return fields, tonumber(string.match(entry[1], '^%d+'))
+-- The lines of a text; not by a pattern, which takes ten times as long.
+local function lines_of(text)
+  local lines, from = {}, 1
+  while true do
+    local to = string.find(text, '\n', from, true)
+    lines[#lines + 1] = string.sub(text, from, (to or 0) - 1)
+    if not to then return lines end
+    from = to + 1
+  end
 end
 
--- The event with that seq, or '' if it is no longer there.
-local function event_at(log, seq)
-  local entry = call('XRANGE', log, fmt(seq)..'-0', '+', 'COUNT', 1)[1]
+-- The fields of an entry of a stream, and the seq of its last event. With its room,
+-- messages read as deleted whose text is still to be wiped.
+local function fields_of(entry, room)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  local last = tonumber(string.match(entry[1], '^%d+'))
+  if not room or not has_blanks(room) then return fields, last end
+  local first = last - fields.n + 1
+  local blanks = call('ZRANGE', P..'blank:'..room.id, first, last, 'BYSCORE',
+    'WITHSCORES')
+  if #blanks == 0 then return fields, last end
+  local events = lines_of(fields.e)
+  for i = 1, #blanks, 2 do events[blanks[i + 1] - first + 1] = blanks[i] end
+  fields.e = table.concat(events, '\n')
+  return fields, last
+end
+
+-- The event of a room with that seq, or '' if it is no longer there.
+local function event_at(room, seq)
+  local blank = has_blanks(room) and
+    call('ZRANGE', P..'blank:'..room.id, seq, seq, 'BYSCORE')[1]
+  if blank then return blank end
+  local entry = call('XRANGE', P..'log:'..room.name, fmt(seq)..'-0', '+', 'COUNT', 1)[1]
   if not entry then return '' end
   local fields, last = fields_of(entry)
-  local skip = seq - (last - fields.n + 1)
-  if skip < 0 then return '' end
-  for event in string.gmatch(fields.e, '[^\n]+') do
-    if skip == 0 then return event end
-    skip = skip - 1
-  end
-  return ''
+  local first, from = last - fields.n + 1, 1
+  if seq < first then return '' end
+  for _ = first, seq - 1 do from = string.find(fields.e, '\n', from, true) + 1 end
+  local to = string.find(fields.e, '\n', from, true)
+  return string.sub(fields.e, from, (to or 0) - 1)
 end

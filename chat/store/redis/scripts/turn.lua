@@ -16,7 +16,7 @@ local function answer(before, repeats, clock)
   for index, seq in string.gmatch(repeats, '(%d+) (%d+)') do
     told[#told + 1] = index
     told[#told + 1] = seq
-    told[#told + 1] = event_at(LOG, tonumber(seq))
+    told[#told + 1] = event_at(room, tonumber(seq))
   end
   return { room.epoch, clock, fmt(before), told }
 end
@@ -70,6 +70,7 @@ while ARGV[at] do
     if not room.id then
       room.id = call('HINCRBY', LIFE, 'rooms', 1)
       call('HSET', P..'room:'..name, 'id', room.id, 'births', room.births)
+      call('HSETNX', P..'room:'..name, 'made', fmt(now()))
     end
     local seq = last + 1
     if id ~= '' then seq = remember(identity, id, seq) end
