@@ -108,12 +108,7 @@ const code = ({ page }: Tab) =>
 
 /** Waits until the panel has the QR code of this address, in its light frame. */
 async function hasCodeOf(tab: Tab, address: string): Promise<void> {
-  const { data } = encode(address, {
-    ecc: "L",
-    boostEcc: false,
-    maskPattern: 0,
-    border: 4,
-  });
+  const { data } = encode(address, { ecc: "L", border: 4 });
   const dark = data.flatMap((row, y) =>
     row.flatMap((isDark, x) => isDark ? [`M${x} ${y}h1v1h-1z`] : [])
   );
