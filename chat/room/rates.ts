@@ -1,20 +1,20 @@
-// How much may be said, and how much history may be read: by one client over all its
-// connections, by the new clients of one network, and in one room by all who are in
-// it. What remains of a rate outlives the connection or the room, or coming back
-// would be a way around it.
+// How much may be said, and how much history may be read: by one client over
+// all its connections, by the new clients of one network, and by all people in
+// one room. What remains of a rate outlives the connection or the room;
+// otherwise coming back would evade the rate.
 //
 // A room shares its rate by a dynamic threshold (Choudhury and Hahne, 1998): a
-// client may say one more while what it said lately is below a factor times what
-// the room has free. So one that is alone gets most of the rate, and many that say
-// much have equal shares and leave something free. A long message counts as several,
-// so a room has a rate of bytes as well.
+// client may say one more message while the count of its recent ones is below a
+// factor times the free part of the room. So a client that is alone gets most
+// of the rate, and many busy clients get equal shares and leave something free.
+// A long message counts as several, so a room limits bytes as well.
 import { Buffer } from "node:buffer";
 import { RecentCount, TokenBucket } from "../ops/rate_limit.ts";
 
 export interface RateLimits {
   /** Messages per second of one client; 0 for no limit. */
   rate: number;
-  /** Messages that may come at once before the rate holds. */
+  /** Messages that may come at once before the rate applies. */
   burst: number;
   /** Messages per second in one room, as `weightOf` counts them; 0 for no limit. */
   roomRate: number;
@@ -22,21 +22,25 @@ export interface RateLimits {
   historyRate: number;
 }
 
-/** How much of its burst a client begins with that nobody knows yet. */
+/** How much of its burst an unknown client begins with. */
 export const FIRST_BURST = 10;
 
 /** How long a client counts as new. */
 export const NEW_MS = 30_000;
 
-/** What history may come at once to a client that had none lately, in seconds. */
+/**
+ * How much history a client may be given at once if it had none lately, in
+ * seconds of its rate.
+ */
 const HISTORY_BURST_SECONDS = 4;
 
-/** The same for a client that nobody knows yet: a page or two. */
+/** The same for an unknown client: a page or two. */
 const HISTORY_NEW_SECONDS = 1 / 2;
 
 /**
- * The new clients of one network share what this many of them may be given at once,
- * because a whole class may be there, and then what this many readers may have.
+ * The new clients of one network share as many messages as this many of them
+ * may send at once, because a whole class may be there; and after that as much
+ * history as this many readers may be given.
  */
 const CLASS_SIZE = 60;
 const CLASS_READERS = 10;
@@ -44,34 +48,34 @@ const CLASS_READERS = 10;
 /** The factor of the threshold. */
 const SHARE = 4;
 
-/** The part of a room that is for those who said nothing lately. */
+/** The part of a room's rate for clients that said nothing lately. */
 const RESERVE = 1 / 10;
 
 /** Bytes of text that count as one message: 500 characters of any script. */
 const MESSAGE_BYTES = 2 * 1024;
 
-/** What those may still have said, as `RecentCount` weighs it. */
+/** A client with a lower count said nothing, as `RecentCount` weighs it. */
 const NOTHING = 1 / 20;
 
-/** The part of a room that all new clients together may take. */
+/** The part of a room's rate that all new clients together may take. */
 const NEW_PART = 1 / 2;
 
 /** Messages that a room takes at once, however low its rate. */
 const LEAST_ROOM_BURST = 20;
 
-/** What is left of those who went from one network: more than a few classes. */
+/** Allowances of clients that left one network: more than a few classes. */
 const MAX_LEFT = 256;
 
-/** What is left of those who are gone, of each kind at most so many. */
+/** Entries of one kind of `Retained`, at most. */
 const MAX_RETAINED = 100_000;
 
-/** Whoever is new for a while, and the network it comes from. */
+/** How long a client counts as new, and the network that it comes from. */
 interface Newcomer {
   untilMs: number;
   origin: () => Origin;
 }
 
-/** What one client may say, by messages and by other requests, and may read. */
+/** The rates of one client, for messages, for other requests, for history. */
 export class Allowance implements Sharer {
   readonly messages: TokenBucket;
   readonly requests: TokenBucket;
@@ -79,12 +83,12 @@ export class Allowance implements Sharer {
   #isBequeathed = false;
   /** Until when what others used up is lacking in each. */
   readonly #lacksUntilMs = new Map<TokenBucket, number>();
-  /** What it said lately, in whatever room. */
+  /** What the client said lately, in any room. */
   readonly said: RecentCount;
-  /** Until when it is to wait that a room refused. */
+  /** Until when the client has to wait after a room refused its message. */
   #heldBack: { by: SharedRate; untilMs: number } | undefined;
 
-  /** Of a client that comes back, or of one that is new. */
+  /** `newcomer` is set for a new client, not for one that comes back. */
   constructor(
     limits: RateLimits,
     nowMs: number,
@@ -110,7 +114,7 @@ export class Allowance implements Sharer {
     return this.#isNew(nowMs) ? this.newcomer?.origin() : undefined;
   }
 
-  /** Has no more left than `other`. */
+  /** Leaves this allowance no more than `other` has left. */
   inherit(other: Allowance, nowMs: number): void {
     this.#inherit(this.messages, other.messages, nowMs);
     this.#inherit(this.requests, other.requests, nowMs);
@@ -129,20 +133,21 @@ export class Allowance implements Sharer {
     return nowMs < (this.#lacksUntilMs.get(bucket) ?? -Infinity);
   }
 
-  /** A room refused a message, and told when it may come again. */
+  /** Notes that a room refused a message, and until when. */
   holdBack(by: SharedRate, untilMs: number): void {
     this.#heldBack = { by, untilMs };
   }
 
-  /** Milliseconds until a message may come again to a room. */
+  /** Milliseconds until the client may try again in a room. */
   heldBackMs(by: SharedRate | undefined, nowMs: number): number {
     if (this.#heldBack?.by !== by) return 0;
     return Math.max(0, (this.#heldBack?.untilMs ?? 0) - nowMs);
   }
 
   /**
-   * Its client goes, and whoever comes new from the same network inherits. Once, or
-   * a key that comes and goes would leave much without saying anything.
+   * To be called when the client goes: a new client from the same network
+   * inherits what is left. Only once, because otherwise a key that comes and
+   * goes would leave much without saying anything.
    */
   bequeath(limits: RateLimits, nowMs: number): void {
     if (this.newcomer === undefined || this.#isBequeathed) return;
@@ -152,12 +157,12 @@ export class Allowance implements Sharer {
     this.newcomer.origin().bequeath(left, nowMs);
   }
 
-  /** The most of history that can be taken at once, in bytes. */
+  /** The most history that can be taken at once, in bytes. */
   get mostHistory(): number {
     return this.#history.burst;
   }
 
-  /** Takes so many bytes of history. Returns 0, or the ms until there are some. */
+  /** Takes bytes of history. Returns 0, or the ms until there are some. */
   takeHistory(bytes: number, nowMs: number): number {
     const shared = this.newFrom(nowMs)?.history;
     const waitMs = Math.max(
@@ -170,13 +175,13 @@ export class Allowance implements Sharer {
     return 0;
   }
 
-  /** Gives back what was taken and not used; takes what was used besides. */
+  /** Gives back bytes that were not used; takes bytes that were used too. */
   giveBackHistory(bytes: number, nowMs: number): void {
     this.#history.giveBack(bytes);
     this.newFrom(nowMs)?.history.giveBack(bytes);
   }
 
-  /** Whether a new one for a client that comes back would be the same. */
+  /** Whether a new allowance for a client that comes back would be the same. */
   isAsNew(nowMs: number): boolean {
     return !this.#isNew(nowMs) && this.messages.isAsNew(nowMs) &&
       this.requests.isAsNew(nowMs) && this.#history.isAsNew(nowMs) &&
@@ -184,7 +189,7 @@ export class Allowance implements Sharer {
   }
 }
 
-/** As how many messages this one counts in its room: one for each 2 KiB, as JSON. */
+/** As how many messages one counts in its room: one for each 2 KiB, as JSON. */
 export function weightOf(message: string): number {
   // A UTF-16 unit takes at most six bytes in JSON, so short text needs no count.
   if (message.length * 6 <= MESSAGE_BYTES) return 1;
@@ -195,38 +200,39 @@ function burstOf(roomRate: number): number {
   return Math.max(roomRate, LEAST_ROOM_BURST);
 }
 
-/** What is left of a burst after this time weighs 1/e. */
+/** After this time the rest of a burst weighs 1/e. */
 function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
   return perSecond === 0 ? 1_000 : burst * 1000 / perSecond;
 }
 
-/** One of those who share a rate. */
+/** A client, or a network, that shares a rate. */
 interface Sharer {
-  /** How much of it this one took lately. */
+  /** How much of the rate this sharer took lately. */
   readonly said: RecentCount;
-  /** Of a network, what all in the block around it took. */
+  /** For a network: how much all networks in its block took lately. */
   readonly saidByBlock?: RecentCount | undefined;
-  /** Of one that is new, its network and the block of that. */
+  /** For a new client: its network, and the block of that. */
   newFrom?(nowMs: number): NewFrom | undefined;
 }
 
-/** What all took who are new from one network, and in the block around it. */
+/** How much the new clients of one network, and of its block, took lately. */
 interface NewFrom {
   readonly saidByNew: RecentCount;
   readonly block: { readonly saidByNew: RecentCount };
 }
 
 /**
- * What a network counts as: the mean of what it took and what its block took. One
- * that is alone in its block counts as itself; one of many counts as half of them.
+ * The share of a network: the mean of its own count and that of its block. A
+ * network that is alone in its block counts as itself; one of many counts as
+ * half of them.
  */
 function mean(own: RecentCount, ofBlock: RecentCount, nowMs: number): number {
   return (own.at(nowMs) + ofBlock.at(nowMs)) / 2;
 }
 
-/** A rate that many share, such as that of the messages in one room. */
+/** A rate that many share, such as that for the messages in one room. */
 export class SharedRate {
-  /** One less than the burst, because a threshold is passed by one message. */
+  /** One less than the burst, because one message may exceed a threshold. */
   readonly #space: number;
   readonly #said: RecentCount;
   /** The part of it that long messages would have taken of what is reserved. */
@@ -244,7 +250,7 @@ export class SharedRate {
     this.#saidByNew = this.newCount();
   }
 
-  /** A count for one of those who share it. */
+  /** A count for a new sharer. */
   newCount(): RecentCount {
     return new RecentCount(this.#said.lifeMs);
   }
@@ -280,8 +286,9 @@ export class SharedRate {
   }
 
   /**
-   * Until the first of these counts is below its share of what the next ones leave
-   * free of theirs, and so on; the last has this part of all.
+   * The ms until the new client's count is below its share of what its network
+   * leaves free, the network's below its share of what the block leaves free,
+   * and so on; of the whole rate new clients have `NEW_PART`.
    */
   #waitAsNewMs({ said }: Sharer, { saidByNew, block }: NewFrom, nowMs: number) {
     const ofNetwork = mean(saidByNew, block.saidByNew, nowMs);
@@ -290,8 +297,9 @@ export class SharedRate {
   }
 
   /**
-   * Until the first of these counts is below its share of what the next one leaves
-   * free of its own, and so on; the last has this part of all.
+   * The ms until the first of these counts is below its share of what the next
+   * one leaves free, and so on; the last count may take `part` of the whole
+   * rate.
    */
   #waitMs(levels: number[], part: number): number {
     let taken = 0;
@@ -310,18 +318,18 @@ export class SharedRate {
     this.#said.add(count, nowMs);
   }
 
-  /** Whether a new one would be the same. */
+  /** Whether a new rate would be the same. */
   isAsNew(nowMs: number): boolean {
     return this.#said.at(nowMs) < NOTHING;
   }
 }
 
 /**
- * A block of networks, which share what newcomers have; or somebody who has many of
- * them would have all of it.
+ * A block of networks, which share the rate of newcomers; otherwise an
+ * organisation with many networks would take all of it.
  */
 export class Block {
-  /** What new clients from it said lately, in whatever room. */
+  /** What new clients of the block said lately, in any room. */
   readonly saidByNew: RecentCount;
 
   /** `said` counts people who came, as for a network. */
@@ -334,21 +342,21 @@ export class Block {
   }
 }
 
-/** A network from which new people come: an address of IPv4, say. */
+/** A network from which new people come, such as an IPv4 address. */
 export class Origin implements Sharer {
-  /** How much history its new clients may be given. */
+  /** How much history the network's new clients may be given. */
   readonly history: TokenBucket;
-  /** What its new clients said lately, in whatever room. */
+  /** What the network's new clients said lately, in any room. */
   readonly saidByNew: RecentCount;
-  /** What was left of those who went, the longest ago first. */
+  /** Allowances of clients that went, the longest ago first. */
   readonly #left: Allowance[] = [];
 
-  /** `said` counts people who came, not messages: they share the rate of newcomers. */
+  /** `said` counts newcomers, not messages: networks share that rate. */
   constructor(
     { historyRate, roomRate }: RateLimits,
     readonly said: RecentCount,
     nowMs: number,
-    /** Is made anew when it has been forgotten. */
+    /** Set again when it was forgotten and made anew. */
     public block: Block,
   ) {
     this.saidByNew = new RecentCount(lifeMs(roomRate));
@@ -368,8 +376,9 @@ export class Origin implements Sharer {
   }
 
   /**
-   * What is left of somebody who went, once. Of whoever went first: for somebody
-   * else, who only has the same address, that is hardly less than all.
+   * The allowance of a client that went, once. It is that of the first one to
+   * go: for another person at the same address that is hardly less than a full
+   * one.
    */
   inheritance(nowMs: number): Allowance | undefined {
     this.#forgetLeft(nowMs);
@@ -388,29 +397,30 @@ export class Origin implements Sharer {
 }
 
 /**
- * Keeps what is left of those who are gone for as long as it tells something; of
- * too many, those that were kept longest ago are forgotten.
+ * Keeps things that differ from new ones, such as the allowance of a client
+ * that went. If there are too many, those kept for the longest time are
+ * forgotten.
  */
 export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
-  /** Those that were kept longest ago first. */
+  /** The things kept for the longest time come first. */
   readonly #items = new Map<string, T>();
   /** Goes round and round. */
   #sweep = this.#items.entries();
-  /** Comes to the oldest; a `Map` asked for its first passes all deleted before it. */
+  /** Finds the oldest; a new iterator passes all deleted entries before it. */
   #oldest = this.#items.keys();
 
   get size(): number {
     return this.#items.size;
   }
 
-  /** Gives back what was kept under this key, if anything was. */
+  /** Gives back the thing under this key, if there is one. */
   take(key: string): T | undefined {
     const item = this.#items.get(key);
     this.#items.delete(key);
     return item;
   }
 
-  /** What is kept under this key, or is made now; it is kept from now on. */
+  /** The thing under this key, or a new one, which is kept from now on. */
   get(key: string, nowMs: number, make: () => T): T {
     const item = this.take(key) ?? make();
     this.#forgetSome(nowMs);
@@ -426,7 +436,8 @@ export class Retained<T extends { isAsNew(nowMs: number): boolean }> {
 
   /** Makes space for one more. */
   #forgetSome(nowMs: number): void {
-    // Two are looked at for each that comes, so those that are as new do not pile up.
+    // Two are looked at for each new one, so those that are as new do not pile
+    // up.
     for (let looks = 0; looks < 2; looks++) {
       const { value, done } = this.#sweep.next();
       if (done) {

@@ -1,47 +1,48 @@
-// A request by HTTP can come to another server than the one where its client is,
-// when several servers use one store. It is passed on to that one, and the answer
-// back. A client that goes on elsewhere meanwhile is followed a few times.
+// If several servers use one store, an HTTP request can come to a server that
+// does not have its client. The request is passed on to the server that does,
+// and the answer back. A client that moves on meanwhile is followed a few
+// times.
 import { errorResponse, HttpError, retryAfter } from "../http/http_error.ts";
 import type { Owner } from "../http/proxy.ts";
 import type { Hello, Request as ClientRequest } from "../protocol/requests.ts";
 import { STORE_FAILED } from "../session/v1.ts";
 import { type Peer, StoreError } from "../store/store.ts";
 
-/** What a request to /messages asks of whoever is here with its key. */
+/** A request to /messages, for the present holder of its key. */
 export interface Asking {
   roomName: string;
   /** Set if the request is for this line alone. */
   lineName: string | undefined;
-  /** What was posted, with an id: it may be that it was stored already. */
+  /** The posted request; one with an id may have been stored already. */
   asked?: ClientRequest;
-  /** Where a poll goes on. */
+  /** The position from which a poll goes on. */
   since?: Hello["since"] | undefined;
   waitSeconds?: number;
-  /** Whose request it is; an older server does not say it. */
+  /** The client behind the request; older servers do not send it. */
   owner?: Owner;
-  /** What stands in the answer for the key, if others may see the answer. */
+  /** Replaces the key in the answer, if others may see the answer. */
   keyMark?: string;
 }
 
 /**
- * A request as one server passes it on to another. Redis sees it, and whoever
- * can read there, so nothing in it lets anybody in: the key and the invitation
- * were looked at by the first server, and the identity has an id.
+ * A request as one server passes it on to another. Everybody who can read Redis
+ * sees it, so nothing in it lets anybody in: the first server has checked key
+ * and invitation, and the request names the identity by its id.
  */
 interface PassedOn extends Asking {
   identity: string;
   keyMark: string;
 }
 
-/** How long another server may take, beside what the request may wait. */
+/** How long another server may take, besides the wait of the request itself. */
 const PASSED_ON_TIMEOUT_MS = 10_000;
 
 /** How many servers may be asked for one request. */
 export const MAX_ASKED = 4;
 
 /**
- * What another server answers; null if there is nobody, or no mailbox that can
- * go on, so that a new line is to be opened.
+ * The answer of another server; null if it has neither the client nor a mailbox
+ * that can go on, so that a new line has to be opened.
  */
 type Told =
   | { status: number; headers: Record<string, string>; body: string }
@@ -49,8 +50,8 @@ type Told =
   | null;
 
 /**
- * Does here what is asked of an identity. Undefined if nobody is here with it;
- * throws `Elsewhere` if somebody is on another server.
+ * Does here what an identity asks. Undefined if the identity is not here;
+ * throws `Elsewhere` if it is on another server.
  */
 type AskHere = (
   identity: string | undefined,
@@ -59,7 +60,7 @@ type AskHere = (
   signal: AbortSignal | undefined,
 ) => Promise<Response | undefined>;
 
-/** Somebody is on another server with the key of a request. */
+/** The holder of the request's key is on another server. */
 export class Elsewhere extends Error {
   constructor(readonly peer: Peer, readonly identity: string) {
     super();
@@ -71,8 +72,8 @@ export function takenOver(): HttpError {
 }
 
 /**
- * Has whoever has the identity of this key, on this server or another, do what
- * is asked. Undefined if a new line is to be opened for it.
+ * Asks the holder of this key, on this server or another. Undefined if a new
+ * line has to be opened for the request.
  */
 export async function askWherever(
   key: string | undefined,
@@ -94,7 +95,7 @@ export async function askWherever(
         const body = told.body.replaceAll(keyMark, () => key ?? "");
         return new Response(body, told);
       }
-      // By now its sender is on yet another one, or here.
+      // By now the client is on yet another server, or here.
     }
   }
 }
@@ -134,7 +135,7 @@ function encode(told: Told): string {
   return JSON.stringify(told);
 }
 
-/** What the store tells; if it cannot be asked, that is an `HttpError`. */
+/** The store's answer; throws an `HttpError` if the store cannot be asked. */
 export async function orUnavailable<T>(told: Promise<T>): Promise<T> {
   try {
     return await told;

@@ -9,12 +9,12 @@ import { HttpError, retryAfter } from "../http/http_error.ts";
 import type { Owner } from "../http/proxy.ts";
 
 /**
- * How long a client is still in the room that does not ask again, and has not come
- * back yet since the welcome, or went in the middle of a request.
+ * How long a client stays in the room that has made no second request since its
+ * welcome, or that broke off a request.
  */
 export const FIRST_LEASE_MS = 5_000;
 
-/** Places that one TCP connection may have; a browser may use one for all tabs. */
+/** Places of one TCP connection; a browser may use one for all its tabs. */
 export const MAX_POLLS_OF_CONNECTION = 12;
 
 /** Places that one address behind a trusted proxy may have: a class may share it. */
@@ -24,16 +24,16 @@ export const MAX_POLLS_OF_ADDRESS = 512;
 export const NETWORK_ROOMS_SHARE = 1 / 4;
 
 export interface PollPlace {
-  /** Whether nothing shows yet, or any more, that its client is still there. */
+  /** Whether the client may be gone: see the header of this file. */
   readonly isUnconfirmed: boolean;
   /**
    * Its client came back, with a request of this owner; undefined if unknown.
    * Throws an `HttpError` if that owner has too many places, or its network rooms.
    */
   goOn(owner: Owner | undefined): void;
-  /** Its client went in the middle of a request. */
+  /** The client broke off a request. */
   abandon(): void;
-  /** Gives it back; idempotent. */
+  /** Gives the place back; idempotent. */
   leave(): void;
 }
 
@@ -41,7 +41,7 @@ export class PollPlaces {
   /** By the name of the owner. */
   readonly #counts = new Counts();
   readonly #rooms: HeldRooms;
-  /** Places that are unconfirmed, the oldest first: ends each. */
+  /** Unconfirmed places, the oldest first, and the function that ends each. */
   readonly #unconfirmed = new Map<
     PollPlace,
     { owner: Owner; end: () => void }
@@ -59,11 +59,11 @@ export class PollPlaces {
   }
 
   /**
-   * Takes a place; throws an `HttpError` if there is none. When all are taken, the
-   * oldest that is unconfirmed is ended by its `end`.
+   * Takes a place; throws an `HttpError` if there is none. If all are taken,
+   * the oldest unconfirmed one is ended by its `end`.
    */
   take(owner: Owner, roomName: string, end: () => void): PollPlace {
-    // Behind a proxy the many others of one address must not be kept out.
+    // Many others at the same address of a proxy must not be kept out.
     if (owner.isShared && !this.#hasSpaceFor(owner)) this.#endOldest(owner);
     if (!this.#hasSpaceFor(owner)) throw tooMany(owner);
     if (this.#size >= this.limits.maxPolls) this.#endOldest();

@@ -1,23 +1,24 @@
-// The connections that closed lately, for the projector: why each of them closed,
-// and its last frames. They are kept only while somebody watches all connections.
+// The connections that closed lately, for the projector: why each of them
+// closed, and its last frames. They are kept only while somebody watches all
+// connections.
 
-/** How long a connection is shown after it has closed, in milliseconds. */
+/** How long a closed connection is shown, in milliseconds. */
 export const CLOSED_KEPT_MS = 60_000;
 
-/** So many connections; the newest count. */
+/** How many closed connections are shown; the newest stay. */
 export const MAX_CLOSED = 50;
 
 export class ClosedConnections<
   Row extends { id: number },
   Recorder extends { forget(): void },
 > {
-  /** By number, the oldest first. */
+  /** By the connection's number, the oldest first. */
   readonly #all = new Map<
     number,
     { row: Row; recorder: Recorder; atMs: number }
   >();
 
-  /** `monotonic` in milliseconds. */
+  /** `monotonic` returns milliseconds. */
   constructor(private readonly monotonic: () => number) {}
 
   add(row: Row, recorder: Recorder): void {
@@ -28,7 +29,7 @@ export class ClosedConnections<
     }
   }
 
-  /** The newest first. */
+  /** The newest row first. */
   get rows(): Row[] {
     return [...this.#all.values()].map(({ row }) => row).reverse();
   }

@@ -1,11 +1,11 @@
-// A feed: the stream of Server-Sent Events to one reader, and the ring of events
-// that wait for it. Events go into the stream only as fast as the reader takes them.
-// So a slow reader costs no more than a full ring, and hears how many events were
-// dropped.
+// A feed: the stream of Server-Sent Events to one reader, and the ring of
+// events that wait for that reader. Events go into the stream only as fast as
+// the reader takes them, so a slow reader costs no more than a full ring, and
+// is told how many events were dropped.
 import { KEEP_ALIVE_MS } from "../protocol/events.ts";
 import { STREAM_BEGINS, STREAM_GOES_ON } from "../transport/event_stream.ts";
 
-/** How much may wait for one reader. */
+/** Events, and characters of events, that may wait for one reader. */
 export const MAX_RING_EVENTS = 256;
 export const MAX_RING_CHARS = 128 * 1024;
 
@@ -15,7 +15,7 @@ export function formatEvent(name: string, data: unknown): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
-/** The newest events that wait. The oldest are dropped to make room. */
+/** The newest waiting events. The oldest are dropped to make space. */
 export class Ring {
   #events: string[] = [];
   #chars = 0;
@@ -37,7 +37,7 @@ export class Ring {
     }
   }
 
-  /** The events that wait, after a count of the dropped ones; or undefined. */
+  /** The waiting events, after the number of dropped ones, if there are any. */
   drain(): string | undefined {
     const count = this.#dropped;
     if (this.#events.length === 0 && count === 0) return undefined;
@@ -76,14 +76,14 @@ export class Feed {
     }, KEEP_ALIVE_MS);
   }
 
-  /** There may be something to send. */
+  /** Sends what there is to send, when the reader takes it. */
   wake(): void {
     if (!this.#isWanted) return;
     const text = this.drain();
     if (text !== undefined) this.#write(text);
   }
 
-  /** Ends it, after what there is to send. */
+  /** Sends what there is to send, and ends the stream. */
   close(): void {
     const text = this.drain();
     if (text !== undefined) this.#write(text);
@@ -104,7 +104,7 @@ export class Feed {
   }
 }
 
-/** A feed of single events, the oldest of which may be dropped. */
+/** A feed of single events, of which the oldest may be dropped. */
 export class EventFeed {
   readonly #ring = new Ring();
   readonly #feed: Feed;
@@ -126,7 +126,7 @@ export class EventFeed {
     this.#feed.close();
   }
 
-  /** Ends it with this event in place of those that wait. */
+  /** Sends this event in place of those that wait, and ends the stream. */
   end(event: string): void {
     this.#ring.drain();
     this.put(event);

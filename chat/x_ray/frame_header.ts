@@ -1,6 +1,6 @@
-// The header of a WebSocket frame (RFC 6455 section 5.2), as far as it follows from
-// the direction, the opcode and the length of the payload. If the message is one
-// frame and uses no extension, these are the bytes that travel.
+// The header of a WebSocket frame (RFC 6455 section 5.2), as far as it follows
+// from the direction, the opcode and the length of the payload. For a message
+// in one frame, without extensions, these are the bytes that travel.
 
 /** RFC 6455 section 11.8, without continuation, ping and pong. */
 export const Opcode = { text: 1, binary: 2, close: 8 } as const;
@@ -9,13 +9,13 @@ export const Opcode = { text: 1, binary: 2, close: 8 } as const;
 export type Direction = "in" | "out";
 
 interface FrameHeader {
-  /** All but the masking key, which cannot be derived. */
+  /** The header's bytes without the masking key, which nobody can derive. */
   bytes: Uint8Array;
-  /** The bits that the payload's length takes. */
+  /** How many bits hold the payload's length. */
   lengthBits: 7 | 16 | 64;
   /** A client masks what it sends, a server does not (section 5.1). */
   isMasked: boolean;
-  /** Bytes of the whole header, the masking key included. */
+  /** Bytes of the whole header, with the masking key. */
   size: number;
 }
 
@@ -23,7 +23,7 @@ const FIN = 0x80;
 const MASK = 0x80;
 const MASKING_KEY_BYTES = 4;
 
-/** `payloadLength` in bytes, a safe integer of 0 or more. */
+/** `payloadLength`: bytes, a safe integer of 0 or more. */
 export function frameHeader(
   direction: Direction,
   opcode: number,

@@ -1,9 +1,9 @@
-// Remembers the request that opened a connection, for people who watch it later. The
-// record is bounded. Codes and keys are hidden in all that this file returns, so it
-// may be shown on a wall.
+// The request that opened a connection, kept for people who watch it later. The
+// record has a fixed maximum size. This file returns no codes and no keys, so
+// its texts may be shown on a projector.
 import { createHash } from "node:crypto";
 
-/** So much of a request is kept; further fields are counted. */
+/** How many fields and characters of a request are kept; others are counted. */
 export const MAX_FIELDS = 64;
 export const MAX_HEAD_CHARS = 4 * 1024;
 
@@ -23,29 +23,29 @@ const SECRET_PARAMETERS = new Set(["invite", "key", "line", "moderator"]);
 
 export interface HandshakeRecord {
   transport: "websocket" | "sse" | "poll";
-  /** The subprotocol that was agreed on, or `PLAIN`. */
+  /** The subprotocol of the connection, or `PLAIN`. */
   dialect: string;
   request: RequestRecord;
-  /** The answer to a handshake; none to a request. */
+  /** The answer to a handshake; undefined for other requests. */
   response: Pick<Response, "status" | "headers"> | undefined;
 }
 
 /**
- * A request, read before Deno upgrades it. The text to show is made when somebody
- * looks, because that takes longer than letting a client in. Field names are in
- * lower case and sorted, as Deno has them.
+ * A request, read before Deno upgrades it. The text is made when somebody
+ * looks, because making it takes longer than letting a client in. Field names
+ * are in lower case and sorted, as Deno returns them.
  */
 export class RequestRecord {
-  /** Lines: the method and the target, then one for each field that is kept. */
+  /** The method and the target, then one line for each field that is kept. */
   readonly #text: string;
-  /** Fields that were not kept. */
+  /** The number of fields that were not kept. */
   readonly #unread: number;
-  /** Codes and keys that let somebody in. */
+  /** Codes and keys that let a client in. */
   readonly #secrets: readonly string[];
 
   /**
-   * `codes`: the invitation and the moderator's code. `url` is that of the
-   * request, if it is parsed already.
+   * `codes`: the invitation and the moderator's code. `url`: the request's, if
+   * it is parsed already.
    */
   constructor(
     { method, url: text, headers }: Request,
@@ -67,7 +67,7 @@ export class RequestRecord {
       spaceLeft -= line.length;
       lines.push(line);
     });
-    // Joining makes one text of its own, which holds on to no larger one.
+    // Joining makes a new text, which does not keep larger ones in memory.
     this.#text = lines.join("\n");
     this.#unread = unread;
     const key = (search === "" ? null : searchParams.get("key")) ??
@@ -76,12 +76,12 @@ export class RequestRecord {
     this.#secrets = isKept ? [...codes, key] : codes;
   }
 
-  /** The request line without its version, and the fields: a line each. */
+  /** The request line without its version, and one line for each field. */
   get head(): string {
     return hideAll(this.#shown.join("\n"), this.#secrets);
   }
 
-  /** Fields that did not fit. */
+  /** The number of fields that did not fit. */
   get leftOut(): number {
     const kept = this.#text.split("\n").length;
     return this.#unread + kept - this.#shown.length;
@@ -104,7 +104,7 @@ export class RequestRecord {
   }
 }
 
-/** A shorter text is no secret, and hiding it would garble other text. */
+/** Shorter texts are no secrets, and hiding them would garble other text. */
 const SECRET_CHARS = 8;
 
 /** Hides secrets anywhere, because proxies put them into fields of their own. */
@@ -133,7 +133,7 @@ export function explainAccept(key: string) {
   };
 }
 
-/** The value of a field in a head or an answer. */
+/** The value of a field in the lines of a request or an answer. */
 export function fieldOf(lines: string, name: string): string | undefined {
   const line = lines.split("\n").find((line) => line.startsWith(`${name}: `));
   return line?.slice(name.length + 2);

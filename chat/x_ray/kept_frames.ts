@@ -1,17 +1,18 @@
-// The last frames of a connection, kept while somebody watches, so that whoever
-// opens the connection's card later sees what came before. All connections share
-// the space for them: where it is used up, a connection keeps fewer.
+// The last frames of a connection, kept while somebody watches, so that a
+// person who opens the connection's card later sees the frames before. All
+// connections share the space; when it is used up, a connection keeps fewer
+// frames.
 import { Buffer } from "node:buffer";
 import { startOf } from "../protocol/events.ts";
 import type { Direction } from "./frame_header.ts";
 
-/** Of one connection, in frames. */
+/** Frames of one connection. */
 export const MAX_KEPT_FRAMES = 50;
 
-/** Of all connections together, in characters and bytes: about 16 to 32 MiB. */
+/** Space for all connections, in characters and bytes: about 16 to 32 MiB. */
 export const MAX_KEPT_SIZE = 16 * 1024 * 1024;
 
-/** What a frame takes beside its payload, roughly. */
+/** The size of a frame without its payload, roughly. */
 const FRAME_SIZE = 200;
 
 /** How much of a payload is shown. */
@@ -26,19 +27,19 @@ export interface SeenFrame {
   at: number;
   direction: Direction;
   opcode: number;
-  /** Of the whole payload, in bytes. */
+  /** The length of the whole payload, in bytes. */
   length: number;
   preview: Preview;
   isCut: boolean;
   close?: { code: number; reason: string };
 }
 
-/** The beginning of a payload. It does not hold on to the rest. */
+/** The beginning of a payload. It does not keep the rest in memory. */
 export function previewOf(
   payload: Preview,
 ): Pick<SeenFrame, "preview" | "isCut"> {
   if (typeof payload === "string") {
-    // A frame for a whole room is one string, which all its members share.
+    // A frame for a whole room is one string, which all members share.
     if (payload.length <= PREVIEW_CHARS) {
       return { preview: payload, isCut: false };
     }
@@ -59,12 +60,12 @@ export class KeptFrames {
 
   constructor(private readonly space: Space) {}
 
-  /** The oldest first. */
+  /** The kept frames, the oldest first. */
   get all(): readonly SeenFrame[] {
     return this.#frames;
   }
 
-  /** Keeps a frame; the oldest of this connection make room for it. */
+  /** Keeps a frame; the oldest of this connection go if there is no space. */
   put(frame: SeenFrame): void {
     const size = sizeOf(frame);
     while (

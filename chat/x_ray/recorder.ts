@@ -1,7 +1,7 @@
-// Records one connection while somebody watches: counts, the last frames, and an
-// event for each thing that happens. An event says what the server's API said; what
-// only follows from that is in `derived`. A recorder changes nothing about the
-// connection, and no method of it throws.
+// Records one connection while somebody watches: counts, the last frames, and
+// an event for each thing that happens. An event says what the server's API
+// said; `derived` holds what only follows from that. A recorder changes nothing
+// about the connection, and none of its methods throws.
 import { Buffer } from "node:buffer";
 import { type Direction, frameHeader, Opcode } from "./frame_header.ts";
 import { startOf } from "../protocol/events.ts";
@@ -37,13 +37,13 @@ interface Count {
   bytes: number;
 }
 
-/** All recorders share this. */
+/** Shared by all recorders. */
 export interface Shared {
   now: () => number;
   idleTimeoutSeconds: number;
-  /** For the frames that are kept. */
+  /** The space for frames that are kept. */
   space: Space;
-  /** The owner of a connection is known: returns the feeds that show it. */
+  /** Called when a connection has an owner: returns the feeds to show it. */
   settled: (session: Session) => Iterable<EventFeed>;
 }
 
@@ -58,7 +58,7 @@ export interface End {
 }
 
 export class ConnectionRecorder {
-  /** Since somebody watches. */
+  /** Counted since somebody watches. */
   readonly counts: Record<Direction, Count> = {
     in: { frames: 0, bytes: 0 },
     out: { frames: 0, bytes: 0 },
@@ -80,12 +80,12 @@ export class ConnectionRecorder {
     this.#kept = new KeptFrames(shared.space);
   }
 
-  /** Why it closed, once it has. */
+  /** Why the connection closed, once it has. */
   get end(): End | undefined {
     return this.#end;
   }
 
-  /** Whether the owner is not known yet, and may be somebody who watches. */
+  /** Whether the owner is still unknown, and may be somebody who watches. */
   get isAwaited(): boolean {
     return this.#early !== undefined;
   }
@@ -101,13 +101,13 @@ export class ConnectionRecorder {
     return this.handshake.transport === "websocket";
   }
 
-  /** Shows a connection that was here before. */
+  /** Shows a connection that existed before the feed. */
   show(feed: EventFeed): void {
     feed.put(this.#opened(false));
     this.feeds.add(feed);
   }
 
-  /** Shows a connection, the last frames before, and its end if it has closed. */
+  /** Shows a connection, its last frames, and its end if it has closed. */
   showAll(feed: EventFeed): void {
     const frames = this.#kept.all;
     feed.put(this.#opened(false, frames[0]?.at));
@@ -119,7 +119,7 @@ export class ConnectionRecorder {
     this.feeds.add(feed);
   }
 
-  /** Nobody can ask for the last frames any more. */
+  /** Frees the last frames, because nobody can ask for them any more. */
   forget(): void {
     this.#kept.clear();
   }
@@ -151,7 +151,8 @@ export class ConnectionRecorder {
 
   #received(data: unknown): void {
     if (typeof data === "string") {
-      // Over HTTP the hello is no frame: it is in the address and the headers.
+      // Over HTTP the hello is no frame: its data is in the address and the
+      // headers.
       if (!this.isWebSocket && this.session.key === "") return;
       this.#frame("in", Opcode.text, data);
     } else if (data instanceof ArrayBuffer) {
@@ -166,7 +167,7 @@ export class ConnectionRecorder {
     this.#close("out", code, reason);
   }
 
-  /** `isClean`: a close frame of the client came (section 7.1.4). */
+  /** `isClean`: the client sent a close frame (section 7.1.4). */
   #closed(code: number, reason: string, isClean: boolean): void {
     if (this.#end) return;
     const { closing } = this.session;
@@ -178,8 +179,8 @@ export class ConnectionRecorder {
       ? "server"
       : "nobody";
     const at = this.shared.now();
-    // Why it closed is told by the first close frame, not by its answer, which
-    // may be empty or never come.
+    // The first close frame tells why the connection closed; its answer may be
+    // empty or never come.
     const first = closing ?? { code, reason };
     this.#end = { at, by, ...first, isClean, fault: this.#fault };
     if (isClean) this.#close("in", code, reason);
@@ -188,7 +189,7 @@ export class ConnectionRecorder {
     this.#tell("closed", { ...this.#end });
   }
 
-  /** The connection is gone. Over HTTP this is all that the server learns. */
+  /** The connection is gone. Over HTTP the server learns nothing else. */
   gone(): void {
     if (this.#end) return;
     const { closing } = this.session;
@@ -238,7 +239,7 @@ export class ConnectionRecorder {
     this.#send(this.#frameEvent(frame));
   }
 
-  /** Over HTTP there are no frames, so no headers of them. */
+  /** Over HTTP there are no frames, so there are no headers. */
   #headerOf({ direction, opcode, length }: SeenFrame) {
     return this.isWebSocket
       ? frameHeader(direction, opcode, length)

@@ -1,6 +1,6 @@
-// The requests to /x-ray/events, and which connections each of their readers may
-// watch: with a key the connections of its own identity, with the moderator's code
-// all of them. A session has a recorder only while somebody watches.
+// The requests to /x-ray/events, and the connections that each reader may
+// watch: with a key those of its own identity, with the moderator's code all of
+// them. A session has a recorder only while somebody watches.
 import { AccessCode } from "../http/admission.ts";
 import type { Hub } from "../room/hub.ts";
 import type { HandshakeRecord } from "./handshake_record.ts";
@@ -16,13 +16,13 @@ import { MAX_KEPT_SIZE } from "./kept_frames.ts";
 import type { Context } from "../ops/context.ts";
 import { tooMany, WatchPlaces } from "./watch_places.ts";
 
-/** Readers with the moderator's code. Nobody without it takes their places. */
+/** Readers with the moderator's code. No other reader takes their places. */
 export const MAX_MODERATOR_WATCHERS = 64;
 
 /** Connections that are described; further ones are only counted. */
 const MAX_LISTED = 500;
 
-/** How often the overview of all connections is renewed. */
+/** How often the overview of all connections is sent again. */
 const OVERVIEW_EVERY_MS = 250;
 
 interface Options {
@@ -96,7 +96,7 @@ export class XRay {
     this.#handshakes.delete(session);
   }
 
-  /** Begins no stream any more, and answers wrong codes at once. */
+  /** Begins no more streams, and answers wrong codes at once. */
   drain(): void {
     this.#isClosed = true;
     this.#code?.close();
@@ -217,7 +217,7 @@ export class XRay {
     return feed;
   }
 
-  /** The recorder of a session, made if need be. */
+  /** The recorder of a session, made if there is none. */
   #recorderOf(session: Session): ConnectionRecorder | undefined {
     const known = this.#handshakes.get(session);
     if (known === undefined || session.recorder !== undefined) {
@@ -235,7 +235,7 @@ export class XRay {
     return recorder;
   }
 
-  /** Removes the recorders that nobody uses. */
+  /** Removes recorders that nobody needs. */
   #removeRecorders(): void {
     if (this.#overviews.size > 0) return;
     for (const [session, recorder] of this.#recorders) {
@@ -247,7 +247,7 @@ export class XRay {
     }
   }
 
-  /** The row of a connection. */
+  /** The row for a connection in the overview. */
   #describe(session: Session): Row | undefined {
     const known = this.#handshakes.get(session);
     if (known === undefined) return undefined;
@@ -280,15 +280,15 @@ type Row =
   & Pick<HandshakeRecord, "transport" | "dialect">
   & ConnectionRecorder["counts"]
   & { last: ConnectionRecorder["last"] | null }
-  /** The server closed it, and waits for the client's close frame. */
+  /** Set if the server closed it and waits for the client's close frame. */
   & { closing: Session["closing"] | null };
 
 /** A row about a connection that has closed. */
 type ClosedRow = Row & { end: End };
 
-/** All connections in short: an event says what changed since the one before. */
+/** All connections in short: an event says what changed since the last. */
 class Overview {
-  /** The row that was sent last, by the connection's number. */
+  /** The last row that was sent, by the connection's number. */
   #told = new Map<number, string>();
   #toldCount = -1;
   #toldClosed = "[]";

@@ -136,7 +136,10 @@ test("a preset sets all and runs; earlier runs stay until they are forgotten", a
     "10 messages, 3 a second, 2 others talk",
   ]);
   for (const text of await runs.locator("td").allInnerTexts()) {
-    assertMatch(text, /^[\d.,]+ ms\nslowest [\d.,]+ ms\n[\d.]+\sk?B a message$/);
+    assertMatch(
+      text,
+      /^[\d.,]+ ms\nslowest [\d.,]+ ms\n[\d.]+\sk?B a message$/,
+    );
   }
   await button(tab, "Forget these runs").click();
   await runs.first().waitFor({ state: "hidden" });
