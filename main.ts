@@ -51,7 +51,7 @@ const certificate = openCertificate();
 const metrics = new Metrics();
 const store = await openStore();
 const server = start();
-keepAlive();
+catchUnhandledErrors();
 stopOnSignal();
 forgetNowAndThen();
 sayHello();
@@ -228,7 +228,7 @@ function sayGoodbye() {
 }
 
 /** The last net: what no handler caught is logged, and the server lives on. */
-function keepAlive() {
+function catchUnhandledErrors() {
   addEventListener("error", (event) => {
     event.preventDefault();
     logger.fault("An error was not handled.", event.error);
@@ -289,7 +289,7 @@ function forgetNowAndThen() {
       }
       logger.log(
         "warn",
-        "log",
+        "store",
         `Old rooms and names were not deleted: ${error}`,
       );
     });

@@ -8,7 +8,7 @@ import { Overload } from "./ops/overload.ts";
 import type { Options } from "./options.ts";
 import { SUBPROTOCOL } from "./protocol/requests.ts";
 import type { Hub } from "./room/hub.ts";
-import type { Place, Session } from "./session/session.ts";
+import type { Session, SessionContext } from "./session/session.ts";
 import { EventStream } from "./transport/event_stream.ts";
 import { PollPlaces } from "./transport/poll_places.ts";
 import { type Agreement, openSocket } from "./transport/websocket.ts";
@@ -66,7 +66,7 @@ export class Connections {
   openSocket(
     { request, url }: Incoming,
     agreement: Agreement,
-    at: Place,
+    at: SessionContext,
   ): Response {
     // Read first: Deno shows nothing of a request that it has upgraded.
     const record = new RequestRecord(request, this.#codes, url);
@@ -77,7 +77,7 @@ export class Connections {
       at,
     );
     const { status, headers } = response;
-    this.#keep(session, isGone, {
+    this.#add(session, isGone, {
       request: record,
       transport: "websocket",
       dialect: agreement.dialect ?? PLAIN,
@@ -86,10 +86,10 @@ export class Connections {
     return response;
   }
 
-  /** Keeps a session that an HTTP request began. */
-  keepHttp(session: Session, isGone: Promise<void>, request: Request): void {
-    const isStream = session.line instanceof EventStream;
-    this.#keep(session, isGone, {
+  /** Adds a session that an HTTP request began. */
+  addHttp(session: Session, isGone: Promise<void>, request: Request): void {
+    const isStream = session.transport instanceof EventStream;
+    this.#add(session, isGone, {
       request: new RequestRecord(request, this.#codes),
       transport: isStream ? "sse" : "poll",
       dialect: SUBPROTOCOL,
@@ -97,7 +97,7 @@ export class Connections {
     });
   }
 
-  #keep(
+  #add(
     session: Session,
     isGone: Promise<void>,
     handshake: HandshakeRecord,

@@ -8,13 +8,13 @@ import { byMethod, type Handler, type Incoming } from "./http/router.ts";
 import type { Context } from "./ops/context.ts";
 import type { Options } from "./options.ts";
 import { HistoryQueue } from "./session/history_queue.ts";
-import type { Place } from "./session/session.ts";
+import type { SessionContext } from "./session/session.ts";
 import type { Peers } from "./store/store.ts";
 import { HttpRequests } from "./transport/http_requests.ts";
 import { readSubprotocol } from "./transport/websocket.ts";
 
 /** Opens a connection into a room, for a client that was let in. */
-type Opener = (incoming: Incoming, at: Place) => ReturnType<Handler>;
+type Opener = (incoming: Incoming, at: SessionContext) => ReturnType<Handler>;
 
 export class Entrance {
   readonly requests: HttpRequests;
@@ -41,7 +41,7 @@ export class Entrance {
       monotonic: context.monotonic,
       polls: connections.polls,
       checkSpace: (...room) => admission.checkSpace(...room),
-      keep: (...kept) => connections.keepHttp(...kept),
+      keep: (...kept) => connections.addHttp(...kept),
     });
   }
 
@@ -51,7 +51,7 @@ export class Entrance {
     return (incoming) =>
       this.#admission.enter(incoming, methods, (...from) => {
         const open = byMethod(openers, incoming.request);
-        return open(incoming, this.#placeOf(...from));
+        return open(incoming, this.#contextOf(...from));
       });
   }
 
@@ -60,7 +60,7 @@ export class Entrance {
    * is looked at last: a page cannot see why its handshake was refused, but it
    * can ask the same address with `fetch` and be told.
    */
-  upgrade(incoming: Incoming, at: Place): Response {
+  upgrade(incoming: Incoming, at: SessionContext): Response {
     const agreement = readSubprotocol(incoming.request.headers);
     this.#admission.checkSpace(at.roomName);
     return this.connections.openSocket(incoming, agreement, at);
@@ -84,7 +84,7 @@ export class Entrance {
     this.#admission.close();
   }
 
-  #placeOf(roomName: string, owner: Owner): Place {
+  #contextOf(roomName: string, owner: Owner): SessionContext {
     const { context } = this;
     const { hub, overload } = this.connections;
     // Field by field, because other options are secrets.

@@ -34,6 +34,6 @@ export function noteStore(
   const isWritable = trouble === undefined;
   if (metrics.isStoreWritable === isWritable) return;
   metrics.isStoreWritable = isWritable;
-  if (isWritable) logger.log("info", "log", "Messages can be stored again.");
-  else logger.log("error", "log", `Messages cannot be stored: ${trouble}`);
+  if (isWritable) logger.log("info", "store", "Messages can be stored again.");
+  else logger.log("error", "store", `Messages cannot be stored: ${trouble}`);
 }

@@ -72,16 +72,16 @@ export class TokenBucket {
   }
 }
 
-export class RecentCount {
+export class DecayingCount {
   #count = 0;
   #countedAtMs = -Infinity;
 
-  /** An event `lifeMs` ago weighs 1/e. */
-  constructor(readonly lifeMs: number) {}
+  /** An event `timeConstantMs` ago weighs 1/e. */
+  constructor(readonly timeConstantMs: number) {}
 
   at(nowMs: number): number {
     const elapsedMs = Math.max(0, nowMs - this.#countedAtMs);
-    return this.#count * Math.exp(-elapsedMs / this.lifeMs);
+    return this.#count * Math.exp(-elapsedMs / this.timeConstantMs);
   }
 
   add(count: number, nowMs: number): void {

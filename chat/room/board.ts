@@ -4,7 +4,7 @@
 // half goes to those who draw first. All boards of the server share a rate, too.
 // A stroke for which no bytes are left is lost. The places of a full board are
 // shared by the networks of the drawers.
-import { type RecentCount, TokenBucket } from "../ops/rate_limit.ts";
+import { type DecayingCount, TokenBucket } from "../ops/rate_limit.ts";
 import { SharedRate } from "./rates.ts";
 
 /** Shows a drawer the stroke of another one. May not throw or wait. */
@@ -54,10 +54,10 @@ export class Board {
   readonly drawers = new Map<object, Place>();
   #common: TokenBucket | undefined;
   /** What this board took of the rate of all. */
-  readonly #taken: { said: RecentCount };
+  readonly #taken: { taken: DecayingCount };
 
   constructor(private readonly all: SharedRate) {
-    this.#taken = { said: all.newCount() };
+    this.#taken = { taken: all.newCount() };
   }
 
   /** Adds a drawer; false if too many draw here. */

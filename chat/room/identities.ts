@@ -25,8 +25,8 @@ import {
 import {
   Allowance,
   Block,
+  NetworkShare,
   NEW_MS,
-  Origin,
   type RateLimits,
   Retained,
   SharedRate,
@@ -86,7 +86,7 @@ export class NameError extends Error {
 }
 
 /** Too many newcomers came at once, or one identity came too often. */
-export class CrowdError extends Error {
+export class JoinLimitError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
@@ -111,7 +111,7 @@ export class Identities {
   readonly #allowances = new Retained<Allowance>();
   readonly #newcomers: SharedRate;
   /** By network. */
-  readonly #origins = new Retained<Origin>();
+  readonly #networkShares = new Retained<NetworkShare>();
   readonly #blocks = new Retained<Block>();
   /** By the name of the owner. */
   readonly #newcomersOf = new Retained<TokenBucket>();
@@ -149,32 +149,32 @@ export class Identities {
 
   /**
    * The allowance of a new client. It has no more than an earlier client from
-   * its network left behind. Give it back with `bequeath`.
+   * its network left behind. Give it back with `leaveBehind`.
    */
   newAllowance(owner: Owner): Allowance {
     const nowMs = this.context.monotonic();
-    const origin = () => this.#originOf(owner);
-    const newcomer = { untilMs: nowMs + NEW_MS, origin };
+    const networkShare = () => this.#networkShareOf(owner);
+    const newcomer = { untilMs: nowMs + NEW_MS, networkShare };
     const allowance = new Allowance(this.limits, nowMs, newcomer);
-    const left = origin().inheritance(nowMs);
-    if (left !== undefined) allowance.inherit(left, nowMs);
+    const left = networkShare().takeLeft(nowMs);
+    if (left !== undefined) allowance.takeOver(left, nowMs);
     return allowance;
   }
 
-  bequeath(allowance: Allowance): void {
-    allowance.bequeath(this.limits, this.context.monotonic());
+  leaveBehind(allowance: Allowance): void {
+    allowance.leaveBehind(this.limits, this.context.monotonic());
   }
 
-  #originOf({ network, block: name }: Owner): Origin {
+  #networkShareOf({ network, block: name }: Owner): NetworkShare {
     const { limits } = this;
     const nowMs = this.context.monotonic();
     const newCount = () => this.#newcomers.newCount();
     const makeBlock = () => new Block(limits, newCount());
     const block = this.#blocks.get(name, nowMs, makeBlock);
-    const make = () => new Origin(limits, newCount(), nowMs, block);
-    const origin = this.#origins.get(network, nowMs, make);
-    origin.block = block;
-    return origin;
+    const make = () => new NetworkShare(limits, newCount(), nowMs, block);
+    const networkShare = this.#networkShares.get(network, nowMs, make);
+    networkShare.block = block;
+    return networkShare;
   }
 
   /** Throws if too many come, over this owner's connection or altogether. */
@@ -192,16 +192,16 @@ export class Identities {
     bucket.take(nowMs);
   }
 
-  #tooManyFrom({ isShared }: Owner, waitMs: number): CrowdError {
+  #tooManyFrom({ isShared }: Owner, waitMs: number): JoinLimitError {
     // Where a whole class waits for one bucket, all would come back at once.
     return isShared
-      ? new CrowdError(
+      ? new JoinLimitError(
         "rate_limited",
         "Too many new people join from your address. Try again, or use a " +
           "WebSocket.",
         this.#returnInMs(),
       )
-      : new CrowdError(
+      : new JoinLimitError(
         "rate_limited",
         "Too many new people join over this connection. Use the key of one of " +
           "them.",
@@ -217,8 +217,8 @@ export class Identities {
   /** Throws if too many come altogether. */
   #joinCrowd(owner: Owner): void {
     const nowMs = this.context.monotonic();
-    if (this.#newcomers.take(this.#originOf(owner), nowMs) === 0) return;
-    throw new CrowdError(
+    if (this.#newcomers.take(this.#networkShareOf(owner), nowMs) === 0) return;
+    throw new JoinLimitError(
       "busy",
       "Too many new people are joining at once. Try again.",
       this.#returnInMs(),
@@ -236,7 +236,7 @@ export class Identities {
 
   /**
    * A name for a person without an identity; give it back with `releaseName`.
-   * Such a person always counts as new: throws a `CrowdError` if too many come.
+   * Such a person always counts as new: throws a `JoinLimitError` if too many come.
    */
   async claimName(holder: Holder, owner: Owner): Promise<string> {
     this.#joinCrowd(owner);
@@ -273,7 +273,7 @@ export class Identities {
   /**
    * The identity of this key, for `holder`; its earlier holder is superseded.
    * Undefined if there is no such identity; then `register` makes one. Throws a
-   * `CrowdError`, and supersedes nobody, if the identity comes back too often.
+   * `JoinLimitError`, and supersedes nobody, if the identity comes back too often.
    */
   async reclaim(key: string, holder: Holder): Promise<Held | undefined> {
     const identity = await this.identify(key);
@@ -295,7 +295,7 @@ export class Identities {
   #admitReturn(id: string): void {
     const waitMs = this.announcements(id).take(this.context.monotonic());
     if (waitMs === 0) return;
-    throw new CrowdError(
+    throw new JoinLimitError(
       "rate_limited",
       "You join too often with this key. Wait a second, then try again.",
       waitMs,
@@ -372,7 +372,7 @@ export class Identities {
 
   /**
    * A new identity, called `wish` if nobody has that name, else by a name made
-   * here. Throws a `CrowdError` if too many come, over the connection of
+   * here. Throws a `JoinLimitError` if too many come, over the connection of
    * `owner` or altogether.
    */
   async register(
@@ -411,7 +411,7 @@ export class Identities {
     if (!this.#isHolder(identity, holder)) return;
     const nowMs = this.context.monotonic();
     this.#allowances.keep(identity.id, identity.allowance, nowMs);
-    this.bequeath(identity.allowance);
+    this.leaveBehind(identity.allowance);
     this.#holders.delete(identity.id);
     this.#names.delete(foldName(identity.name));
     this.store.release(identity.id, identity.generation);

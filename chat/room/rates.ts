@@ -9,7 +9,7 @@
 // of the rate, and many busy clients get equal shares and leave something free.
 // A long message counts as several, so a room limits bytes as well.
 import { Buffer } from "node:buffer";
-import { RecentCount, TokenBucket } from "../ops/rate_limit.ts";
+import { DecayingCount, TokenBucket } from "../ops/rate_limit.ts";
 
 export interface RateLimits {
   /** Messages per second of one client; 0 for no limit. */
@@ -54,8 +54,8 @@ const RESERVE = 1 / 10;
 /** Bytes of text that count as one message: 500 characters of any script. */
 const MESSAGE_BYTES = 2 * 1024;
 
-/** A client with a lower count said nothing, as `RecentCount` weighs it. */
-const NOTHING = 1 / 20;
+/** A client with a lower count said nothing, as `DecayingCount` weighs it. */
+const NEGLIGIBLE = 1 / 20;
 
 /** The part of a room's rate that all new clients together may take. */
 const NEW_PART = 1 / 2;
@@ -72,7 +72,7 @@ const MAX_RETAINED = 100_000;
 /** How long a client counts as new, and the network that it comes from. */
 interface Newcomer {
   untilMs: number;
-  origin: () => Origin;
+  networkShare: () => NetworkShare;
 }
 
 /** The rates of one client, for messages, for other requests, for history. */
@@ -84,7 +84,7 @@ export class Allowance implements Sharer {
   /** Until when what others used up is lacking in each. */
   readonly #lacksUntilMs = new Map<TokenBucket, number>();
   /** What the client said lately, in any room. */
-  readonly said: RecentCount;
+  readonly taken: DecayingCount;
   /** Until when the client has to wait after a room refused its message. */
   #heldBack: { by: SharedRate; untilMs: number } | undefined;
 
@@ -103,26 +103,26 @@ export class Allowance implements Sharer {
     const most = bytes * HISTORY_BURST_SECONDS;
     const few = isNew ? bytes * HISTORY_NEW_SECONDS : most;
     this.#history = new TokenBucket(bytes, most, nowMs, few);
-    this.said = new RecentCount(lifeMs(roomRate));
+    this.taken = new DecayingCount(timeConstantMs(roomRate));
   }
 
   #isNew(nowMs: number): boolean {
     return nowMs < (this.newcomer?.untilMs ?? -Infinity);
   }
 
-  newFrom(nowMs: number): Origin | undefined {
-    return this.#isNew(nowMs) ? this.newcomer?.origin() : undefined;
+  newFrom(nowMs: number): NetworkShare | undefined {
+    return this.#isNew(nowMs) ? this.newcomer?.networkShare() : undefined;
   }
 
   /** Leaves this allowance no more than `other` has left. */
-  inherit(other: Allowance, nowMs: number): void {
-    this.#inherit(this.messages, other.messages, nowMs);
-    this.#inherit(this.requests, other.requests, nowMs);
-    this.#inherit(this.#history, other.#history, nowMs);
-    this.said.add(other.said.at(nowMs), nowMs);
+  takeOver(other: Allowance, nowMs: number): void {
+    this.#takeOver(this.messages, other.messages, nowMs);
+    this.#takeOver(this.requests, other.requests, nowMs);
+    this.#takeOver(this.#history, other.#history, nowMs);
+    this.taken.add(other.taken.at(nowMs), nowMs);
   }
 
-  #inherit(own: TokenBucket, others: TokenBucket, nowMs: number): void {
+  #takeOver(own: TokenBucket, others: TokenBucket, nowMs: number): void {
     const fullInMs = others.fullInMs(nowMs);
     this.#lacksUntilMs.set(own, nowMs + fullInMs - own.fullInMs(nowMs));
     own.drain(fullInMs, nowMs);
@@ -149,12 +149,12 @@ export class Allowance implements Sharer {
    * inherits what is left. Only once, because otherwise a key that comes and
    * goes would leave much without saying anything.
    */
-  bequeath(limits: RateLimits, nowMs: number): void {
+  leaveBehind(limits: RateLimits, nowMs: number): void {
     if (this.newcomer === undefined || this.#isBequeathed) return;
     this.#isBequeathed = true;
     const left = new Allowance(limits, nowMs);
-    left.inherit(this, nowMs);
-    this.newcomer.origin().bequeath(left, nowMs);
+    left.takeOver(this, nowMs);
+    this.newcomer.networkShare().leave(left, nowMs);
   }
 
   /** The most history that can be taken at once, in bytes. */
@@ -185,7 +185,7 @@ export class Allowance implements Sharer {
   isAsNew(nowMs: number): boolean {
     return !this.#isNew(nowMs) && this.messages.isAsNew(nowMs) &&
       this.requests.isAsNew(nowMs) && this.#history.isAsNew(nowMs) &&
-      this.said.at(nowMs) < NOTHING;
+      this.taken.at(nowMs) < NEGLIGIBLE;
   }
 }
 
@@ -201,24 +201,24 @@ function burstOf(roomRate: number): number {
 }
 
 /** After this time the rest of a burst weighs 1/e. */
-function lifeMs(perSecond: number, burst = burstOf(perSecond)): number {
+function timeConstantMs(perSecond: number, burst = burstOf(perSecond)): number {
   return perSecond === 0 ? 1_000 : burst * 1000 / perSecond;
 }
 
 /** A client, or a network, that shares a rate. */
 interface Sharer {
   /** How much of the rate this sharer took lately. */
-  readonly said: RecentCount;
+  readonly taken: DecayingCount;
   /** For a network: how much all networks in its block took lately. */
-  readonly saidByBlock?: RecentCount | undefined;
+  readonly takenByBlock?: DecayingCount | undefined;
   /** For a new client: its network, and the block of that. */
   newFrom?(nowMs: number): NewFrom | undefined;
 }
 
 /** How much the new clients of one network, and of its block, took lately. */
 interface NewFrom {
-  readonly saidByNew: RecentCount;
-  readonly block: { readonly saidByNew: RecentCount };
+  readonly takenByNew: DecayingCount;
+  readonly block: { readonly takenByNew: DecayingCount };
 }
 
 /**
@@ -226,7 +226,11 @@ interface NewFrom {
  * network that is alone in its block counts as itself; one of many counts as
  * half of them.
  */
-function mean(own: RecentCount, ofBlock: RecentCount, nowMs: number): number {
+function mean(
+  own: DecayingCount,
+  ofBlock: DecayingCount,
+  nowMs: number,
+): number {
   return (own.at(nowMs) + ofBlock.at(nowMs)) / 2;
 }
 
@@ -234,10 +238,10 @@ function mean(own: RecentCount, ofBlock: RecentCount, nowMs: number): number {
 export class SharedRate {
   /** One less than the burst, because one message may exceed a threshold. */
   readonly #space: number;
-  readonly #said: RecentCount;
+  readonly #taken: DecayingCount;
   /** The part of it that long messages would have taken of what is reserved. */
-  readonly #excess: RecentCount;
-  readonly #saidByNew: RecentCount;
+  readonly #excess: DecayingCount;
+  readonly #takenByNew: DecayingCount;
 
   /** `perSecond` 0 means no limit. */
   constructor(
@@ -245,14 +249,14 @@ export class SharedRate {
     burst = burstOf(perSecond),
   ) {
     this.#space = burst - 1;
-    this.#said = new RecentCount(lifeMs(perSecond, burst));
+    this.#taken = new DecayingCount(timeConstantMs(perSecond, burst));
     this.#excess = this.newCount();
-    this.#saidByNew = this.newCount();
+    this.#takenByNew = this.newCount();
   }
 
   /** A count for a new sharer. */
-  newCount(): RecentCount {
-    return new RecentCount(this.#said.lifeMs);
+  newCount(): DecayingCount {
+    return new DecayingCount(this.#taken.timeConstantMs);
   }
 
   /**
@@ -264,22 +268,27 @@ export class SharedRate {
   take(client: Sharer, nowMs: number, count = 1): number {
     if (this.perSecond === 0) return 0;
     const newFrom = client.newFrom?.(nowMs);
-    const { said, saidByBlock = said } = client;
-    const isQuiet = newFrom === undefined && saidByBlock.at(nowMs) <= NOTHING;
+    const { taken, takenByBlock = taken } = client;
+    const isQuiet = newFrom === undefined &&
+      takenByBlock.at(nowMs) <= NEGLIGIBLE;
     const excess = isQuiet && count === 1 ? this.#excess.at(nowMs) : 0;
-    const all = this.#said.at(nowMs) - excess;
+    const all = this.#taken.at(nowMs) - excess;
     const waitMs = Math.max(
       this.#waitMs(
-        [mean(said, saidByBlock, nowMs), all],
+        [mean(taken, takenByBlock, nowMs), all],
         isQuiet ? 1 : 1 - RESERVE,
       ),
       newFrom === undefined ? 0 : this.#waitAsNewMs(client, newFrom, nowMs),
     );
     if (waitMs > 0) return Math.ceil(waitMs);
     this.note(count, 1, nowMs);
-    const counts = [said, saidByBlock];
+    const counts = [taken, takenByBlock];
     if (newFrom !== undefined) {
-      counts.push(newFrom.saidByNew, newFrom.block.saidByNew, this.#saidByNew);
+      counts.push(
+        newFrom.takenByNew,
+        newFrom.block.takenByNew,
+        this.#takenByNew,
+      );
     }
     for (const each of new Set(counts)) each.add(count, nowMs);
     return 0;
@@ -290,10 +299,14 @@ export class SharedRate {
    * leaves free, the network's below its share of what the block leaves free,
    * and so on; of the whole rate new clients have `NEW_PART`.
    */
-  #waitAsNewMs({ said }: Sharer, { saidByNew, block }: NewFrom, nowMs: number) {
-    const ofNetwork = mean(saidByNew, block.saidByNew, nowMs);
-    const all = this.#saidByNew.at(nowMs);
-    return this.#waitMs([said.at(nowMs), ofNetwork, all], NEW_PART);
+  #waitAsNewMs(
+    { taken }: Sharer,
+    { takenByNew, block }: NewFrom,
+    nowMs: number,
+  ) {
+    const ofNetwork = mean(takenByNew, block.takenByNew, nowMs);
+    const all = this.#takenByNew.at(nowMs);
+    return this.#waitMs([taken.at(nowMs), ofNetwork, all], NEW_PART);
   }
 
   /**
@@ -302,25 +315,25 @@ export class SharedRate {
    * rate.
    */
   #waitMs(levels: number[], part: number): number {
-    let taken = 0;
+    let sum = 0;
     let weight = 1 / SHARE;
-    for (const count of levels) taken += (weight *= SHARE) * count;
-    const shrunk = weight * this.#space * part / taken;
-    return -Math.log(shrunk) * this.#said.lifeMs;
+    for (const count of levels) sum += (weight *= SHARE) * count;
+    const shrunk = weight * this.#space * part / sum;
+    return -Math.log(shrunk) * this.#taken.timeConstantMs;
   }
 
   /** Counts messages, say, which count as `count`; also those of other servers. */
   note(count: number, messages: number, nowMs: number): void {
-    const free = this.#space * (1 - RESERVE) - this.#said.at(nowMs);
+    const free = this.#space * (1 - RESERVE) - this.#taken.at(nowMs);
     // However long it is, a message takes at most one of what is reserved.
     const excess = Math.max(0, count - Math.max(messages, free));
     this.#excess.add(excess, nowMs);
-    this.#said.add(count, nowMs);
+    this.#taken.add(count, nowMs);
   }
 
   /** Whether a new rate would be the same. */
   isAsNew(nowMs: number): boolean {
-    return this.#said.at(nowMs) < NOTHING;
+    return this.#taken.at(nowMs) < NEGLIGIBLE;
   }
 }
 
@@ -330,46 +343,47 @@ export class SharedRate {
  */
 export class Block {
   /** What new clients of the block said lately, in any room. */
-  readonly saidByNew: RecentCount;
+  readonly takenByNew: DecayingCount;
 
-  /** `said` counts people who came, as for a network. */
-  constructor({ roomRate }: RateLimits, readonly said: RecentCount) {
-    this.saidByNew = new RecentCount(lifeMs(roomRate));
+  /** `taken` counts people who came, as for a network. */
+  constructor({ roomRate }: RateLimits, readonly taken: DecayingCount) {
+    this.takenByNew = new DecayingCount(timeConstantMs(roomRate));
   }
 
   isAsNew(nowMs: number): boolean {
-    return this.said.at(nowMs) < NOTHING && this.saidByNew.at(nowMs) < NOTHING;
+    return this.taken.at(nowMs) < NEGLIGIBLE &&
+      this.takenByNew.at(nowMs) < NEGLIGIBLE;
   }
 }
 
 /** A network from which new people come, such as an IPv4 address. */
-export class Origin implements Sharer {
+export class NetworkShare implements Sharer {
   /** How much history the network's new clients may be given. */
   readonly history: TokenBucket;
   /** What the network's new clients said lately, in any room. */
-  readonly saidByNew: RecentCount;
+  readonly takenByNew: DecayingCount;
   /** Allowances of clients that went, the longest ago first. */
   readonly #left: Allowance[] = [];
 
-  /** `said` counts newcomers, not messages: networks share that rate. */
+  /** `taken` counts newcomers, not messages: networks share that rate. */
   constructor(
     { historyRate, roomRate }: RateLimits,
-    readonly said: RecentCount,
+    readonly taken: DecayingCount,
     nowMs: number,
     /** Set again when it was forgotten and made anew. */
     public block: Block,
   ) {
-    this.saidByNew = new RecentCount(lifeMs(roomRate));
+    this.takenByNew = new DecayingCount(timeConstantMs(roomRate));
     const bytes = historyRate * 1024;
     const most = bytes * HISTORY_NEW_SECONDS * CLASS_SIZE;
     this.history = new TokenBucket(bytes * CLASS_READERS, most, nowMs);
   }
 
-  get saidByBlock(): RecentCount {
-    return this.block.said;
+  get takenByBlock(): DecayingCount {
+    return this.block.taken;
   }
 
-  bequeath(left: Allowance, nowMs: number): void {
+  leave(left: Allowance, nowMs: number): void {
     this.#forgetLeft(nowMs);
     this.#left.push(left);
     if (this.#left.length > MAX_LEFT) this.#left.shift();
@@ -380,7 +394,7 @@ export class Origin implements Sharer {
    * go: for another person at the same address that is hardly less than a full
    * one.
    */
-  inheritance(nowMs: number): Allowance | undefined {
+  takeLeft(nowMs: number): Allowance | undefined {
     this.#forgetLeft(nowMs);
     return this.#left.shift();
   }
@@ -391,8 +405,8 @@ export class Origin implements Sharer {
 
   isAsNew(nowMs: number): boolean {
     this.#forgetLeft(nowMs);
-    return this.#left.length === 0 && this.said.at(nowMs) < NOTHING &&
-      this.saidByNew.at(nowMs) < NOTHING && this.history.isAsNew(nowMs);
+    return this.#left.length === 0 && this.taken.at(nowMs) < NEGLIGIBLE &&
+      this.takenByNew.at(nowMs) < NEGLIGIBLE && this.history.isAsNew(nowMs);
   }
 }
 

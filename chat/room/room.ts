@@ -93,7 +93,7 @@ export class Room implements Subscriber {
   readonly #deleted = new Set<number>();
   #deletionCount = 0;
   /** Names of members here that are not in the roster yet. */
-  readonly #coming = new Set<string>();
+  readonly #unlisted = new Set<string>();
   readonly renamed = new Map<string, string>();
   /** Members who may be back, by name, and the timers that tell their leave. */
   readonly #absent = new Map<
@@ -141,13 +141,13 @@ export class Room implements Subscriber {
 
   /** How many people are in the room, on all servers. */
   get count(): number {
-    return this.roster.size + this.#coming.size;
+    return this.roster.size + this.#unlisted.size;
   }
 
   /** The people in the room, on all servers. */
   *names(): Iterable<string> {
     yield* this.roster;
-    yield* this.#coming;
+    yield* this.#unlisted;
   }
 
   /**
@@ -310,7 +310,7 @@ export class Room implements Subscriber {
     this.members.add(member);
     // The leave was not told yet, so the store will not tell the join either.
     this.#forgetAbsent(member.name);
-    if (!this.roster.has(member.name)) this.#coming.add(member.name);
+    if (!this.roster.has(member.name)) this.#unlisted.add(member.name);
     this.#announce({
       kind: "join",
       at: this.#time(),
@@ -343,7 +343,7 @@ export class Room implements Subscriber {
   #part(member: Member): void {
     this.#typists.delete(member);
     this.members.delete(member);
-    this.#coming.delete(member.name);
+    this.#unlisted.delete(member.name);
     // A member with two names for a moment has to be counted anew.
     const isRenamed = this.renamed.delete(member.name);
     if (isRenamed || !member.mayBeBack) return this.#tellLeave(member);
@@ -380,7 +380,7 @@ export class Room implements Subscriber {
     const { name } = member;
     this.renamed.set(name, this.renamed.get(before) ?? before);
     this.renamed.delete(before);
-    if (this.#coming.delete(before)) this.#coming.add(name);
+    if (this.#unlisted.delete(before)) this.#unlisted.add(name);
     this.#announce({
       kind: "rename",
       at: this.#time(),
@@ -594,14 +594,14 @@ export class Room implements Subscriber {
     if (left !== undefined) this.roster.delete(left);
     if (came === undefined) return;
     this.roster.add(came);
-    this.#coming.delete(came);
+    this.#unlisted.delete(came);
     if (left === undefined) {
       // A member that is published under this name needs no rename any more.
       // One that is published under an earlier name has that in the roster
       // until its rename is published.
       this.renamed.delete(came);
       for (const [name, known] of this.renamed) {
-        if (known === came) this.#coming.delete(name);
+        if (known === came) this.#unlisted.delete(name);
       }
       return;
     }

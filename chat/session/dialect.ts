@@ -18,12 +18,12 @@ export interface DialectOf<Kind extends keyof Frames> {
   readonly name: string;
   /** Reclaims the client's identity; a secret, and "" until it has one. */
   readonly key?: string;
-  /** Begins: the line is open, and there is a place in the room. */
+  /** Begins: the transport is open, and there is a place in the room. */
   open(room: Room): void | Promise<void>;
   /** Receives a frame that is not too large. Not called before `open`. */
   receive(frame: Frames[Kind]): void | Promise<void>;
   /** Tells the client more about the end than a close code can. */
-  foretell?(why: Interruption, hint: string, retryAfterMs: number): void;
+  announceClose?(why: Interruption, hint: string, retryAfterMs: number): void;
   /** Ends: gives everything back. Called once, perhaps without an `open`. */
   close(): void;
 }

@@ -64,7 +64,7 @@ export class Drawing implements DialectOf<"binary"> {
 
   /** Shows or drops a stroke: a drawer who is present can draw another. */
   show(frame: ArrayBuffer): void {
-    const bytes = this.session.line.bufferedAmount;
+    const bytes = this.session.transport.bufferedAmount;
     if (bytes <= MAX_WAITING_STROKES_BYTES) {
       this.#stuck.bytes = 0;
       return this.session.send(frame);

@@ -196,8 +196,8 @@ export class HistoryPager {
 
   /** Whether many bytes still wait for the client to read them. */
   get isBehind(): boolean {
-    const { line, at } = this.session;
-    return line.bufferedAmount > at.overload.sendLimit / 4;
+    const { transport, at } = this.session;
+    return transport.bufferedAmount > at.overload.sendLimit / 4;
   }
 
   /**

@@ -3,7 +3,7 @@
 // `message` of every frame. The dialect has no history and no resending.
 import { encode, type ErrorCode, SERVER_NAME } from "../protocol/events.ts";
 import type { EventFrame } from "../protocol/frames.ts";
-import { CrowdError, type Holder } from "../room/identities.ts";
+import { type Holder, JoinLimitError } from "../room/identities.ts";
 import type { Allowance } from "../room/rates.ts";
 import type { Member, Room } from "../room/room.ts";
 import type { Turn } from "../room/turn.ts";
@@ -43,7 +43,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
       await room.open();
       return await hub.identities.claimName(this, owner);
     } catch (error) {
-      if (error instanceof CrowdError) {
+      if (error instanceof JoinLimitError) {
         this.#refuse(error);
         session.disconnect(error.reason, error.retryAfterMs);
         return undefined;
@@ -56,7 +56,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
 
   receive(text: string): void {
     const problem = this.name === ""
-      ? this.session.keepEarly(() => this.receive(text))
+      ? this.session.queueEarly(() => this.receive(text))
       : this.session.admit(text, this.#allowance) ??
         (this.#room?.say(this, { message: text }) ? undefined : BUSY);
     if (problem !== undefined) this.#refuse(problem);
@@ -83,7 +83,7 @@ export class Plain implements DialectOf<"text">, Member, Holder {
   }
 
   close(): void {
-    this.session.at.hub.identities.bequeath(this.#allowance);
+    this.session.at.hub.identities.leaveBehind(this.#allowance);
     if (this.name !== "") this.session.at.hub.identities.releaseName(this.name);
   }
 }

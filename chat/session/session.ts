@@ -1,7 +1,7 @@
 // One client's life, whatever its dialect and its transport: guarded handlers,
 // the size and the rate of incoming frames, the limit on bytes that wait to be
 // sent, and the end. A session has a `Dialect`, which reads and writes the
-// frames, and a `Line`, which carries them. The end comes exactly once,
+// frames, and a `Transport`, which carries them. The end comes exactly once,
 // whatever the client does; after it the session is in no room, holds no name
 // and sends nothing more.
 import type { Owner } from "../http/proxy.ts";
@@ -51,12 +51,12 @@ interface SessionLimits
 }
 
 /** The carrier of a session's frames; a WebSocket is one. */
-export interface Line {
+export interface Transport {
   /** Bytes that wait to be sent. */
   readonly bufferedAmount: number;
   /** True until the client's second request, and after it broke one off. */
   readonly isUnconfirmed?: boolean;
-  /** Whether the client ended the line, and may go on with another at once. */
+  /** Whether the client ended the transport, and may go on with another at once. */
   readonly wasLeft?: boolean;
   /** Sends a frame and the encoded events in it; never waits, never throws. */
   send(frame: string | ArrayBuffer, events: readonly string[]): void;
@@ -68,7 +68,7 @@ export interface Line {
 }
 
 /** One event in a session's life. */
-export type Happening =
+export type SessionEvent =
   | { type: "sent"; frame: string | ArrayBuffer }
   | { type: "received"; data: unknown }
   /** The server begins to close. */
@@ -78,10 +78,10 @@ export type Happening =
   | { type: "closed"; code: number; reason: string; isClean: boolean };
 
 /** Told what happens to a session while somebody watches; never throws. */
-type Recorder = (happening: Happening) => void;
+type Recorder = (happening: SessionEvent) => void;
 
 /** A session's place, and the objects that it shares with all others. */
-export interface Place {
+export interface SessionContext {
   hub: Hub;
   history: HistoryQueue;
   roomName: string;
@@ -152,11 +152,11 @@ export class Session<D extends Dialect = Dialect> {
   /** Handlers of what came before the client was in its room, in order. */
   #early: (() => void | Promise<void>)[] = [];
   /** The close code and reason, if the server closed it. */
-  #closing: Parameters<Line["close"]> | undefined;
+  #closing: Parameters<Transport["close"]> | undefined;
 
   constructor(
-    readonly line: Line,
-    readonly at: Place,
+    readonly transport: Transport,
+    readonly at: SessionContext,
     newDialect: (session: Session) => D,
   ) {
     this.dialect = newDialect(this);
@@ -193,22 +193,22 @@ export class Session<D extends Dialect = Dialect> {
 
   /** True until the client's second request, and after it broke one off. */
   get isUnconfirmed(): boolean {
-    return this.line.isUnconfirmed ?? false;
+    return this.transport.isUnconfirmed ?? false;
   }
 
   /** Bytes that wait to be sent; after the end, as many as then. */
   get waitingBytes(): number {
-    return this.#hasEnded ? this.#waitingAtEnd : this.line.bufferedAmount;
+    return this.#hasEnded ? this.#waitingAtEnd : this.transport.bufferedAmount;
   }
 
-  // The line calls the next three methods. They never throw, because an error
+  // The transport calls the next three methods. They never throw, because an error
   // in a handler of a socket would end the process.
 
-  /** The line is ready. */
+  /** The transport is ready. */
   opened(): void {
     // The session may have been closed during the handshake. Deno before 2.8.3
     // forgets that, and the client would wait on an open socket for ever.
-    if (this.#closing !== undefined) this.line.close(...this.#closing);
+    if (this.#closing !== undefined) this.transport.close(...this.#closing);
     if (!this.#hasEnded) this.guard(() => this.#enter());
   }
 
@@ -243,7 +243,7 @@ export class Session<D extends Dialect = Dialect> {
     }
   };
 
-  /** The line is gone; may be called more than once. */
+  /** The transport is gone; may be called more than once. */
   ended(): void {
     this.guard(() => this.#end());
   }
@@ -256,14 +256,14 @@ export class Session<D extends Dialect = Dialect> {
     if (this.#hasEnded) return;
     try {
       const { overload } = this.at;
-      // A line's `send` never blocks and never fails: frames that a slow client
+      // A transport's `send` never blocks and never fails: frames that a slow client
       // does not read pile up in memory, and only this place can see it.
-      if (this.line.bufferedAmount > overload.sendLimit) {
+      if (this.transport.bufferedAmount > overload.sendLimit) {
         return this.disconnect("slow_reader");
       }
       const isText = typeof frame === "string";
       overload.handOut(isText ? frame.length : frame.byteLength);
-      this.line.send(frame, events);
+      this.transport.send(frame, events);
       this.recorder?.({ type: "sent", frame });
     } catch (fault) {
       this.#fail(fault);
@@ -293,7 +293,7 @@ export class Session<D extends Dialect = Dialect> {
 
   #tellWhy(why: DisconnectReason, hint: string, retryAfterMs = 0): void {
     if (isInterruption(why)) {
-      if (this.hasOpened) this.dialect.foretell?.(why, hint, retryAfterMs);
+      if (this.hasOpened) this.dialect.announceClose?.(why, hint, retryAfterMs);
       return;
     }
     // A client that went on with another connection is still there.
@@ -308,13 +308,13 @@ export class Session<D extends Dialect = Dialect> {
   }
 
   /** Leaves the room at once, then starts the closing handshake. */
-  #close(...closing: Parameters<Line["close"]>): void {
+  #close(...closing: Parameters<Transport["close"]>): void {
     const [code, reason] = closing;
     this.#end();
     this.#closing = closing;
     this.recorder?.({ type: "closing", code, reason });
     // Deno waits for the peer's close frame without a limit; nothing here does.
-    this.line.close(...closing);
+    this.transport.close(...closing);
   }
 
   /** Counts this message as said, if it may be said now; else says why not. */
@@ -363,7 +363,7 @@ export class Session<D extends Dialect = Dialect> {
    * Keeps what came before the client was in its room, until `receiveEarly`. At
    * most `--burst` handlers wait; for a further one the problem is returned.
    */
-  keepEarly(receive: () => void | Promise<void>): Problem | undefined {
+  queueEarly(receive: () => void | Promise<void>): Problem | undefined {
     if (this.#early.length >= this.at.limits.burst) return TOO_EARLY;
     this.#early.push(receive);
   }
@@ -414,11 +414,11 @@ export class Session<D extends Dialect = Dialect> {
   /** Counts a refusal. A client that goes on and on is disconnected. */
   countRefusal({ code, isBlameless }: Pick<Problem, "code" | "isBlameless">) {
     this.at.context.metrics.refusals.add(1, code);
-    if (OWN_FAULTS.has(code) && !isBlameless) this.blame();
+    if (OWN_FAULTS.has(code) && !isBlameless) this.countFault();
   }
 
   /** Counts an act that a client must not repeat again and again. */
-  blame(): void {
+  countFault(): void {
     this.#refusals++;
     if (this.#refusals >= MAX_REFUSALS) this.disconnect("flood");
   }
@@ -436,7 +436,7 @@ export class Session<D extends Dialect = Dialect> {
   note(what: string, fault: unknown): void {
     const { logger } = this.at.context;
     if (!(fault instanceof StoreError)) return logger.fault(what, fault);
-    logger.log("warn", "log", `${what} ${fault.message}`);
+    logger.log("warn", "store", `${what} ${fault.message}`);
   }
 
   #fail(fault: unknown): void {
@@ -455,7 +455,7 @@ export class Session<D extends Dialect = Dialect> {
 
   #end(): void {
     if (this.#hasEnded) return;
-    this.#waitingAtEnd = this.line.bufferedAmount;
+    this.#waitingAtEnd = this.transport.bufferedAmount;
     this.#hasEnded = true;
     this.#early = [];
     if (this.#room !== undefined) this.at.hub.leave(this.#room, this.dialect);

@@ -2,9 +2,9 @@
 // the client's last message goes out as it is; otherwise the client catches up
 // through its `HistoryPager`, which keeps messages in order.
 import {
-  CrowdError,
   type Held,
   type Holder,
+  JoinLimitError,
   NameError,
 } from "../room/identities.ts";
 import type {
@@ -143,7 +143,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
   }
 
   get mayBeBack(): boolean {
-    return this.#isSupersededHere || this.session.line.wasLeft === true;
+    return this.#isSupersededHere || this.session.transport.wasLeft === true;
   }
 
   /** Resolves when the client is in the room, or the session has ended. */
@@ -199,7 +199,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       return this.refuse("invalid", "Send hello only once.");
     }
     if (this.#state === "joining") {
-      const early = session.keepEarly(() => this.receive(request));
+      const early = session.queueEarly(() => this.receive(request));
       const id = request.type === "message" ? request.id : undefined;
       return early && this.#refuse(early, id);
     }
@@ -288,7 +288,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     this.session.disconnect("superseded");
   }
 
-  foretell(code: Interruption, hint: string, retryAfterMs: number): void {
+  announceClose(code: Interruption, hint: string, retryAfterMs: number): void {
     this.#tellError({
       code,
       message: `${hint.charAt(0).toUpperCase()}${hint.slice(1)}.`,
@@ -372,7 +372,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
       this.session.receiveEarly();
       await pager.catchUp();
     } catch (error) {
-      if (error instanceof CrowdError) {
+      if (error instanceof JoinLimitError) {
         return this.#fail(error.reason, error);
       }
       if (!(error instanceof StoreError)) throw error;
@@ -455,7 +455,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
     const problem = this.#pace(request, allowance);
     if (problem !== undefined) {
       // Nobody misses a sign of typing, but a flood of them has to end.
-      if (request.type === "typing") return this.session.blame();
+      if (request.type === "typing") return this.session.countFault();
       return this.#refuse(problem);
     }
     try {

@@ -39,7 +39,7 @@ export function turnOf(
       if (!isHere(came)) count++;
       changed.set(came, true);
     }
-    turn.push(publishedOf(entry, count));
+    turn.push(encodeChange(entry, count));
   }
   return turn;
 }
@@ -61,7 +61,7 @@ function namesIn(change: Change): { came?: string; left?: string } {
 }
 
 /** The event for a change, after which `count` people are in the room. */
-export function publishedOf(change: Change, count: number): Published {
+export function encodeChange(change: Change, count: number): Published {
   const { at, member: { name } } = change;
   switch (change.kind) {
     case "join":

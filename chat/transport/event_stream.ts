@@ -3,7 +3,7 @@
 // of an event names the newest message that the client has after this event.
 import { CloseCode } from "../protocol/close_codes.ts";
 import { escapeControls, KEEP_ALIVE_MS, seqOf } from "../protocol/events.ts";
-import type { Line } from "../session/session.ts";
+import type { Transport } from "../session/session.ts";
 
 const encoder = new TextEncoder();
 
@@ -33,7 +33,7 @@ export const EVENT_STREAM_HEADERS = {
 /** Ends the body of a response that the client does not read; no fault. */
 export class CutOff extends Error {}
 
-export class EventStream implements Line {
+export class EventStream implements Transport {
   /** The body of the response. */
   readonly body: ReadableStream<Uint8Array>;
   /** The client ended the stream, as it does to go on with polls. */

@@ -9,7 +9,7 @@ import { STORE_FAILED } from "../session/v1.ts";
 import { type Peer, StoreError } from "../store/store.ts";
 
 /** A request to /messages, for the present holder of its key. */
-export interface Asking {
+export interface ForwardedRequest {
   roomName: string;
   /** Set if the request is for this line alone. */
   lineName: string | undefined;
@@ -29,7 +29,7 @@ export interface Asking {
  * sees it, so nothing in it lets anybody in: the first server has checked key
  * and invitation, and the request names the identity by its id.
  */
-interface PassedOn extends Asking {
+interface PassedOn extends ForwardedRequest {
   identity: string;
   keyMark: string;
 }
@@ -44,24 +44,24 @@ export const MAX_ASKED = 4;
  * The answer of another server; null if it has neither the client nor a mailbox
  * that can go on, so that a new line has to be opened.
  */
-type Told =
+type ForwardedResponse =
   | { status: number; headers: Record<string, string>; body: string }
   | { isElsewhere: true }
   | null;
 
 /**
  * Does here what an identity asks. Undefined if the identity is not here;
- * throws `Elsewhere` if it is on another server.
+ * throws `OnOtherServer` if it is on another server.
  */
 type AskHere = (
   identity: string | undefined,
-  asking: Asking,
+  asking: ForwardedRequest,
   /** Tells that the client went. */
   signal: AbortSignal | undefined,
 ) => Promise<Response | undefined>;
 
 /** The holder of the request's key is on another server. */
-export class Elsewhere extends Error {
+export class OnOtherServer extends Error {
   constructor(readonly peer: Peer, readonly identity: string) {
     super();
   }
@@ -75,19 +75,19 @@ export function takenOver(): HttpError {
  * Asks the holder of this key, on this server or another. Undefined if a new
  * line has to be opened for the request.
  */
-export async function askWherever(
+export async function handleOrForward(
   key: string | undefined,
   identity: string | undefined,
-  asking: Asking,
-  askHere: AskHere,
+  asking: ForwardedRequest,
+  handleHere: AskHere,
   signal: AbortSignal | undefined,
 ): Promise<Response | undefined> {
   const keyMark = crypto.randomUUID();
   for (let passedOn = 0;; passedOn++) {
     try {
-      return await askHere(identity, asking, signal);
+      return await handleHere(identity, asking, signal);
     } catch (error) {
-      if (!(error instanceof Elsewhere)) throw error;
+      if (!(error instanceof OnOtherServer)) throw error;
       if (passedOn === MAX_ASKED) throw takenOver();
       const told = await passOn(error, asking, keyMark, signal);
       if (told === null) return undefined;
@@ -101,11 +101,11 @@ export async function askWherever(
 }
 
 async function passOn(
-  { peer, identity }: Elsewhere,
-  asking: Asking,
+  { peer, identity }: OnOtherServer,
+  asking: ForwardedRequest,
   keyMark: string,
   signal: AbortSignal | undefined,
-): Promise<Told> {
+): Promise<ForwardedResponse> {
   const passedOn: PassedOn = { ...asking, identity, keyMark };
   const waitMs = PASSED_ON_TIMEOUT_MS + (asking.waitSeconds ?? 0) * 1000;
   const question = JSON.stringify(passedOn);
@@ -115,15 +115,15 @@ async function passOn(
 /** Answers a request that another server passed on. */
 export async function answerPassedOn(
   text: string,
-  askHere: AskHere,
+  handleHere: AskHere,
   signal: AbortSignal,
 ): Promise<string> {
   const { identity, ...asking }: PassedOn = JSON.parse(text);
-  const response = await askHere(identity, asking, signal).catch((error) =>
-    error instanceof Elsewhere ? error : errorResponse(error)
+  const response = await handleHere(identity, asking, signal).catch((error) =>
+    error instanceof OnOtherServer ? error : errorResponse(error)
   );
   if (response === undefined) return encode(null);
-  if (response instanceof Elsewhere) return encode({ isElsewhere: true });
+  if (response instanceof OnOtherServer) return encode({ isElsewhere: true });
   return encode({
     status: response.status,
     headers: Object.fromEntries(response.headers),
@@ -131,7 +131,7 @@ export async function answerPassedOn(
   });
 }
 
-function encode(told: Told): string {
+function encode(told: ForwardedResponse): string {
   return JSON.stringify(told);
 }
 

@@ -17,11 +17,11 @@ import {
 import type { Hub } from "../room/hub.ts";
 import type { Owner } from "../http/proxy.ts";
 import {
-  type Line,
-  type Place,
   type Problem,
   Session,
+  type SessionContext,
   textProblem,
+  type Transport,
 } from "../session/session.ts";
 import { type Answer, V1 } from "../session/v1.ts";
 import { splitKey } from "../store/keys.ts";
@@ -29,9 +29,9 @@ import { STORE_RETRY_MS } from "../store/store.ts";
 import { EVENT_STREAM_HEADERS, EventStream } from "./event_stream.ts";
 import {
   answerPassedOn,
-  type Asking,
-  askWherever,
-  Elsewhere,
+  type ForwardedRequest,
+  handleOrForward,
+  OnOtherServer,
   orUnavailable,
   takenOver,
 } from "./forwarding.ts";
@@ -50,20 +50,20 @@ const WELCOME_TIMEOUT_MS = 10_000;
 const HAS_ENDED = "This line has ended: open /events or /messages again.";
 
 /** The functions of the server, which knows who is connected. */
-export interface Host {
+export interface HttpRequestsContext {
   hub: Hub;
   monotonic(): number;
   polls: PollPlaces;
   /** Throws if there is no space for one more client. */
   checkSpace(roomName: string, isPoll?: boolean): void;
-  /** Counts a session as a connection until its line is gone. */
+  /** Counts a session as a connection until its transport is gone. */
   keep(session: Session, isGone: Promise<void>, request: Request): void;
 }
 
-/** A client on a line of HTTP. */
-interface Opened<L extends Line> {
+/** A client whose transport is HTTP. */
+interface OpenedByHttp<L extends Transport> {
   client: V1;
-  line: L;
+  transport: L;
 }
 
 /** A client that polls. */
@@ -79,22 +79,24 @@ export class HttpRequests {
   /** The names that clients gave to their lines. */
   readonly #lineNames = new WeakMap<V1, string>();
   /** Clients that are still saying hello, by the id in their key. */
-  readonly #coming = new Map<string, V1>();
+  readonly #joining = new Map<string, V1>();
 
-  constructor(private readonly host: Host) {}
+  constructor(private readonly context: HttpRequestsContext) {}
 
   /** `GET /events`: all events of the room, as Server-Sent Events. */
-  events(request: Request, url: URL, at: Place): Response {
+  events(request: Request, url: URL, at: SessionContext): Response {
     const hello = readHello(request.headers, url);
-    this.host.checkSpace(at.roomName);
-    const opened: Opened<EventStream> = this.#open(
+    this.context.checkSpace(at.roomName);
+    const opened: OpenedByHttp<EventStream> = this.#open(
       request,
       hello,
       readLine(url),
       at,
       (onEnd) => new EventStream(() => opened.client.epoch, onEnd),
     );
-    return new Response(opened.line.body, { headers: EVENT_STREAM_HEADERS });
+    return new Response(opened.transport.body, {
+      headers: EVENT_STREAM_HEADERS,
+    });
   }
 
   /**
@@ -105,7 +107,7 @@ export class HttpRequests {
   async poll(
     request: Request,
     url: URL,
-    at: Place,
+    at: SessionContext,
   ): Promise<Response> {
     const hello = readHello(request.headers, url);
     const { key, since } = hello;
@@ -122,18 +124,18 @@ export class HttpRequests {
         // Another request may have opened a line for this key meanwhile.
       } while (this.#isComing(key));
     }
-    const { line } = this.#openMailbox(request, hello, lineName, at);
+    const { transport } = this.#openMailbox(request, hello, lineName, at);
     // Without a key a client cannot ask again for events that it did not get.
     const isNew = key === undefined;
     const events = await takeFrom(
-      line,
+      transport,
       0,
       WELCOME_TIMEOUT_MS,
       isNew,
       request.signal,
     );
     if (events.length > 0) return json(asArray(events));
-    line.expire();
+    transport.expire();
     throw new HttpError(
       503,
       "Your history could not be read in time: you asked for too much of it.",
@@ -145,7 +147,7 @@ export class HttpRequests {
   async post(
     request: Request,
     url: URL,
-    at: Place,
+    at: SessionContext,
   ): Promise<Response> {
     const text = await readBody(request, at.limits.maxFrame);
     const posted = readPosted(request.headers, text);
@@ -165,10 +167,15 @@ export class HttpRequests {
     const hello: Hello = { type: "hello", history: 0 };
     if (key !== undefined) hello.key = key;
     if (name !== null) hello.name = name;
-    const { client, line } = this.#openMailbox(request, hello, undefined, at);
-    line.begin();
+    const { client, transport } = this.#openMailbox(
+      request,
+      hello,
+      undefined,
+      at,
+    );
+    transport.begin();
     const answer = await client.post(posted);
-    line.answered();
+    transport.answered();
     // A client that came only for this message, which failed, does not stay.
     if (answer.type === "refused") {
       client.session.disconnect("nothing_said");
@@ -186,33 +193,33 @@ export class HttpRequests {
    */
   async #askHolder(
     key: string | undefined,
-    asking: Asking,
+    asking: ForwardedRequest,
     signal?: AbortSignal,
   ): Promise<Response | undefined> {
     let identity: string | undefined;
     if (key !== undefined) {
-      await this.#coming.get(idOf(key))?.joined;
-      const known = this.host.hub.identities.identify(key);
+      await this.#joining.get(idOf(key))?.joined;
+      const known = this.context.hub.identities.identify(key);
       identity = (await orUnavailable(known))?.id;
     }
-    return await askWherever(
+    return await handleOrForward(
       key,
       identity,
       asking,
-      this.#askHere,
+      this.#handleHere,
       signal,
     );
   }
 
   /** Answers a request that another server passed on. */
   answer(text: string, signal: AbortSignal): Promise<string> {
-    return answerPassedOn(text, this.#askHere, signal);
+    return answerPassedOn(text, this.#handleHere, signal);
   }
 
-  /** Throws `Elsewhere` if the identity's holder is on another server. */
-  readonly #askHere = (
+  /** Throws `OnOtherServer` if the identity's holder is on another server. */
+  readonly #handleHere = (
     identity: string | undefined,
-    asking: Asking,
+    asking: ForwardedRequest,
     signal?: AbortSignal,
   ): Promise<Response | undefined> => {
     const { asked: posted } = asking;
@@ -223,12 +230,12 @@ export class HttpRequests {
 
   async #pollHere(
     identity: string | undefined,
-    asking: Asking,
+    asking: ForwardedRequest,
     signal: AbortSignal | undefined,
   ): Promise<Response | undefined> {
     const { lineName, since, waitSeconds = 0, keyMark, owner } = asking;
     const line = nameLine(identity, lineName);
-    const lastWords = this.#lastWords.take(line, this.host.monotonic());
+    const lastWords = this.#lastWords.take(line, this.context.monotonic());
     if (lastWords !== undefined) return json(asArray(lastWords));
     const holder = await this.#present(identity, lineName);
     const poll = holder && this.#pollOf(holder, asking);
@@ -243,7 +250,7 @@ export class HttpRequests {
       false,
       signal,
     );
-    if (signal?.aborted) this.host.hub.review(holder.session.roomName);
+    if (signal?.aborted) this.context.hub.review(holder.session.roomName);
     const body = asArray(events);
     // A welcome contains the key.
     const hasKey = keyMark !== undefined && holder.key !== "";
@@ -253,7 +260,7 @@ export class HttpRequests {
   async #postHere(
     identity: string | undefined,
     posted: ClientRequest,
-    { roomName, lineName, keyMark }: Asking,
+    { roomName, lineName, keyMark }: ForwardedRequest,
   ): Promise<Response | undefined> {
     const client = await this.#present(identity, lineName);
     if (client === undefined) return undefined;
@@ -297,18 +304,18 @@ export class HttpRequests {
 
   async #holder(identity: string): Promise<V1 | undefined> {
     // If the store is far away, saying hello takes a while.
-    await this.#coming.get(identity)?.joined;
+    await this.#joining.get(identity)?.joined;
     const { holder, peer } = await orUnavailable(
-      this.host.hub.identities.present(identity),
+      this.context.hub.identities.present(identity),
     );
-    if (peer !== undefined) throw new Elsewhere(peer, identity);
+    if (peer !== undefined) throw new OnOtherServer(peer, identity);
     return holder instanceof V1 ? holder : undefined;
   }
 
   /** The poll of a client here, if the request can go on with it. */
   #pollOf(
     holder: V1,
-    { roomName, lineName, since }: Asking,
+    { roomName, lineName, since }: ForwardedRequest,
   ): Poll | undefined {
     const poll = this.#polls.get(holder);
     // A late request must not supersede a client that came after it.
@@ -323,27 +330,29 @@ export class HttpRequests {
 
   /** A client that polls came back, and is confirmed from now on. */
   #goOn({ session }: V1, { place }: Poll, owner?: Owner): void {
-    if (place.isUnconfirmed && !this.host.hub.hasSpaceFor(session.roomName)) {
+    if (
+      place.isUnconfirmed && !this.context.hub.hasSpaceFor(session.roomName)
+    ) {
       session.disconnect("too_many_rooms");
       return;
     }
     place.goOn(owner);
-    this.host.hub.review(session.roomName);
+    this.context.hub.review(session.roomName);
   }
 
   #openMailbox(
     request: Request,
     hello: Hello,
     lineName: string | undefined,
-    at: Place,
+    at: SessionContext,
   ) {
-    this.host.checkSpace(at.roomName, true);
-    const place = this.host.polls.take(
+    this.context.checkSpace(at.roomName, true);
+    const place = this.context.polls.take(
       at.owner,
       at.roomName,
-      () => opened.line.expire(),
+      () => opened.transport.expire(),
     );
-    const opened: Opened<Mailbox> = this.#open(
+    const opened: OpenedByHttp<Mailbox> = this.#open(
       request,
       hello,
       lineName,
@@ -356,48 +365,48 @@ export class HttpRequests {
             this.#polls.delete(client);
             place.leave();
             const line = nameLine(idOf(client.key), lineName);
-            this.#lastWords.add(line, unheard, this.host.monotonic());
+            this.#lastWords.add(line, unheard, this.context.monotonic());
             onEnd();
           },
           hello.since?.seq,
         ),
     );
-    this.#polls.set(opened.client, { mailbox: opened.line, place });
+    this.#polls.set(opened.client, { mailbox: opened.transport, place });
     return opened;
   }
 
-  /** Opens a session on a line of HTTP, and says hello for the client. */
-  #open<L extends Line>(
+  /** Opens a session whose transport is HTTP, and says hello for the client. */
+  #open<L extends Transport>(
     request: Request,
     hello: Hello,
     lineName: string | undefined,
-    at: Place,
-    newLine: (onEnd: () => void) => L,
-  ): Opened<L> {
+    at: SessionContext,
+    newTransport: (onEnd: () => void) => L,
+  ): OpenedByHttp<L> {
     const { promise: isGone, resolve } = Promise.withResolvers<void>();
-    const line = newLine(() => {
+    const transport = newTransport(() => {
       session.ended();
       resolve();
     });
-    const session = new Session(line, at, (session) => new V1(session));
+    const session = new Session(transport, at, (session) => new V1(session));
     const client = session.dialect;
     if (lineName !== undefined) this.#lineNames.set(client, lineName);
-    this.host.keep(session, isGone, request);
+    this.context.keep(session, isGone, request);
     session.opened();
     client.receiveRequest(hello);
     if (hello.key !== undefined) this.#noteComing(hello.key, client);
-    return { client, line };
+    return { client, transport };
   }
 
   #isComing(key: string | undefined): boolean {
-    return key !== undefined && this.#coming.has(idOf(key));
+    return key !== undefined && this.#joining.has(idOf(key));
   }
 
   #noteComing(key: string, client: V1): void {
     const id = idOf(key);
-    this.#coming.set(id, client);
+    this.#joining.set(id, client);
     client.joined.then(() => {
-      if (this.#coming.get(id) === client) this.#coming.delete(id);
+      if (this.#joining.get(id) === client) this.#joining.delete(id);
     });
   }
 }

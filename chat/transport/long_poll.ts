@@ -5,14 +5,14 @@
 import { Buffer } from "node:buffer";
 import { Deadline } from "../ops/deadline.ts";
 import { seqOf } from "../protocol/events.ts";
-import type { Line } from "../session/session.ts";
-import { FIRST_LEASE_MS, type PollPlace } from "./poll_places.ts";
+import type { Transport } from "../session/session.ts";
+import { FIRST_POLL_TIMEOUT_MS, type PollPlace } from "./poll_places.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
 
 /** How long a client that does not poll stays in the room. */
-export const LEASE_MS = 15_000;
+export const POLL_TIMEOUT_MS = 15_000;
 
 interface Letter {
   event: string;
@@ -22,7 +22,7 @@ interface Letter {
   wasGiven?: true;
 }
 
-export class Mailbox implements Line {
+export class Mailbox implements Transport {
   /** All that follows this message is here, or has been taken. */
   #floor: number | undefined;
   /** The newest message that ever was here. */
@@ -184,7 +184,9 @@ export class Mailbox implements Line {
   #startLease(): void {
     this.#lease?.cancel();
     if (this.#hasEnded) return;
-    const leaseMs = this.isUnconfirmed ? FIRST_LEASE_MS : LEASE_MS;
+    const leaseMs = this.isUnconfirmed
+      ? FIRST_POLL_TIMEOUT_MS
+      : POLL_TIMEOUT_MS;
     this.#lease = new Deadline(leaseMs, () => this.expire());
   }
 
@@ -218,7 +220,7 @@ export class LastWords {
       if (untilMs > nowMs && this.#kept.size < MAX_LAST_WORDS) break;
       this.#kept.delete(oldest);
     }
-    this.#kept.set(name, { events, untilMs: nowMs + LEASE_MS });
+    this.#kept.set(name, { events, untilMs: nowMs + POLL_TIMEOUT_MS });
   }
 
   /** The last words for this line, once; undefined if there are none. */

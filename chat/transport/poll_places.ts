@@ -12,7 +12,7 @@ import type { Owner } from "../http/proxy.ts";
  * How long a client stays in the room that has made no second request since its
  * welcome, or that broke off a request.
  */
-export const FIRST_LEASE_MS = 5_000;
+export const FIRST_POLL_TIMEOUT_MS = 5_000;
 
 /** Places of one TCP connection; a browser may use one for all its tabs. */
 export const MAX_POLLS_OF_CONNECTION = 12;
@@ -71,7 +71,7 @@ export class PollPlaces {
       throw new HttpError(
         503,
         "Too many clients are polling: use a WebSocket, or try again later.",
-        retryAfter(FIRST_LEASE_MS),
+        retryAfter(FIRST_POLL_TIMEOUT_MS),
       );
     }
     return this.#newPlace(owner, roomName, end);
@@ -178,7 +178,7 @@ function tooMany({ isShared }: Owner): HttpError {
   return new HttpError(
     429,
     `Too many clients poll ${where}: continue with those, or try again later.`,
-    retryAfter(FIRST_LEASE_MS),
+    retryAfter(FIRST_POLL_TIMEOUT_MS),
   );
 }
 
@@ -187,6 +187,6 @@ function tooManyRooms(): HttpError {
     429,
     "Clients of your network poll in too many rooms: join one of those, or use " +
       "a WebSocket.",
-    retryAfter(FIRST_LEASE_MS),
+    retryAfter(FIRST_POLL_TIMEOUT_MS),
   );
 }

@@ -9,7 +9,11 @@ import { Deadline } from "../ops/deadline.ts";
 import { HttpError } from "../http/http_error.ts";
 import { Drawing } from "../session/drawing.ts";
 import { Plain } from "../session/plain.ts";
-import { type Line, type Place, Session } from "../session/session.ts";
+import {
+  Session,
+  type SessionContext,
+  type Transport,
+} from "../session/session.ts";
 import { V1 } from "../session/v1.ts";
 
 /** How long a handshake may take to complete after it was answered. */
@@ -30,7 +34,7 @@ const FAULTS: ReadonlySet<number> = new Set([
 ]);
 
 /** A session on a new socket. */
-interface Opened {
+interface OpenedSocket {
   session: Session;
   response: Response;
   /** Resolves when the socket is gone. */
@@ -86,15 +90,15 @@ function isReturnable(name: string): boolean {
 }
 
 /**
- * The line of a WebSocket. Deno drops the socket at the first message after its
- * close frame. TCP then resets the connection if more data was unread (RFC 9293
- * section 3.6.1), and the client loses all that it had not read: the errors,
- * and the close frame. So a client that is closed for a fault is read until it
- * sends no more.
+ * The transport of a WebSocket. Deno drops the socket at the first message after
+ * its close frame. TCP then resets the connection if more was not read yet (RFC
+ * 9293 section 3.6.1), and the client loses what it did not read: the errors, and
+ * the close frame. So the input of a client that is closed for a fault is read
+ * until the client sends no more.
  */
-class SocketLine implements Line {
+class SocketTransport implements Transport {
   /** The socket's own, which never waits and never throws once it is open. */
-  readonly send: Line["send"];
+  readonly send: Transport["send"];
   #socket;
   #isQuiet = true;
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -133,16 +137,16 @@ class SocketLine implements Line {
 
 function newSession(
   dialect: Agreement["dialect"],
-  line: Line,
-  at: Place,
+  transport: Transport,
+  at: SessionContext,
 ): Session {
   switch (dialect) {
     case SUBPROTOCOL:
-      return new Session(line, at, (session) => new V1(session));
+      return new Session(transport, at, (session) => new V1(session));
     case DRAW_SUBPROTOCOL:
-      return new Session(line, at, (session) => new Drawing(session));
+      return new Session(transport, at, (session) => new Drawing(session));
     case undefined:
-      return new Session(line, at, (session) => new Plain(session));
+      return new Session(transport, at, (session) => new Plain(session));
   }
 }
 
@@ -151,8 +155,8 @@ export function openSocket(
   request: Request,
   { dialect, subprotocol }: Agreement,
   idleTimeout: number,
-  at: Place,
-): Opened {
+  at: SessionContext,
+): OpenedSocket {
   if (!asksForWebSocket(request.headers)) {
     throw new HttpError(
       426,
@@ -173,10 +177,10 @@ export function openSocket(
     response.headers.set("sec-websocket-protocol", subprotocol);
   }
   if (dialect === DRAW_SUBPROTOCOL) socket.binaryType = "arraybuffer";
-  const line = new SocketLine(socket);
-  const session = newSession(dialect, line, at);
+  const transport = new SocketTransport(socket);
+  const session = newSession(dialect, transport, at);
   const isGone = new Promise<void>((resolve) => {
-    attach(socket, line, session, resolve);
+    attach(socket, transport, session, resolve);
   });
   return { session, response, isGone };
 }
@@ -200,7 +204,7 @@ function hasBody(headers: Headers): boolean {
 /** Connects a socket with its session; `gone` is called at its end. */
 function attach(
   socket: WebSocket,
-  line: SocketLine,
+  transport: SocketTransport,
   session: Session,
   gone: () => void,
 ): void {
@@ -220,7 +224,7 @@ function attach(
   socket.onclose = ({ code, reason, wasClean: isClean }) => {
     session.recorder?.({ type: "closed", code, reason, isClean });
     session.ended();
-    line.ended();
+    transport.ended();
     deadline.cancel();
     gone();
   };

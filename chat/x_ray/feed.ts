@@ -11,7 +11,7 @@ export const MAX_RING_CHARS = 128 * 1024;
 
 const encoder = new TextEncoder();
 
-export function formatEvent(name: string, data: unknown): string {
+export function formatFeedEvent(name: string, data: unknown): string {
   return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
@@ -45,7 +45,9 @@ export class Ring {
     this.#events = [];
     this.#chars = 0;
     this.#dropped = 0;
-    return count === 0 ? events : formatEvent("dropped", { count }) + events;
+    return count === 0
+      ? events
+      : formatFeedEvent("dropped", { count }) + events;
   }
 }
 

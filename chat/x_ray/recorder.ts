@@ -12,8 +12,8 @@ import {
   readAnswer,
 } from "./handshake_record.ts";
 import { SUBPROTOCOL } from "../protocol/requests.ts";
-import type { Happening, Session } from "../session/session.ts";
-import { type EventFeed, formatEvent, Ring } from "./feed.ts";
+import type { Session, SessionEvent } from "../session/session.ts";
+import { type EventFeed, formatFeedEvent, Ring } from "./feed.ts";
 import {
   KeptFrames,
   type Preview,
@@ -91,7 +91,7 @@ export class ConnectionRecorder {
   }
 
   /** Keeps events until the connection's owner is known. */
-  awaitOwner(isNew: boolean): void {
+  awaitIdentity(isNew: boolean): void {
     if (this.#early !== undefined) return;
     this.#early = new Ring(MAX_EARLY_EVENTS, MAX_EARLY_CHARS);
     this.#early.put(this.#opened(isNew));
@@ -113,7 +113,7 @@ export class ConnectionRecorder {
     feed.put(this.#opened(false, frames[0]?.at));
     const { in: { frames: received }, out: { frames: sent } } = this.counts;
     const count = received + sent - frames.length;
-    if (count > 0) feed.put(formatEvent("dropped", { count }));
+    if (count > 0) feed.put(formatFeedEvent("dropped", { count }));
     for (const frame of frames) feed.put(this.#frameEvent(frame));
     if (this.#end) feed.put(this.#format("closed", { ...this.#end }));
     this.feeds.add(feed);
@@ -124,7 +124,7 @@ export class ConnectionRecorder {
     this.#kept.clear();
   }
 
-  record(happening: Happening): void {
+  record(happening: SessionEvent): void {
     switch (happening.type) {
       case "sent":
         return this.#sent(happening.frame);
@@ -321,7 +321,7 @@ export class ConnectionRecorder {
 
   #format(name: string, data: Record<string, unknown>): string {
     const { id, shared } = this;
-    return formatEvent(name, { connection: id, at: shared.now(), ...data });
+    return formatFeedEvent(name, { connection: id, at: shared.now(), ...data });
   }
 }
 

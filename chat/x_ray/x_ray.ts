@@ -11,7 +11,7 @@ import type { Session } from "../session/session.ts";
 import { EVENT_STREAM_HEADERS } from "../transport/event_stream.ts";
 import { ConnectionRecorder, type End, type Shared } from "./recorder.ts";
 import { ClosedConnections } from "./closed_connections.ts";
-import { EventFeed, Feed, formatEvent } from "./feed.ts";
+import { EventFeed, Feed, formatFeedEvent } from "./feed.ts";
 import { MAX_KEPT_SIZE } from "./kept_frames.ts";
 import type { Context } from "../ops/context.ts";
 import { tooMany, WatchPlaces } from "./watch_places.ts";
@@ -135,7 +135,7 @@ export class XRay {
     const leave = this.#places.take(
       key,
       from,
-      (why) => feed.end(formatEvent("superseded", { why })),
+      (why) => feed.end(formatFeedEvent("superseded", { why })),
     );
     const feeds = this.#feedsByKey.get(key) ?? new Set();
     const feed = this.#newFeed(() => {
@@ -157,7 +157,7 @@ export class XRay {
     if (this.#handshakes.get(session)?.handshake.dialect !== SUBPROTOCOL) {
       return;
     }
-    this.#recorderOf(session)?.awaitOwner(isNew);
+    this.#recorderOf(session)?.awaitIdentity(isNew);
   }
 
   #watchOne(id: number): EventFeed {

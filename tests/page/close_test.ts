@@ -11,7 +11,7 @@ import { ANNOUNCED, NEWCOMERS_PER_SECOND } from "../../chat/room/identities.ts";
 import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
 import { BODY_TIMEOUT_MS } from "../../chat/transport/http_requests.ts";
-import { LEASE_MS } from "../../chat/transport/long_poll.ts";
+import { POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
 import { Memory } from "../../static/shared/storage.js";
 import { LastFrames } from "../../static/shared/last_frames.js";
 import { closePage, closeSections, textOf } from "../support/close_page.ts";
@@ -109,7 +109,7 @@ Deno.test("the numbers on the page are those of the server", () => {
   says(1013, `${NEWCOMERS_PER_SECOND} a second`);
   says(1013, `${ANNOUNCED.burst} times at once`);
   says(408, `after ${BODY_TIMEOUT_MS / 1000} seconds`);
-  says(410, `for ${LEASE_MS / 1000} seconds`);
+  says(410, `for ${POLL_TIMEOUT_MS / 1000} seconds`);
   says(413, `--max-frame bytes (${options.maxFrame})`);
   says(413, `--max-message characters (${options.maxMessage})`);
   says(429, `while ${MAX_WRONG_CODES_WAITING} other wrong ones`);

@@ -243,7 +243,7 @@ Deno.test("a drawer that does not read misses strokes and stays, for a while", a
   await until(() => drawersIn(server) === 2, "the stalled one");
   const session = [...server.connections.keys()].at(-1);
   const drawer = session?.dialect as unknown as Drawing;
-  const waiting = () => session?.line.bufferedAmount ?? 0;
+  const waiting = () => session?.transport.bufferedAmount ?? 0;
   const frame = new Uint8Array(MAX_DRAW_BYTES).buffer;
   let shown = 0;
   // As many as all buffers on the way hold, and then as many again.

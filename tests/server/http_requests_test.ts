@@ -9,14 +9,17 @@ import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 import { READ_MS } from "../../chat/ops/deadline.ts";
 import { Logger } from "../../chat/ops/logger.ts";
 import type { Hub } from "../../chat/room/hub.ts";
-import { LEASE_MS, Mailbox } from "../../chat/transport/long_poll.ts";
-import { FIRST_LEASE_MS } from "../../chat/transport/poll_places.ts";
+import { Mailbox, POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
+import { FIRST_POLL_TIMEOUT_MS } from "../../chat/transport/poll_places.ts";
 import { errorResponse } from "../../chat/http/http_error.ts";
-import type { Place } from "../../chat/session/session.ts";
+import type { SessionContext } from "../../chat/session/session.ts";
 import type { Peer } from "../../chat/store/store.ts";
 import { EventStream, formatEvent } from "../../chat/transport/event_stream.ts";
 import { MAX_ASKED } from "../../chat/transport/forwarding.ts";
-import { type Host, HttpRequests } from "../../chat/transport/http_requests.ts";
+import {
+  HttpRequests,
+  type HttpRequestsContext,
+} from "../../chat/transport/http_requests.ts";
 import { EventSourceClient, get, post } from "../support/http_clients.ts";
 import {
   Client,
@@ -205,14 +208,14 @@ Deno.test("a client that stops polling leaves the room after a while, and may co
     let hasEnded = false;
     const place = { isUnconfirmed: true, abandon() {} };
     const mailbox = new Mailbox(place, () => hasEnded = true);
-    await clock.tickAsync(FIRST_LEASE_MS - 1);
+    await clock.tickAsync(FIRST_POLL_TIMEOUT_MS - 1);
     place.isUnconfirmed = false;
     mailbox.send("", ['{"type":"message","seq":1}']);
     assertEquals((await mailbox.take(0, 0)).length, 1);
-    await clock.tickAsync(LEASE_MS);
+    await clock.tickAsync(POLL_TIMEOUT_MS);
     assertEquals(hasEnded, false, "a request is open");
     mailbox.answered();
-    await clock.tickAsync(LEASE_MS + READ_MS - 1);
+    await clock.tickAsync(POLL_TIMEOUT_MS + READ_MS - 1);
     assertEquals(hasEnded, false);
     await clock.tickAsync(1);
     assertEquals(hasEnded, true);
@@ -747,14 +750,14 @@ Deno.test("a sender who is always on yet another server is asked for only so oft
       present: () => Promise.resolve({ peer }),
     },
   } as unknown as Hub;
-  const requests = new HttpRequests({ hub } as Host);
+  const requests = new HttpRequests({ hub } as HttpRequestsContext);
   const url = new URL("http://localhost/messages?key=a.b");
   const request = new Request(url, { method: "POST", body: "hi" });
   const at = {
     hub,
     limits: { maxFrame: 100 },
     context: newContext(),
-  } as Place;
+  } as SessionContext;
   const error = await requests.post(request, url, at).catch((e) => e);
   assertEquals([errorResponse(error).status, asked], [409, MAX_ASKED]);
 });
@@ -786,8 +789,12 @@ Deno.test("a body in many small pieces takes about as much memory as it has byte
   }, { highWaterMark: 0 });
   const url = new URL("http://localhost/messages");
   const request = new Request(url, { method: "POST", body });
-  const at = { limits: { maxFrame: 2_000 } } as Place;
-  const error = await new HttpRequests({} as Host).post(request, url, at)
+  const at = { limits: { maxFrame: 2_000 } } as SessionContext;
+  const error = await new HttpRequests({} as HttpRequestsContext).post(
+    request,
+    url,
+    at,
+  )
     .catch((e) => e);
   assertEquals([errorResponse(error).status, pieces], [400, 1_000]);
   const grownBytes = after - before;

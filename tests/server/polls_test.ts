@@ -6,7 +6,7 @@ import { HttpError } from "../../chat/http/http_error.ts";
 import { READ_MS } from "../../chat/ops/deadline.ts";
 import { Mailbox } from "../../chat/transport/long_poll.ts";
 import {
-  FIRST_LEASE_MS,
+  FIRST_POLL_TIMEOUT_MS,
   MAX_POLLS_OF_ADDRESS,
   MAX_POLLS_OF_CONNECTION,
   PollPlaces,
@@ -80,7 +80,9 @@ Deno.test("of 1,000 polls that are begun on one connection a few come in, and th
     assert(server.connections.size <= 1 + MAX_POLLS_OF_CONNECTION);
   }
   // On a slow machine the first of them are not waited for any more.
-  const leases = Math.ceil((performance.now() - beganMs) / FIRST_LEASE_MS);
+  const leases = Math.ceil(
+    (performance.now() - beganMs) / FIRST_POLL_TIMEOUT_MS,
+  );
   assert(begun <= leases * MAX_POLLS_OF_CONNECTION, `${begun} were begun`);
   using other = await Poller.open(server);
   await other.begin();
@@ -283,10 +285,10 @@ Deno.test("a client that does not come back is waited for only a short time", as
     const place = { isUnconfirmed: true, abandon() {} };
     const mailbox = new Mailbox(place, () => hasEnded = true);
     await mailbox.take(0, 0);
-    await clock.tickAsync(2 * FIRST_LEASE_MS);
+    await clock.tickAsync(2 * FIRST_POLL_TIMEOUT_MS);
     assertEquals(hasEnded, false, "a request is open");
     mailbox.answered();
-    await clock.tickAsync(FIRST_LEASE_MS + READ_MS - 1);
+    await clock.tickAsync(FIRST_POLL_TIMEOUT_MS + READ_MS - 1);
     assertEquals(hasEnded, false);
     await clock.tickAsync(1);
     assertEquals(hasEnded, true);
@@ -309,7 +311,7 @@ Deno.test("a client that goes in the middle of a request is waited for only a sh
     request.abort();
     assertEquals(await taken, []);
     mailbox.answered();
-    await clock.tickAsync(FIRST_LEASE_MS + READ_MS - 1);
+    await clock.tickAsync(FIRST_POLL_TIMEOUT_MS + READ_MS - 1);
     assertEquals(hasEnded, false);
     await clock.tickAsync(1);
     assertEquals(hasEnded, true);

@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
-import { LEASE_MS } from "../../chat/transport/long_poll.ts";
+import { POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
 import { frame, Opcode } from "../support/frames.ts";
 import {
   RawClient,
@@ -80,7 +80,7 @@ Deno.test({
       // The first of them takes what is told about the coming.
       await get(`${url}?line=a&${since}&wait=0`);
       let poll: ReturnType<typeof get> | undefined;
-      await server.sleep(LEASE_MS, () => {
+      await server.sleep(POLL_TIMEOUT_MS, () => {
         poll = get(`${url}?line=a&${since}&wait=0`);
         return Promise.resolve();
       });

@@ -23,7 +23,7 @@ import {
 } from "../../chat/x_ray/closed_connections.ts";
 import {
   EventFeed,
-  formatEvent,
+  formatFeedEvent,
   MAX_RING_CHARS,
   MAX_RING_EVENTS,
 } from "../../chat/x_ray/feed.ts";
@@ -538,7 +538,7 @@ Deno.test("bytes that wait for a slow client are shown, and go when it reads", a
   const [session] = server.connections.keys();
   const text = "x".repeat(60_000);
   let sent = 0;
-  while (session !== undefined && session.line.bufferedAmount === 0) {
+  while (session !== undefined && session.transport.bufferedAmount === 0) {
     for (let i = 0; i < 16; i++, sent++) session.send(text);
     // What the socket takes is written meanwhile.
     await new Promise((done) => setTimeout(done));
@@ -800,7 +800,7 @@ Deno.test("a watcher who does not read costs a full ring, and is told what was d
     const reader = trace.body.getReader();
     await reader.read();
     for (let i = 0; i < 1_000; i++) {
-      trace.put(formatEvent("frame", { i, text }));
+      trace.put(formatFeedEvent("frame", { i, text }));
     }
     const { value } = await reader.read();
     const read = new EventParser().read(value ?? new Uint8Array());

@@ -4,7 +4,7 @@ import { setImmediate } from "node:timers";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { defaultOptions } from "../../chat/options.ts";
 import { Hub, type HubLimits } from "../../chat/room/hub.ts";
-import { CrowdError, NameError } from "../../chat/room/identities.ts";
+import { JoinLimitError, NameError } from "../../chat/room/identities.ts";
 import { NAME_REST_MS } from "../../chat/store/store.ts";
 import { LocalStore } from "../../chat/store/local.ts";
 import { MemoryArchive } from "../../chat/store/memory.ts";
@@ -150,7 +150,7 @@ Deno.test("too many new people of one address behind a proxy come back spread ov
   for (const [given, waitMs] of [[0, 1_000], [0.5, 3_000], [0.9999, 5_000]]) {
     chance = given;
     const error = await make().catch((error) => error);
-    assert(error instanceof CrowdError);
+    assert(error instanceof JoinLimitError);
     assertMatch(error.message, /^Too many new people join from your address/);
     assertEquals([error.code, error.retryAfterMs], ["rate_limited", waitMs]);
   }

@@ -6,28 +6,29 @@ import {
   Allowance,
   Block,
   FIRST_BURST,
+  NetworkShare,
   NEW_MS,
-  Origin,
   Retained,
   SharedRate,
   weightOf,
 } from "../../chat/room/rates.ts";
-import { RecentCount, TokenBucket } from "../../chat/ops/rate_limit.ts";
+import { DecayingCount, TokenBucket } from "../../chat/ops/rate_limit.ts";
 import { range } from "../support/harness.ts";
 
 const LIMITS = { rate: 0, burst: 20, roomRate: 200, historyRate: 0 };
 
 const known = (limits = LIMITS) => new Allowance(limits, 0);
 
-const blockOf = (limits = LIMITS) => new Block(limits, new RecentCount(1_000));
+const blockOf = (limits = LIMITS) =>
+  new Block(limits, new DecayingCount(1_000));
 
 const originOf = (limits = LIMITS, block = blockOf(limits)) =>
-  new Origin(limits, new RecentCount(1_000), 0, block);
+  new NetworkShare(limits, new DecayingCount(1_000), 0, block);
 
 const newcomer = (nowMs: number, origin = originOf(), limits = LIMITS) =>
   new Allowance(limits, nowMs, {
     untilMs: nowMs + NEW_MS,
-    origin: () => origin,
+    networkShare: () => origin,
   });
 
 /** All of them say as much as they may, each once in a millisecond. */

@@ -44,7 +44,7 @@ import {
   StoreError,
   type Subscriber,
 } from "../store.ts";
-import { publishedOf } from "../roster.ts";
+import { encodeChange } from "../roster.ts";
 import { deletionOutcome } from "../deletion.ts";
 import { cut, eventsOf } from "../turn_rows.ts";
 import {
@@ -116,7 +116,7 @@ export class RedisStore implements Store, Peers {
   /** Rooms of which Redis may list too many or too few members. */
   readonly #stale = new Set<string>();
   /** Names that could not be given back, and how long each has to rest. */
-  readonly #kept = new Map<string, number>();
+  readonly #toUnclaim = new Map<string, number>();
   /** Calls that undo others which may have been done without an answer. */
   #toUndo: Call[] = [];
   readonly #questions = new Map<string, (answer: string) => void>();
@@ -545,7 +545,7 @@ export class RedisStore implements Store, Peers {
 
   #unclaim(folded: string, restMs: number): void {
     this.#connection.run("unclaim", folded, this.#id, restMs)
-      .catch(() => this.#kept.set(folded, restMs));
+      .catch(() => this.#toUnclaim.set(folded, restMs));
   }
 
   async acquire({ id, name: known }: Identity) {
@@ -641,8 +641,8 @@ export class RedisStore implements Store, Peers {
     const undone = this.#toUndo;
     this.#toUndo = [];
     for (const call of undone) this.#askOrUndo(call, call).catch(() => {});
-    const kept = [...this.#kept];
-    this.#kept.clear();
+    const kept = [...this.#toUnclaim];
+    this.#toUnclaim.clear();
     for (const [folded, restMs] of kept) this.#unclaim(folded, restMs);
     this.#resync();
   }
@@ -772,14 +772,14 @@ function valuesOf(entry: Entry, nowMs: number): string[] {
       const { name, generation } = entry.member;
       const kind = entry.kind === "join" ? "j" : "l";
       // The script adds the number of people, on all servers.
-      const text = publishedOf(entry, 0).text.slice(0, -"0}".length);
+      const text = encodeChange(entry, 0).text.slice(0, -"0}".length);
       return [kind, name, `${generation}`, text];
     }
     case "rename": {
       const { before, member: { name, generation } } = entry;
       return [
         ...["r", before, name, `${generation}`, foldName(before)],
-        ...[publishedOf(entry, 0).text, ...leaveTexts(nowMs)],
+        ...[encodeChange(entry, 0).text, ...leaveTexts(nowMs)],
       ];
     }
     case "ephemeral":

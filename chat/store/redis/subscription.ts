@@ -207,7 +207,7 @@ export class Subscription {
         // The history no longer reaches back that far.
         return subscriber.skip(seq);
       }
-      subscriber.publish(events.map(publishedOf));
+      subscriber.publish(events.map(parsePublished));
     }
   }
 
@@ -235,7 +235,7 @@ export class Subscription {
   /** Those after the one that was heard last; without that, all that are kept. */
   #publishDeletions({ events, isComplete }: Deletions): void {
     const heard = events.indexOf(this.#newestDeletion);
-    this.#publish(events.slice(heard + 1).map(publishedOf));
+    this.#publish(events.slice(heard + 1).map(parsePublished));
     if (isComplete || heard >= 0) return;
     // Nobody here can know of those that are not kept, so all have to come again.
     this.subscriber.skip(this.subscriber.head.seq);
@@ -254,13 +254,13 @@ function readHeard(text: string): Heard {
   const at = text.indexOf("\n");
   const [epoch = "", clock] = text.slice(0, at).split(" ");
   const events = mendEncoded(text.slice(at + 1)).split("\n");
-  const turn = events.map(publishedOf);
+  const turn = events.map(parsePublished);
   const firstSeq = turn.find(({ seq }) => seq > 0)?.seq;
   return { epoch, clock: Number(clock), firstSeq, turn };
 }
 
 /** An encoded event, with the change that it makes to the roster. */
-function publishedOf(text: string): Published {
+function parsePublished(text: string): Published {
   const seq = seqOf(text);
   if (text.startsWith('{"type":"delete"')) {
     return { text, seq, target: JSON.parse(text).target };
