@@ -879,14 +879,14 @@ test("a choice is told why, and the first choices make a score that stays", asyn
   await score.getByText("1 of 20 questions answered, 0 right").waitFor();
   // The right one, after the wrong one, tells why and does not count.
   await mask.getByText("Programs on the way").click();
-  await mask.getByText("No page can make the browser").waitFor();
+  await mask.getByText("A page does not know the key").waitFor();
   await boundaries.getByText("in pieces of any size").click();
   await score.getByText("2 of 20 questions answered, 1 right").waitFor();
   await page.reload();
   await score.getByText("2 of 20 questions answered, 1 right").waitFor();
   await page.getByText("Questions: 1 of 2 right").waitFor();
   assert(await mask.getByText("The key is in the frame").isVisible());
-  assert(await mask.getByText("No page can make the browser").isHidden());
+  assert(await mask.getByText("A page does not know the key").isHidden());
   await again.click();
   await mask.getByText("The key is in the frame").waitFor({ state: "hidden" });
   assert(await again.isHidden());
