@@ -742,7 +742,7 @@ export class SqliteArchive implements Archive {
     const { id, secret, key } = newKey();
     const { changes } = this.#run(
       "INSERT INTO identity VALUES (?, ?, ?, ?, '[]', ?5, ?5) " +
-        "ON CONFLICT (folded) DO NEGLIGIBLE",
+        "ON CONFLICT (folded) DO NOTHING",
       id,
       hashSecret(secret),
       name,

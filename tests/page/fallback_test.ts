@@ -31,7 +31,7 @@ type Kind = keyof typeof SOCKETS;
 const KINDS = Object.keys(SOCKETS) as Kind[];
 
 /** A line of its own, as connection.js would hold it. */
-class Transport implements AsyncDisposable {
+class Line implements AsyncDisposable {
   readonly socket;
   readonly events: WireEvent[] = [];
   readonly closed: Promise<number>;
@@ -77,7 +77,7 @@ Deno.test("a poll that rests keeps no request waiting, hears all the same, and w
   await using server = await startServer();
   await using proxy = startBlockingProxy(server.port);
   await using other = await Client.join(server.ws);
-  await using line = new Transport("poll", `ws://127.0.0.1:${proxy.port}/ws`);
+  await using line = new Line("poll", `ws://127.0.0.1:${proxy.port}/ws`);
   await line.nextOf("welcome");
   const polls = (wait: number) =>
     proxy.requests.filter((line) => line.includes(`wait=${wait}`)).length;
@@ -97,7 +97,7 @@ Deno.test("a poll that rests keeps no request waiting, hears all the same, and w
 
 Deno.test("a poll that rests from the beginning comes back at once after the welcome", async () => {
   await using server = await startServer();
-  await using line = new Transport("poll", server.ws);
+  await using line = new Line("poll", server.ws);
   line.socket.rest(true);
   await line.nextOf("welcome");
   const [session] = server.connections.keys();
@@ -109,7 +109,7 @@ for (const kind of KINDS) {
   Deno.test(`by ${kind} a line is welcomed, says, hears and answers like a WebSocket`, async () => {
     await using server = await startServer();
     await using other = await Client.join(`${server.ws}?room=a`);
-    await using line = new Transport(kind, `${server.ws}?room=a`, {
+    await using line = new Line(kind, `${server.ws}?room=a`, {
       name: "Ada L",
       history: 10,
     });
@@ -139,7 +139,7 @@ for (const kind of KINDS) {
       burst: 2,
       maxMessage: 20,
     });
-    await using line = new Transport(kind, server.ws);
+    await using line = new Line(kind, server.ws);
     await line.nextOf("welcome");
     const long = "too long for this server";
     line.send({ type: "message", id: "long", message: long });
@@ -168,7 +168,7 @@ for (const kind of KINDS) {
 
   Deno.test(`by ${kind} a body over the frame's limit is refused, and the line lives on`, async () => {
     await using server = await startServer({ maxFrame: 200 });
-    await using line = new Transport(kind, server.ws);
+    await using line = new Line(kind, server.ws);
     await line.nextOf("welcome");
     line.send({ type: "message", id: "a", message: "x".repeat(300) });
     const { code, id, message } = await line.nextOf("error");
@@ -183,7 +183,7 @@ for (const kind of KINDS) {
 
   Deno.test(`by ${kind} the last error comes with its time to wait, and then the close code`, async () => {
     await using server = await startServer();
-    await using line = new Transport(kind, server.ws);
+    await using line = new Line(kind, server.ws);
     await line.nextOf("welcome");
     for (const session of server.connections.keys()) {
       session.disconnect("restarting", 7_000);
@@ -195,7 +195,7 @@ for (const kind of KINDS) {
 
   Deno.test(`by ${kind} who is followed by another connection with its key hears of it`, async () => {
     await using server = await startServer();
-    await using line = new Transport(kind, server.ws);
+    await using line = new Line(kind, server.ws);
     const { key, sender } = await line.nextOf("welcome");
     await using other = await Client.join(server.ws, { key });
     assertEquals(other.welcome.sender, sender);
@@ -204,33 +204,33 @@ for (const kind of KINDS) {
 
   Deno.test(`by ${kind} a page that is opened anew is welcomed anew, with the history`, async () => {
     await using server = await startServer();
-    await using first = new Transport(kind, server.ws, { history: 10 });
+    await using first = new Line(kind, server.ws, { history: 10 });
     const { key, sender } = await first.nextOf("welcome");
     first.send({ type: "message", id: "1", message: "before" });
     await first.nextOf("message");
     first.socket.close();
-    await using second = new Transport(kind, server.ws, { key, history: 10 });
+    await using second = new Line(kind, server.ws, { key, history: 10 });
     assertEquals((await second.nextOf("welcome")).sender, sender);
     assertEquals((await second.nextOf("message")).message, "before");
   });
 
   Deno.test(`by ${kind} a line ends when the server knows its session no more`, async () => {
     await using server = await startServer();
-    await using line = new Transport(kind, server.ws);
+    await using line = new Line(kind, server.ws);
     const { key } = await line.nextOf("welcome");
     for (const session of server.connections.keys()) {
       session.disconnect("server_fault");
     }
     assertEquals(await soon(line.closed, "the close"), 1011);
     await isEmpty(server);
-    await using other = new Transport(kind, server.ws, { key });
+    await using other = new Line(kind, server.ws, { key });
     await other.nextOf("welcome");
   });
 
   Deno.test(`by ${kind} an invitation that no longer holds ends the line`, async () => {
     const first = await startServer({ invite: "cuckoo" });
     await using proxy = startBlockingProxy(first.port);
-    await using line = new Transport(
+    await using line = new Line(
       kind,
       `ws://127.0.0.1:${proxy.port}/ws?invite=cuckoo`,
     );
@@ -241,7 +241,7 @@ for (const kind of KINDS) {
       port: first.port,
       invite: "magpie",
     });
-    await using late = new Transport(
+    await using late = new Line(
       kind,
       `ws://127.0.0.1:${proxy.port}/ws?invite=cuckoo`,
     );

@@ -104,7 +104,7 @@ Deno.test("1,000 who come and go cost bytes and frames by their number", async (
   const guests = await enter(server, named(1_000));
   await until(() => watcher.members.count === 1_001, "all joins");
   const bytes = guests.reduce((sum, guest) => sum + guest.bytes, 0);
-  // ForwardedResponse one by one, the joins alone would take 47 KB of each.
+  // Told one by one, the joins alone would take 47 KB of each.
   assert(bytes < 20_000 * guests.length, `${bytes} bytes`);
   const others = types(watcher, "join").map(({ others = [] }) => others.length);
   assert(others.every((count) => count <= MAX_OTHERS), `${others}`);

@@ -31,7 +31,7 @@ export interface Owner {
   see(event: MessageEvent): number | undefined;
   /** Called before the client moves on to that message. */
   ordered(event: MessageEvent, order: Order): void;
-  /** ForwardedResponse once of each message, with the time at which it was first sent. */
+  /** Called once for each message, with the time at which it was first sent. */
   acknowledged(sentAtMs: number): void;
   /** Called before the client applies the welcome. */
   welcomed(event: WelcomeEvent): void;
