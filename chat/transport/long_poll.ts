@@ -6,13 +6,14 @@ import { Buffer } from "node:buffer";
 import { Deadline } from "../ops/deadline.ts";
 import { seqOf } from "../protocol/events.ts";
 import type { Transport } from "../session/session.ts";
-import { FIRST_POLL_TIMEOUT_MS, type PollPlace } from "./poll_places.ts";
+import {
+  FIRST_POLL_TIMEOUT_MS,
+  POLL_TIMEOUT_MS,
+  type PollPlace,
+} from "./poll_places.ts";
 
 /** Longest wait of a long poll; networks often cut at 60 s. */
 export const MAX_WAIT_SECONDS = 50;
-
-/** How long a client that does not poll stays in the room. */
-export const POLL_TIMEOUT_MS = 15_000;
 
 interface Letter {
   event: string;

@@ -8,6 +8,9 @@
 import { HttpError, retryAfter } from "../http/http_error.ts";
 import type { Owner } from "../http/proxy.ts";
 
+/** How long a client that does not poll stays in the room. */
+export const POLL_TIMEOUT_MS = 15_000;
+
 /**
  * How long a client stays in the room that has made no second request since its
  * welcome, or that broke off a request.

@@ -11,7 +11,7 @@ import { ANNOUNCED, NEWCOMERS_PER_SECOND } from "../../chat/room/identities.ts";
 import { MAX_REFUSALS } from "../../chat/session/session.ts";
 import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
 import { BODY_TIMEOUT_MS } from "../../chat/transport/http_requests.ts";
-import { POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
+import { POLL_TIMEOUT_MS } from "../../chat/transport/poll_places.ts";
 import { Memory } from "../../static/shared/storage.js";
 import { LastFrames } from "../../static/shared/last_frames.js";
 import { closePage, closeSections, textOf } from "../support/close_page.ts";

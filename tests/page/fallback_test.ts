@@ -10,7 +10,8 @@ import {
 import { Outbox } from "../../static/client/outbox.js";
 import { Session } from "../../static/client/session.js";
 import { Memory } from "../../static/shared/storage.js";
-import { LastWords, POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
+import { LastWords } from "../../chat/transport/long_poll.ts";
+import { POLL_TIMEOUT_MS } from "../../chat/transport/poll_places.ts";
 import { V1 } from "../../chat/session/v1.ts";
 import type { Identity } from "../../static/client/identity.js";
 import { Dice } from "../stress/dice.ts";

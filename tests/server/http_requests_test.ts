@@ -9,8 +9,11 @@ import FakeTimers from "npm:@sinonjs/fake-timers@15.5.0";
 import { READ_MS } from "../../chat/ops/deadline.ts";
 import { Logger } from "../../chat/ops/logger.ts";
 import type { Hub } from "../../chat/room/hub.ts";
-import { Mailbox, POLL_TIMEOUT_MS } from "../../chat/transport/long_poll.ts";
-import { FIRST_POLL_TIMEOUT_MS } from "../../chat/transport/poll_places.ts";
+import { Mailbox } from "../../chat/transport/long_poll.ts";
+import {
+  FIRST_POLL_TIMEOUT_MS,
+  POLL_TIMEOUT_MS,
+} from "../../chat/transport/poll_places.ts";
 import { errorResponse } from "../../chat/http/http_error.ts";
 import type { SessionContext } from "../../chat/session/session.ts";
 import type { Peer } from "../../chat/store/store.ts";
