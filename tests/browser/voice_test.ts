@@ -74,7 +74,7 @@ test("all of the page can be used by keyboard alone", async () => {
   // Copy a message, and delete it.
   await goTo(tab, 'button "Actions"');
   await keyboard.press("Enter");
-  await goTo(tab, 'button "Copy its text"');
+  await goTo(tab, 'button "Copy text"');
   await keyboard.press("Enter");
   await page.getByRole("dialog").getByText("Copied.").waitFor();
   const copied = await page.evaluate("navigator.clipboard.readText()");
@@ -138,7 +138,7 @@ const READ_OUT = `
       - /url: docs/
 - main:
   - log "Messages":
-    - paragraph: The line begins here.
+    - paragraph: This is the beginning of the room.
     - list:
       - listitem:
         - text: X is now called Ada
