@@ -522,6 +522,22 @@ test("a card shows what was sent before it was opened, and after the close", asy
     .waitFor();
 });
 
+test("a card says that its connection was open before only where that is so", async () => {
+  await using server = await start();
+  await using _ada = await Client.join(server.ws, { name: "Ada" });
+  await using tab = await openProjector(server.http);
+  const { page } = tab;
+  await using _bob = await Client.join(server.ws, { name: "Bob" });
+  await lines(page).filter({ hasText: "Ada" }).click();
+  await page.getByRole("option", { name: "was open before" }).waitFor();
+  await page.keyboard.press("Escape");
+  await lines(page).filter({ hasText: "Bob" }).click();
+  await page.getByRole("option", { name: /Connection \d+ opened\./ }).waitFor();
+  await frames(page).filter({ hasText: "hello" }).first().waitFor();
+  const before = page.getByRole("option", { name: "was open before" });
+  assertEquals(await before.count(), 0);
+});
+
 test("a connection that the server has closed waits for its client, and counts no more", async () => {
   await using server = await start();
   await using _ada = await Client.join(server.ws, { name: "Ada" });
