@@ -14,12 +14,23 @@ import { Stream } from "./stream.js";
  *
  * @param {HTMLElement} body
  * @param {() => string | null} getKey our identity's
+ * @param {() => void} reconnect ends our connection and opens another one
  * @returns {() => void}
  */
-export function watchOwn(body, getKey) {
+export function watchOwn(body, getKey, reconnect) {
   const view = new ConnectionView();
   const lastFrames = new LastFrames(tabMemory(basePath(document.baseURI)));
   const status = make("p", { className: "small", role: "status" });
+  // The first frames of a connection are only seen by those who watch by then.
+  const again = make("button", {
+    type: "button",
+    className: "quiet-button",
+    hidden: true,
+  }, "Connect again and watch from the start");
+  again.addEventListener("click", () => {
+    view.focus();
+    reconnect();
+  });
   const stream = new Stream(() => {
     const key = getKey();
     return key === null ? null : { key };
@@ -40,11 +51,12 @@ export function watchOwn(body, getKey) {
         status.textContent = data.why;
         return;
       }
+      if (name === "opened") again.hidden = data.isNew;
       view.hear(name, data);
       lastFrames.hear(name, data);
     },
   });
-  body.replaceChildren(status, view.element);
+  body.replaceChildren(status, again, view.element);
   stream.open();
   return () => {
     stream.close();

@@ -156,6 +156,20 @@ test("a new connection of the same page is shown from its handshake on", async (
   assert(/"key":"\*+"/.test(shown), shown);
 });
 
+test("a connection that was open before can begin again, to be watched from its hello on", async () => {
+  await using server = await start();
+  await using tab = await Tab.join(server.http);
+  await openPanel(tab);
+  const { page } = tab;
+  const again = page.getByRole("button", { name: "Connect again and watch" });
+  await again.click();
+  await frames(page).filter({ hasText: "to server" })
+    .filter({ hasText: '"type":"hello"' }).waitFor();
+  await frames(page).filter({ hasText: "to client" })
+    .filter({ hasText: '"type":"welcome"' }).waitFor();
+  await again.waitFor({ state: "hidden" });
+});
+
 test("how a server that stops ends the connection is shown, and stays when it is away", async () => {
   const server = await start();
   await using tab = await Tab.join(server.http);
