@@ -348,6 +348,25 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
   });
 }
 
+for (const width of [390, 360]) {
+  test(`the drawing of a card fits a projector of ${width} px`, async () => {
+    await using server = await start();
+    const viewport = { width, height: 844 };
+    await using tab = await openProjector(server.http, { viewport });
+    const { page } = tab;
+    await using _ada = await Client.join(server.ws, { name: "Ada" });
+    await lines(page).click();
+    await frames(page).first().click();
+    await page.getByRole("img", { name: "rows of 16 bits" }).waitFor();
+    const [shown = 0, whole] = await page.locator(".bits").evaluate((bits) => [
+      bits.clientWidth,
+      bits.scrollWidth,
+    ]);
+    assert(shown > 0);
+    assertEquals(whole, shown);
+  });
+}
+
 test("the drawing has longer rows where there is space for them", async () => {
   await using server = await start();
   await using tab = await Tab.join(server.http, { viewport: PHONE });
