@@ -119,7 +119,7 @@ for (const name of NAMES) {
     const page = await response.text();
     assertEquals(page, docsPage(name));
     assertMatch(page, /<html lang="en">/);
-    assertMatch(page, /<title>[^<]+ – Partyline<\/title>/);
+    assertMatch(page, /<title>[^<]+ · Partyline<\/title>/);
     assertEquals(page.match(/<h1\b/g)?.length, 1);
     // The policy of the server allows neither, and a proxy may change the path.
     assert(!/<script|<style|\sstyle=|\son\w+=/.test(page), "not by itself");
@@ -175,6 +175,18 @@ Deno.test("every link and every task of the README is there", () => {
   assert(links.length > 5, "the links were not found");
   for (const [, address = ""] of links) {
     assert(isExternal(address) || isFile(new URL(address, ROOT)), address);
+  }
+});
+
+Deno.test("every page has its name and the program's in its title, and its link marked", () => {
+  for (const page of ["learn", "lab", "x-ray", "docs/index"]) {
+    const text = Deno.readTextFileSync(`${STATIC}/${page}.html`);
+    assertMatch(text, /<title>[^<]+ · Partyline<\/title>/, page);
+    const marked = [
+      ...text.matchAll(/<a href="([^"]+)" aria-current="page">/g),
+    ];
+    const address = page === "docs/index" ? "./" : page;
+    assertEquals(marked.map(([, href]) => href), [address]);
   }
 });
 
