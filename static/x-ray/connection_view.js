@@ -41,7 +41,8 @@ export class ConnectionView {
   #grid = gridFor(0);
   element;
 
-  constructor() {
+  /** @param {HTMLElement[]} below what stands below the list of frames */
+  constructor(...below) {
     const list = make("div", {
       className: "frames",
       role: "listbox",
@@ -72,6 +73,7 @@ export class ConnectionView {
           dropped,
         ),
         list,
+        ...below,
       ),
       make("section", {}, this.#heading, this.#frame),
       fold("Handshake", this.#handshake, true),

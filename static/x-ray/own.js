@@ -18,19 +18,19 @@ import { Stream } from "./stream.js";
  * @returns {() => void}
  */
 export function watchOwn(body, getKey, reconnect) {
-  const view = new ConnectionView();
-  const lastFrames = new LastFrames(tabMemory(basePath(document.baseURI)));
-  const status = make("p", { className: "small", role: "status" });
-  // The first frames of a connection are only seen by those who watch by then.
+  // The server shows no frames from before the panel was opened.
   const again = make("button", {
     type: "button",
-    className: "quiet-button",
+    className: "again quiet-button",
     hidden: true,
   }, "Connect again and watch from the start");
   again.addEventListener("click", () => {
     view.focus();
     reconnect();
   });
+  const view = new ConnectionView(again);
+  const lastFrames = new LastFrames(tabMemory(basePath(document.baseURI)));
+  const status = make("p", { className: "small", role: "status" });
   const stream = new Stream(() => {
     const key = getKey();
     return key === null ? null : { key };
@@ -56,7 +56,7 @@ export function watchOwn(body, getKey, reconnect) {
       lastFrames.hear(name, data);
     },
   });
-  body.replaceChildren(status, again, view.element);
+  body.replaceChildren(status, view.element);
   stream.open();
   return () => {
     stream.close();
