@@ -152,7 +152,7 @@ const settings: { [K in keyof Options]: Setting & { default: Options[K] } } = {
   burst: {
     default: 20,
     value: "N",
-    help: "messages at once before --rate applies",
+    help: "messages at once over --rate; 10 for newcomers",
     min: 1,
     max: 1_000_000,
   },

@@ -167,8 +167,12 @@ export function answerFile(
   if (assets.has(`${path}/`)) {
     throw redirectInto(`${url.pathname}/`, url.search);
   }
-  throw new HttpError(404, `There is nothing at ${url.pathname}.`);
+  const hint = LIKE_A_WEBSOCKET.test(path) ? " The WebSocket is at /ws." : "";
+  throw new HttpError(404, `There is nothing at ${url.pathname}.${hint}`);
 }
+
+/** Below the base path: what people type instead of /ws. */
+const LIKE_A_WEBSOCKET = /^\/(ws|web-?socket|socket)/i;
 
 /**
  * The section of the page about closes that explains a code: /close/1009 leads

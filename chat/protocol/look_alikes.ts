@@ -30,9 +30,32 @@ const PERMITTED = [...LIVING.map((script) => [script]), ...TOGETHER]
   .map((scripts) => scripts.map((script) => `\\p{Script_Extensions=${script}}`))
   .map((classes) => new RegExp(`^[${classes.join("")}]*$`, "u"));
 
-/** Whether a name's scripts are those of one way to write (Highly Restrictive). */
-export function isHighlyRestrictive(name: string): boolean {
-  return PERMITTED.some((scripts) => scripts.test(name));
+const BY_SCRIPT = LIVING.map((script) => ({
+  name: script.replaceAll("_", " "),
+  chars: new RegExp(`^\\p{Script_Extensions=${script}}$`, "u"),
+}));
+
+const scriptOf = (char: string): string | undefined =>
+  BY_SCRIPT.find(({ chars }) => chars.test(char))?.name;
+
+/**
+ * Says in a sentence which letter of a name is not in the script of the others;
+ * undefined if the scripts are those of one way to write (Highly Restrictive).
+ */
+export function scriptProblem(name: string): string | undefined {
+  if (PERMITTED.some((scripts) => scripts.test(name))) return undefined;
+  const chars = [...name];
+  const misfits = PERMITTED
+    .map((scripts) => chars.filter((char) => !scripts.test(char)))
+    .reduce((best, some) => some.length < best.length ? some : best);
+  const [misfit = ""] = misfits;
+  const script = scriptOf(misfit);
+  if (script === undefined) {
+    return `A name cannot have "${misfit}": nobody writes its script today.`;
+  }
+  const other = chars.find((char) => !misfits.includes(char) && scriptOf(char));
+  return `Write the name in one alphabet: "${misfit}" is ${script}, ` +
+    `"${other}" is ${scriptOf(other ?? "")}.`;
 }
 
 /** What most names consist of. No letter of it is taken apart. */

@@ -1,7 +1,7 @@
 // Names: how two friendly words such as "calm-otter" are chosen for a person,
 // which names a person may choose, and when two names are the same. The caller
 // says which names are taken. look_alikes.ts says when two names look the same.
-import { isHighlyRestrictive, lookOf } from "./look_alikes.ts";
+import { lookOf, scriptProblem } from "./look_alikes.ts";
 
 const adjectives = `
 able agile airy alert amber ample aqua azure basic beaming bold bonny bouncy
@@ -93,12 +93,7 @@ export function nameProblem(name: string): string | undefined {
     return "A name consists of letters, digits, - and _, with single spaces " +
       "between them.";
   }
-  if (!isHighlyRestrictive(folded)) {
-    return "A name is written in one script of today, such as Latin, Greek or " +
-      "Arabic, for letters of different scripts look alike; only Chinese, Japanese " +
-      "and Korean may have Latin beside them. Choose letters of one script.";
-  }
-  return imitationProblem(name);
+  return scriptProblem(folded) ?? imitationProblem(name);
 }
 
 /** Why a name that looks like one of this server's own cannot be, or undefined. */

@@ -59,7 +59,7 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
  * The subprotocol to speak. If a client's library offers some name of its own,
  * the client speaks the plain dialect and gets that name back, because many
  * libraries give up without one. Throws if a name begins like ours and is not
- * ours, or cannot be returned.
+ * ours, such as `partyline` alone, or cannot be returned.
  */
 export function readSubprotocol(headers: Headers): Agreement {
   const offered = readList(headers.get("sec-websocket-protocol") ?? "")
@@ -67,7 +67,7 @@ export function readSubprotocol(headers: Headers): Agreement {
   for (const ours of [SUBPROTOCOL, DRAW_SUBPROTOCOL] as const) {
     if (offered.includes(ours)) return { dialect: ours, subprotocol: ours };
   }
-  if (offered.some((name) => name.toLowerCase().startsWith("partyline."))) {
+  if (offered.some((name) => /^partyline(\.|$)/i.test(name))) {
     throw new HttpError(
       400,
       `This server knows ${SUBPROTOCOL} and ${DRAW_SUBPROTOCOL} as subprotocols: ` +

@@ -66,18 +66,22 @@ export class ConnectionRecorder {
   last: { direction: Direction; bytes: number; glimpse: string } | undefined;
   readonly feeds = new Set<EventFeed>();
   readonly #kept: KeptFrames;
+  readonly #beginsAt: number;
   #end: End | undefined;
   /** Events from before the connection's owner was known. */
   #early: Ring | undefined;
   #fault = "";
 
+  /** `isFromStart`: the connection has just opened, so no frame is missing. */
   constructor(
     readonly id: number,
     private readonly session: Session,
     private readonly handshake: HandshakeRecord,
     private readonly shared: Shared,
+    private readonly isFromStart: boolean,
   ) {
     this.#kept = new KeptFrames(shared.space);
+    this.#beginsAt = shared.now();
   }
 
   /** Why the connection closed, once it has. */
@@ -110,7 +114,8 @@ export class ConnectionRecorder {
   /** Shows a connection, its last frames, and its end if it has closed. */
   showAll(feed: EventFeed): void {
     const frames = this.#kept.all;
-    feed.put(this.#opened(false, frames[0]?.at));
+    // The note has its place before the frames that are kept.
+    feed.put(this.#opened(this.isFromStart, this.#beginsAt));
     const { in: { frames: received }, out: { frames: sent } } = this.counts;
     const count = received + sent - frames.length;
     if (count > 0) feed.put(formatFeedEvent("dropped", { count }));

@@ -80,7 +80,7 @@ export class XRay {
   opened(session: Session, handshake: HandshakeRecord): void {
     const id = ++this.#lastId;
     this.#handshakes.set(session, { id, handshake });
-    if (this.#overviews.size > 0) this.#recorderOf(session);
+    if (this.#overviews.size > 0) this.#recorderOf(session, true);
     if (this.#feedsByKey.size > 0) this.#await(session, true);
   }
 
@@ -157,7 +157,7 @@ export class XRay {
     if (this.#handshakes.get(session)?.handshake.dialect !== SUBPROTOCOL) {
       return;
     }
-    this.#recorderOf(session)?.awaitIdentity(isNew);
+    this.#recorderOf(session, isNew)?.awaitIdentity(isNew);
   }
 
   #watchOne(id: number): EventFeed {
@@ -218,7 +218,10 @@ export class XRay {
   }
 
   /** The recorder of a session, made if there is none. */
-  #recorderOf(session: Session): ConnectionRecorder | undefined {
+  #recorderOf(
+    session: Session,
+    isNew = false,
+  ): ConnectionRecorder | undefined {
     const known = this.#handshakes.get(session);
     if (known === undefined || session.recorder !== undefined) {
       return this.#recorders.get(session);
@@ -229,6 +232,7 @@ export class XRay {
       session,
       handshake,
       this.#shared,
+      isNew,
     );
     session.recorder = (happening) => recorder.record(happening);
     this.#recorders.set(session, recorder);

@@ -57,7 +57,7 @@ export async function join(room, tab, invitation, linked) {
   invitation.keep();
   const page = new RoomPage({ room, tab, shared, invitation, identity });
   page.listenToBrowser();
-  setUpXRay(() => identity.key, shared);
+  setUpXRay(() => identity.key, shared, () => page.reconnect());
   page.start();
   page.leadTo(linked);
 }
@@ -137,6 +137,10 @@ class RoomPage {
       },
       takeBack: () => this.#connection.rest(false),
     };
+  }
+
+  reconnect() {
+    this.#connection.restart();
   }
 
   /** @param {Identity} identity */

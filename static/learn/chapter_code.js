@@ -63,6 +63,9 @@ async function greetClients(caller, experiment) {
     item.textContent = `${sender}: ${message}`;
     list.append(item);
     if (list.childElementCount > MAX_LINES) list.firstElementChild?.remove();
+    if (type === "leave" && greeted.has(sender)) {
+      experiment.tell(`${sender} was connected and has left.`);
+    }
     if (type !== "message" || greeted.has(sender)) return;
     greeted.add(sender);
     caller.send(`Hello, ${sender}!`);

@@ -1,6 +1,7 @@
 // @ts-check
 // Draws messages of two directions along one axis of time, each as a bar from when it
-// was sent to when it arrived. The time in which both directions carry one is shaded.
+// was sent to when it arrived. The time in which both directions carry one is shaded
+// behind the bars, but not behind their names.
 
 import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
@@ -51,8 +52,10 @@ export function showOverlap(place, label, directions) {
   show(place, bottom + FOOT_EM, label, (width) => {
     const x = (/** @type {number} */ ms) => width * ms / spanMs;
     return [
-      ...overlapsOf(above.ways, below.ways).map((way) =>
-        drawBar(way, NAME_EM, bottom - NAME_EM, "both", x)
+      ...overlapsOf(above.ways, below.ways).flatMap((way) =>
+        [above, below].map(({ ways }, i) =>
+          drawBar(way, i * middle + NAME_EM, ways.length * ROW_EM, "both", x)
+        )
       ),
       ...drawDirection(above, 0, x),
       ...drawDirection(below, middle, x),

@@ -6,7 +6,7 @@
 import { LOST } from "../client/protocol.js";
 import { codeWords, ENDINGS } from "./closing.js";
 import { explainer } from "../shared/explainer.js";
-import { columnsFor, drawFields } from "./drawing.js";
+import { drawFields, gridFor } from "./drawing.js";
 import { fieldsOf, fromHex } from "./fields.js";
 import { FrameList } from "./frame_list.js";
 import { showHandshake } from "./handshake.js";
@@ -38,10 +38,11 @@ export class ConnectionView {
   #closeShown = 0;
   /** @type {Frame | Note | null} what is selected */
   #selected = null;
-  #columns = columnsFor(0);
+  #grid = gridFor(0);
   element;
 
-  constructor() {
+  /** @param {HTMLElement[]} below what stands below the list of frames */
+  constructor(...below) {
     const list = make("div", {
       className: "frames",
       role: "listbox",
@@ -72,6 +73,7 @@ export class ConnectionView {
           dropped,
         ),
         list,
+        ...below,
       ),
       make("section", {}, this.#heading, this.#frame),
       fold("Handshake", this.#handshake, true),
@@ -206,9 +208,9 @@ export class ConnectionView {
 
   /** Draws the frame anew when its rows have to be longer or shorter. */
   #fit() {
-    const columns = columnsFor(this.#frame.clientWidth);
-    if (columns === this.#columns) return;
-    this.#columns = columns;
+    const { columns, cell } = gridFor(this.#frame.clientWidth);
+    if (columns === this.#grid.columns && cell === this.#grid.cell) return;
+    this.#grid = { columns, cell };
     if (this.#selected !== null) this.#select(this.#selected);
   }
 
@@ -229,7 +231,7 @@ export class ConnectionView {
             `${countBytes(derived.bytes)} on the wire.`,
       ),
       ...derived === undefined ? [] : [
-        drawFields(fieldsOf(derived, length, payload), this.#columns),
+        drawFields(fieldsOf(derived, length, payload), this.#grid),
         make(
           "p",
           { className: "small" },

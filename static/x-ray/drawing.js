@@ -12,30 +12,40 @@ import { make } from "../shared/make.js";
 const WIDE_COLUMNS = 32;
 const NARROW_COLUMNS = 16;
 const CELL = 20;
+/** Where even 16 bits need a little more than there is: two digits fit. */
+const NARROWEST_CELL = 17;
 const ROW = 80;
 const RULER = 22;
 /** The name of a narrower field is written downwards. */
 const WIDE_CELLS = 4;
 
+/** The lines around the drawing. */
+const EDGES = 2;
+
 /**
- * How many bits a row can have in this width.
+ * @typedef {object} Grid
+ * @property {number} columns bits in a row
+ * @property {number} cell the width of a bit
+ */
+
+/**
+ * How many bits a row can have in this width, and how wide each is.
  *
  * @param {number} width in pixels
+ * @returns {Grid}
  */
-export function columnsFor(width) {
-  return width < widthOf(WIDE_COLUMNS) ? NARROW_COLUMNS : WIDE_COLUMNS;
-}
-
-/** @param {number} columns */
-function widthOf(columns) {
-  return columns * CELL + 2;
+export function gridFor(width) {
+  const isWide = width >= WIDE_COLUMNS * CELL + EDGES;
+  const columns = isWide ? WIDE_COLUMNS : NARROW_COLUMNS;
+  const cell = Math.floor((width - EDGES) / columns);
+  return { columns, cell: Math.min(CELL, Math.max(NARROWEST_CELL, cell)) };
 }
 
 /**
  * @param {Field[]} fields
- * @param {number} columns bits in a row
+ * @param {Grid} grid
  */
-export function drawFields(fields, columns) {
+export function drawFields(fields, grid) {
   return make(
     "div",
     { className: "drawing" },
@@ -47,7 +57,7 @@ export function drawFields(fields, columns) {
         role: "region",
         ariaLabel: "The frame, bit by bit",
       },
-      drawBits(fields, columns),
+      drawBits(fields, grid),
     ),
     make("dl", { className: "fields" }, ...fields.flatMap(describe)),
   );
@@ -66,12 +76,12 @@ function describe({ name, bits, length, value, meaning }) {
 
 /**
  * @param {Field[]} fields
- * @param {number} columns
+ * @param {Grid} grid
  */
-function drawBits(fields, columns) {
+function drawBits(fields, { columns, cell }) {
   const segments = cut(fields, columns);
   const rows = (segments.at(-1)?.row ?? 0) + 1;
-  const width = widthOf(columns);
+  const width = columns * cell + EDGES;
   const height = RULER + rows * ROW + 1;
   return makeSvg(
     "svg",
@@ -82,8 +92,8 @@ function drawBits(fields, columns) {
       role: "img",
       "aria-label": `The fields below, drawn in rows of ${columns} bits`,
     },
-    ...drawRuler(columns),
-    ...segments.flatMap(drawSegment),
+    ...drawRuler(columns, cell),
+    ...segments.flatMap((segment) => drawSegment(segment, cell)),
   );
 }
 
@@ -126,26 +136,32 @@ function cut(fields, columns) {
   return segments;
 }
 
-/** @param {number} columns */
-function drawRuler(columns) {
+/**
+ * @param {number} columns
+ * @param {number} cell
+ */
+function drawRuler(columns, cell) {
   return Array.from({ length: columns }, (_, column) =>
     makeSvg("text", {
       class: "ruler",
-      x: (column + 0.5) * CELL,
+      x: (column + 0.5) * cell,
       y: RULER - 7,
     }, String(column)));
 }
 
-/** @param {Segment} segment */
-function drawSegment({ field, row, column, length, bits, isFirst }) {
-  const x = column * CELL;
+/**
+ * @param {Segment} segment
+ * @param {number} cell
+ */
+function drawSegment({ field, row, column, length, bits, isFirst }, cell) {
+  const x = column * cell;
   const y = RULER + row * ROW;
   const kind = field.name === "Payload data" ? "payload" : "header";
   const box = makeSvg("rect", {
     class: bits === null ? `${kind} unknown` : kind,
     x,
     y,
-    width: length * CELL,
+    width: length * cell,
     height: ROW,
   });
   const digits = Array.from(
@@ -153,22 +169,22 @@ function drawSegment({ field, row, column, length, bits, isFirst }) {
     (_, i) =>
       makeSvg("text", {
         class: "bit",
-        x: x + (i + 0.5) * CELL,
+        x: x + (i + 0.5) * cell,
         y: y + ROW - 8,
       }, bits?.[i] ?? "?"),
   );
   const name = isFirst ? field.name : `${field.name}, continued`;
-  return [box, ...drawName(name, x, y, length), ...digits];
+  const middle = x + length * cell / 2;
+  return [box, ...drawName(name, middle, y, length), ...digits];
 }
 
 /**
  * @param {string} name
- * @param {number} x
+ * @param {number} middle
  * @param {number} y
  * @param {number} length in bits
  */
-function drawName(name, x, y, length) {
-  const middle = x + length * CELL / 2;
+function drawName(name, middle, y, length) {
   if (length >= WIDE_CELLS) {
     return [makeSvg("text", { class: "name", x: middle, y: y + 28 }, name)];
   }

@@ -14,10 +14,21 @@ import { Stream } from "./stream.js";
  *
  * @param {HTMLElement} body
  * @param {() => string | null} getKey our identity's
+ * @param {() => void} reconnect ends our connection and opens another one
  * @returns {() => void}
  */
-export function watchOwn(body, getKey) {
-  const view = new ConnectionView();
+export function watchOwn(body, getKey, reconnect) {
+  // The server shows no frames from before the panel was opened.
+  const again = make("button", {
+    type: "button",
+    className: "again quiet-button",
+    hidden: true,
+  }, "Connect again and watch from the start");
+  again.addEventListener("click", () => {
+    view.focus();
+    reconnect();
+  });
+  const view = new ConnectionView(again);
   const lastFrames = new LastFrames(tabMemory(basePath(document.baseURI)));
   const status = make("p", { className: "small", role: "status" });
   const stream = new Stream(() => {
@@ -40,6 +51,7 @@ export function watchOwn(body, getKey) {
         status.textContent = data.why;
         return;
       }
+      if (name === "opened") again.hidden = data.isNew;
       view.hear(name, data);
       lastFrames.hear(name, data);
     },

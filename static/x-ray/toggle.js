@@ -13,8 +13,9 @@ const KEY = "x-ray";
 /**
  * @param {() => string | null} getKey our identity's
  * @param {Memory} memory
+ * @param {() => void} reconnect ends our connection and opens another one
  */
-export function setUpXRay(getKey, memory) {
+export function setUpXRay(getKey, memory, reconnect) {
   const button = byId("x-ray-button", HTMLButtonElement);
   const panel = byId("x-ray", HTMLElement);
   const body = byId("x-ray-body", HTMLElement);
@@ -24,7 +25,7 @@ export function setUpXRay(getKey, memory) {
   async function fill() {
     const { watchOwn } = await import("./own.js");
     stop();
-    stop = isOpen ? watchOwn(body, getKey) : () => {};
+    stop = isOpen ? watchOwn(body, getKey, reconnect) : () => {};
   }
 
   /** @param {boolean} willBeOpen */

@@ -156,6 +156,20 @@ test("a new connection of the same page is shown from its handshake on", async (
   assert(/"key":"\*+"/.test(shown), shown);
 });
 
+test("a connection that was open before can begin again, to be watched from its hello on", async () => {
+  await using server = await start();
+  await using tab = await Tab.join(server.http);
+  await openPanel(tab);
+  const { page } = tab;
+  const again = page.getByRole("button", { name: "Connect again and watch" });
+  await again.click();
+  await frames(page).filter({ hasText: "to server" })
+    .filter({ hasText: '"type":"hello"' }).waitFor();
+  await frames(page).filter({ hasText: "to client" })
+    .filter({ hasText: '"type":"welcome"' }).waitFor();
+  await again.waitFor({ state: "hidden" });
+});
+
 test("how a server that stops ends the connection is shown, and stays when it is away", async () => {
   const server = await start();
   await using tab = await Tab.join(server.http);
@@ -331,6 +345,25 @@ for (const viewport of [DESKTOP, PHONE, SMALL_PHONE]) {
     );
     assert(sizes.length > 0);
     assert(Math.min(...sizes) >= 12, `${Math.min(...sizes)} px`);
+  });
+}
+
+for (const width of [390, 360]) {
+  test(`the drawing of a card fits a projector of ${width} px`, async () => {
+    await using server = await start();
+    const viewport = { width, height: 844 };
+    await using tab = await openProjector(server.http, { viewport });
+    const { page } = tab;
+    await using _ada = await Client.join(server.ws, { name: "Ada" });
+    await lines(page).click();
+    await frames(page).first().click();
+    await page.getByRole("img", { name: "rows of 16 bits" }).waitFor();
+    const [shown = 0, whole] = await page.locator(".bits").evaluate((bits) => [
+      bits.clientWidth,
+      bits.scrollWidth,
+    ]);
+    assert(shown > 0);
+    assertEquals(whole, shown);
   });
 }
 
@@ -520,6 +553,22 @@ test("a card shows what was sent before it was opened, and after the close", asy
   await early.waitFor();
   await page.getByRole("option", { name: "The server closed. Code 1008" })
     .waitFor();
+});
+
+test("a card says that its connection was open before only where that is so", async () => {
+  await using server = await start();
+  await using _ada = await Client.join(server.ws, { name: "Ada" });
+  await using tab = await openProjector(server.http);
+  const { page } = tab;
+  await using _bob = await Client.join(server.ws, { name: "Bob" });
+  await lines(page).filter({ hasText: "Ada" }).click();
+  await page.getByRole("option", { name: "was open before" }).waitFor();
+  await page.keyboard.press("Escape");
+  await lines(page).filter({ hasText: "Bob" }).click();
+  await page.getByRole("option", { name: /Connection \d+ opened\./ }).waitFor();
+  await frames(page).filter({ hasText: "hello" }).first().waitFor();
+  const before = page.getByRole("option", { name: "was open before" });
+  assertEquals(await before.count(), 0);
 });
 
 test("a connection that the server has closed waits for its client, and counts no more", async () => {

@@ -1,9 +1,15 @@
 // The documentation in static/docs/ and the README: every page is whole without
 // JavaScript, and nothing that they link to or name is missing.
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { REQUEST_TYPES } from "../../chat/protocol/requests.ts";
-import { docsPage } from "../support/docs.ts";
-import { startServer, STATIC } from "../support/harness.ts";
+import { parseRequest, REQUEST_TYPES } from "../../chat/protocol/requests.ts";
+import { codeOf, docsPage } from "../support/docs.ts";
+import {
+  Client,
+  startServer,
+  STATIC,
+  until,
+  type WireEvent,
+} from "../support/harness.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const README = Deno.readTextFileSync(new URL("README.md", ROOT));
@@ -50,6 +56,59 @@ Deno.test("the documentation of the protocol names every request", () => {
   );
 });
 
+Deno.test("the documentation of the protocol shows every request in a line", () => {
+  const lines = codeOf("protocol", "The other requests").trim().split("\n");
+  const types = lines.map((line) => parseRequest(line)?.type);
+  assertEquals(
+    types.toSorted(),
+    REQUEST_TYPES.filter((type) => type !== "hello").toSorted(),
+  );
+});
+
+/** An event with these fields of its own, which differ on each server. */
+const ANY = { at: "", author: "", key: "", epoch: "" };
+const plain = (event: WireEvent) =>
+  Object.fromEntries(
+    Object.entries(event).map(([field, value]) =>
+      field in ANY ? [field, ""] : [field, value]
+    ),
+  );
+
+Deno.test("the example in the documentation of the protocol is what happens", async () => {
+  await using server = await startServer();
+  const isEmpty = () =>
+    [...server.hub.rooms.values()].every(({ members }) => members.size === 0);
+  let client: Client | undefined;
+  let mine = { key: "", epoch: "" };
+  const example = codeOf("protocol", "An example in partyline.v1");
+  for (const part of example.split(/\n+(?=[→←#])/)) {
+    const text = part.slice(2);
+    if (part.startsWith("# Your connection breaks.")) {
+      await client?.[Symbol.asyncDispose]();
+      await using ben = await Client.join(server.ws, { name: "Ben" });
+      ben.request({ type: "message", message: "Hi, Ada!", id: "b1" });
+      await ben.messagesUpTo("Hi, Ada!");
+      client = undefined;
+    } else if (part.startsWith("→")) {
+      if (client === undefined) await until(isEmpty, "an empty room");
+      client ??= await Client.open(server.ws, { protocols: ["partyline.v1"] });
+      const request = JSON.parse(text);
+      if (request.key) request.key = mine.key;
+      if (request.since) request.since.epoch = mine.epoch;
+      client.request(request);
+    } else if (part.startsWith("←")) {
+      for (const event of JSON.parse(text)) {
+        const heard = await client?.next();
+        assert(heard);
+        assertEquals(plain(heard), plain(event));
+        if (heard.type === "welcome") mine = heard;
+      }
+    }
+  }
+  assertEquals(mine.key === "", false, "the example has no welcome");
+  await client?.[Symbol.asyncDispose]();
+});
+
 for (const name of NAMES) {
   const path = name === "index" ? "" : name;
 
@@ -60,7 +119,7 @@ for (const name of NAMES) {
     const page = await response.text();
     assertEquals(page, docsPage(name));
     assertMatch(page, /<html lang="en">/);
-    assertMatch(page, /<title>[^<]+ – Partyline<\/title>/);
+    assertMatch(page, /<title>[^<]+ · Partyline<\/title>/);
     assertEquals(page.match(/<h1\b/g)?.length, 1);
     // The policy of the server allows neither, and a proxy may change the path.
     assert(!/<script|<style|\sstyle=|\son\w+=/.test(page), "not by itself");
@@ -116,6 +175,18 @@ Deno.test("every link and every task of the README is there", () => {
   assert(links.length > 5, "the links were not found");
   for (const [, address = ""] of links) {
     assert(isExternal(address) || isFile(new URL(address, ROOT)), address);
+  }
+});
+
+Deno.test("every page has its name and the program's in its title, and its link marked", () => {
+  for (const page of ["learn", "lab", "x-ray", "docs/index"]) {
+    const text = Deno.readTextFileSync(`${STATIC}/${page}.html`);
+    assertMatch(text, /<title>[^<]+ · Partyline<\/title>/, page);
+    const marked = [
+      ...text.matchAll(/<a href="([^"]+)" aria-current="page">/g),
+    ];
+    const address = page === "docs/index" ? "./" : page;
+    assertEquals(marked.map(([, href]) => href), [address]);
   }
 });
 

@@ -24,6 +24,9 @@ async function ask(
 for (
   const [path, status, sentence] of [
     ["/nothing", 404, "There is nothing at /nothing."],
+    ["/wss", 404, "There is nothing at /wss. The WebSocket is at /ws."],
+    ["/WS/", 404, "There is nothing at /WS/. The WebSocket is at /ws."],
+    ["/websocket", 404, "The WebSocket is at /ws."],
     ["/not-found", 404, "There is nothing at /not-found."],
     ["/ws", 426, "WebSocket"],
     ["/ws?room=NOT+A+ROOM", 400, "A room&#39;s name has"],
@@ -41,7 +44,9 @@ for (
     assertStringIncludes(head, "content-type: text/html; charset=utf-8");
     assertStringIncludes(head, "content-security-policy: default-src 'none'");
     assertStringIncludes(body, sentence);
-    const home = path.startsWith("/x-ray/") ? "../" : "./";
+    const home = path.endsWith("/") || path.startsWith("/x-ray/")
+      ? "../"
+      : "./";
     for (const page of ["", "learn", "lab", "x-ray"]) {
       assertStringIncludes(body, `<a href="${home}${page}">`);
     }

@@ -206,6 +206,7 @@ for (
     ["a malformed key", { "Sec-WebSocket-Key": "short" }, 426],
     ["no Connection: Upgrade", { Connection: "close" }, 426],
     ["a later version", { "Sec-WebSocket-Protocol": "x, partyline.v2" }, 400],
+    ["no version", { "Sec-WebSocket-Protocol": "x, Partyline" }, 400],
   ] as const
 ) {
   Deno.test(`a handshake with ${what} gets ${status}`, async () => {
@@ -228,7 +229,15 @@ for (const offers of ["partyline.v1", "x, partyline.v1", "x,partyline.v1 ,y"]) {
   });
 }
 
-for (const offers of ["chat, soap", ", x", "%.v~1", "x".repeat(256)]) {
+for (
+  const offers of [
+    "chat, soap",
+    "partylines.v1",
+    ", x",
+    "%.v~1",
+    "x".repeat(256),
+  ]
+) {
   Deno.test(`a client that offers "${offers.slice(0, 10)}" gets the first back and speaks the plain dialect`, async () => {
     await using server = await startServer();
     const first = offers.split(/[ ,]+/).find((name) => name !== "");

@@ -189,10 +189,39 @@ export function testClient(
         assert(end.code !== 0, address);
         assertMatch(
           printed,
-          address === server.ws ? /\b401\b/ : /refused|fail/,
+          address === server.ws ? /\b401\b/ : /refused|fail|^Nothing answers/,
         );
       }
     }));
+
+  if (extension === ".js") {
+    test(`${label}: the short client says in one line why it cannot connect`, () =>
+      withShort(extension, async (short) => {
+        await using server = await startServer();
+        await using long = Deno.serve(
+          { port: 0, onListen() {} },
+          () => new Response("https://".repeat(999), { status: 502 }),
+        );
+        const nothing = "Nothing answers there. Is the server running?\n";
+        const page = "That is a page: the address ends in /ws.\n";
+        const port = await freePort();
+        const cases = [
+          [`ws://127.0.0.1:${port}/ws`, nothing],
+          // Both runtimes take an address that begins with http, too.
+          [`http://127.0.0.1:${port}/ws`, nothing],
+          [server.ws.replace("/ws", "/"), page],
+          [server.http, page],
+          [
+            `ws://127.0.0.1:${long.addr.port}/ws`,
+            `502 ${"https://".repeat(25)}\n`,
+          ],
+        ];
+        for (const [address = "", line] of cases) {
+          const end = await pipe([...command, short, address], "");
+          assertEquals([end.code, end.stdout, end.stderr], [1, line, ""]);
+        }
+      }));
+  }
 
   test(`${label}: the short client tells that the server stopped`, () =>
     withShort(extension, async (short) => {

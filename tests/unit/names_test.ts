@@ -95,11 +95,34 @@ for (
   });
 }
 
-for (const name of ["\u0410da", "\u0405erver", "N\u03bfra 2", "Ada Лавлейс"]) {
-  Deno.test(`${name}, in which two scripts are mixed, is told so`, () => {
-    assertMatch(nameProblem(name) ?? "", /one script.*look alike/);
+for (
+  const [name, misfit, other] of [
+    ["\u0410da", '"\u0410" is Cyrillic', '"d" is Latin'],
+    ["\u0405erver", '"\u0405" is Cyrillic', '"e" is Latin'],
+    ["N\u03bfra 2", '"\u03bf" is Greek', '"N" is Latin'],
+    ["Ada Лавлейс", '"A" is Latin', '"Л" is Cyrillic'],
+    ["2 \u0430a\u0430", '"a" is Latin', '"\u0430" is Cyrillic'],
+    ["Ada さくら Ἀδ", '"Ἀ" is Greek', '"A" is Latin'],
+    ["李さくらㄅ", '"ㄅ" is Bopomofo', '"李" is Han'],
+    ["Ada \u0661", '"\u0661" is Arabic', '"A" is Latin'],
+  ] as const
+) {
+  Deno.test(`${name}, in which two scripts are mixed, is told which letter does not fit`, () => {
+    assertEquals(
+      nameProblem(name),
+      `Write the name in one alphabet: ${misfit}, ${other}.`,
+    );
   });
 }
+
+Deno.test("a name with a letter that nobody writes today is told which it is", () => {
+  for (const name of ["\u16a0\u16a2", "Ada \u16a0"]) {
+    assertEquals(
+      nameProblem(name),
+      'A name cannot have "\u16a0": nobody writes its script today.',
+    );
+  }
+});
 
 // The last one is Cyrillic as a whole.
 for (const name of ["server", "SERVER", "ｓerver", "ѕегѵег"]) {
