@@ -240,6 +240,7 @@ redisTest(
         "ids",
         "standing",
         "life",
+        "looks",
         "log:attic",
         "log:lobby",
       ],

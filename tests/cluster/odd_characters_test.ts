@@ -66,7 +66,7 @@ redisTest("odd keys and names leave nothing odd in Redis", async () => {
   await hear(ann, "still here");
   const keys = (await redis.command("KEYS", "*")).split("\n");
   const known = new RegExp(
-    "^partyline:(life|rooms|ids|standing|folded|claims|nodes|(room|log|here):lobby|" +
+    "^partyline:(life|rooms|ids|standing|folded|looks|claims|nodes|(room|log|here):lobby|" +
       "(id|rooms|link):[\\w-]{12})$",
   );
   assertEquals(keys.filter((key) => !known.test(key)), []);
