@@ -78,7 +78,10 @@ export function createLine(entry, { tones, find }) {
   else if (entry.type === "presence") nameOne(line, entry);
   if (entry.type === "message") markMessage(line, entry, tones);
   if (entry.type === "rename") tones.rename(entry.sender, entry.name);
-  if (entry.type === "message" && entry.replyTo !== null) {
+  // Of a deleted answer nothing is left, also not what it answered.
+  if (
+    entry.type === "message" && entry.replyTo !== null && !entry.isDeleted
+  ) {
     line.classList.add("answer");
     line.append(createQuote(entry.replyTo, find(entry.replyTo)), " ");
   }
@@ -127,9 +130,10 @@ export function createUnsentLine({ text, problem, isRefused }, ownName) {
  * @param {Tones} tones
  */
 function markMessage(line, message, tones) {
-  const { sender, author, seq, isMine, isOld, isForMe } = message;
+  const { sender, author, seq, isMine, isOld, isForMe, isDeleted } = message;
   line.classList.add(tones.of(sender, author));
   line.classList.toggle("for-me", isForMe);
+  line.classList.toggle("deleted", isDeleted);
   line.dataset["seq"] = String(seq);
   if (isOld) line.ariaLive = "off";
   if (!isMine) {

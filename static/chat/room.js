@@ -231,7 +231,9 @@ class RoomPage {
   }
 
   #sayGone() {
-    this.#view.status.note("That message is not kept any more.");
+    this.#view.status.note(
+      "This room does not have that message any more, or never had it.",
+    );
   }
 
   /** @param {State} state */

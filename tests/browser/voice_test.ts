@@ -74,14 +74,15 @@ test("all of the page can be used by keyboard alone", async () => {
   // Copy a message, and delete it.
   await goTo(tab, 'button "Actions"');
   await keyboard.press("Enter");
-  await goTo(tab, 'button "Copy its text"');
+  await goTo(tab, 'button "Copy text"');
   await keyboard.press("Enter");
   await page.getByRole("dialog").getByText("Copied.").waitFor();
   const copied = await page.evaluate("navigator.clipboard.readText()");
   assertEquals(copied, "The accept header");
   await goTo(tab, 'button "Delete"');
   await keyboard.press("Enter");
-  await isAt(tab, 'button "Delete it for everyone"');
+  await isAt(tab, 'button "Keep it"');
+  await back(tab, 'button "Delete for everyone"');
   await keyboard.press("Enter");
   const deleted = await tab.line("This message was deleted.");
   assert(await deleted.evaluate(hasFocus));
@@ -138,7 +139,7 @@ const READ_OUT = `
       - /url: docs/
 - main:
   - log "Messages":
-    - paragraph: The line begins here.
+    - paragraph: This is the beginning of the room.
     - list:
       - listitem:
         - text: X is now called Ada
