@@ -346,6 +346,7 @@ export class Tab implements AsyncDisposable {
         ".transcript { background-image: none !important }" +
         "header::after, .line::before, .mine::after { display: none }" +
         ".mine { background: var(--mine) }" +
+        ".text pre { background: var(--code) !important }" +
         ".panel, .people { z-index: 1 }");
       document.adoptedStyleSheets = [plain];`);
     const { violations, incomplete } = await this.page.evaluate<axe.AxeResults>(

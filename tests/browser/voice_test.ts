@@ -159,8 +159,8 @@ const READ_OUT = `
         - button "Actions"
       - listitem:
         - text: Bo
-        - region "Code": let key = 1;
         - button "Copy this code": Copy
+        - region "Code": let key = 1;
         - paragraph:
           - text: or
           - code: let key
