@@ -41,15 +41,10 @@ const LEAVE_WORDS = "Client disconnected";
 const MAX_NAMES = 200;
 /** @type {WeakMap<Element, Entry>} what each line was made of */
 const entries = new WeakMap();
-const clock = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit",
-  minute: "2-digit",
-});
-const dayAndClock = new Intl.DateTimeFormat(undefined, {
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, {
   month: "short",
   day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
 });
 const dateAndClock = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
@@ -331,5 +326,6 @@ export function renewTimes(list) {
 /** @param {Date} at */
 function timeWords(at) {
   const isToday = at.toDateString() === new Date().toDateString();
-  return (isToday ? clock : dayAndClock).format(at);
+  const time = clock.format(at);
+  return isToday ? time : `${day.format(at)}, ${time}`;
 }

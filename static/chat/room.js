@@ -179,6 +179,10 @@ class RoomPage {
       search: (question) =>
         this.#session.request({ type: "search", ...question }),
       askForRooms: () => this.#session.request({ type: "rooms" }),
+      names: () => {
+        const { name } = this.#session;
+        return this.#members.names.filter((other) => other !== name);
+      },
       tellTyping: () => this.#session.request({ type: "typing" }),
     };
   }
@@ -448,6 +452,7 @@ class RoomPage {
     const isTaken = this.#outbox.add(text, reply.seq);
     if (isTaken) {
       reply.done();
+      nameForm.said();
       transcript.follow();
     }
     status.note(
@@ -534,6 +539,7 @@ class RoomPage {
  * @property {(seq: number) => void} seek
  * @property {(question: Question) => boolean} search
  * @property {() => void} askForRooms
+ * @property {() => string[]} names of the others
  * @property {() => boolean} tellTyping
  */
 
@@ -568,7 +574,7 @@ function createView({ room, tab, shared }, actions, members) {
     composer: elements.createComposer(room, tab, {
       submit: actions.say,
       onWrite: () => typing.wrote(),
-      names: () => members.names,
+      names: actions.names,
     }),
     transcript: elements.createTranscript(
       elements.createUnsentLines(actions.takeBack, actions.discard),

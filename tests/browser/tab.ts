@@ -255,7 +255,7 @@ export class Tab implements AsyncDisposable {
 
   /** Takes the name that a page offers on the first visit. */
   async keepName(): Promise<void> {
-    await this.page.getByRole("button", { name: "Keep", exact: true })
+    await this.page.getByRole("button", { name: "Keep this name" })
       .press("Enter");
   }
 

@@ -181,7 +181,7 @@ const READ_OUT = `
   - status: Connected
   - button "X-ray"
   - paragraph: "Reply to Bo: Yes."
-  - button "No reply"
+  - button "Cancel reply"
   - paragraph
   - text: Message
   - textbox "Message":
@@ -193,7 +193,7 @@ const READ_OUT = `
   - text: Your name
   - textbox "Your name": Ada
   - button "Rename"
-  - paragraph: You are Ada now.
+  - paragraph
   - list "3 people":
     - listitem: Ada you
     - listitem: Bo
