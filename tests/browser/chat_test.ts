@@ -232,7 +232,7 @@ test("ordinary use leaves the console empty", async () => {
   await using tab = await Tab.join(server.http);
   await makeLively(tab, server.ws);
   await tab.page.getByRole("button", { name: "Rooms" }).click();
-  await tab.page.getByRole("button", { name: "Copy" }).click();
+  await tab.page.getByRole("button", { name: "Copy", exact: true }).click();
   await tab.page.getByText("Copied.").waitFor();
   await tab.page.getByLabel("Room name").fill("physics");
   await tab.page.getByRole("button", { name: "Go", exact: true }).click();

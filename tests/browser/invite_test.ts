@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "uqr";
 import { startServer } from "../support/harness.ts";
-import { DESKTOP, Tab, test } from "./tab.ts";
+import { DESKTOP, PHONE, Tab, test } from "./tab.ts";
 
 const own = (address: string, name = "wlan0"): Deno.NetworkInterfaceInfo => ({
   family: "IPv4",
@@ -77,9 +77,12 @@ test("both addresses stand there whole, and each is copied by its button", async
     await tab.until(
       `navigator.clipboard.readText().then((it) => it === "${address}")`,
     );
-    const isWhole = await panel.getByLabel(label, { exact: true })
-      .evaluate((it) => it.scrollWidth <= it.clientWidth);
-    assert(isWhole, `${address} is cut off`);
+    for (const viewport of [DESKTOP, PHONE]) {
+      await tab.page.setViewportSize(viewport);
+      const isWhole = await panel.getByLabel(label, { exact: true })
+        .evaluate((it) => it.scrollWidth <= it.clientWidth);
+      assert(isWhole, `${address} is cut off at ${viewport.width} px`);
+    }
   }
   assertEquals(await panel.getByText("Copied.").count(), 2);
 });

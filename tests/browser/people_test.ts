@@ -110,7 +110,7 @@ test("the server's own name is said to be reserved", async () => {
   await using server = await startServer();
   await using ada = await Tab.join(server.http);
   await ada.rename("Server");
-  await ada.page.locator("#name-note").getByText("That name is reserved")
+  await ada.page.locator("#name-note").getByText("is reserved for the server")
     .waitFor();
 });
 
