@@ -70,7 +70,7 @@ export class Backlog {
    * @param {View} view
    * @param {Source} source
    * @param {(message: Message) => Entry} toEntry
-   * @param {() => void} onGone the message that was sought is not kept
+   * @param {() => void} onGone the room does not have the message that was sought
    * @param {Partial<Context>} context
    */
   constructor(view, source, toEntry, onGone, context = {}) {
@@ -203,17 +203,17 @@ export class Backlog {
   #showPlace({ messages, more }) {
     const seq = this.#sought ?? 0;
     this.#sought = null;
-    if (!messages.some((message) => message.seq === seq)) this.#onGone();
-    if (messages.length === 0) return;
+    // The reader stays: another message is not the one that was sought.
+    if (!messages.some((message) => message.seq === seq)) {
+      return this.#onGone();
+    }
     if (!more) this.#firstSeq = messages[0]?.seq ?? 1;
     const last = messages.at(-1)?.seq ?? 0;
     this.#view.replace(
       messages.map(this.#toEntry),
       last >= this.#source.seq,
     );
-    // Of a message that is not kept any more, to what follows it.
-    const nearest = messages.find((message) => message.seq >= seq);
-    this.#view.leadTo(nearest?.seq ?? last);
+    this.#view.leadTo(seq);
   }
 
   /** @param {Message[]} messages */

@@ -121,6 +121,9 @@ export function createMessageMenu(handlers) {
     copy: byId("message-copy", HTMLButtonElement),
     link: byId("message-link", HTMLButtonElement),
     remove: byId("message-delete", HTMLButtonElement),
+    question: byId("message-question", HTMLElement),
+    removeNow: byId("message-delete-now", HTMLButtonElement),
+    keep: byId("message-keep", HTMLButtonElement),
     note: byId("message-note", HTMLElement),
   }, handlers);
 }

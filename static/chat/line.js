@@ -41,15 +41,10 @@ const LEAVE_WORDS = "Client disconnected";
 const MAX_NAMES = 200;
 /** @type {WeakMap<Element, Entry>} what each line was made of */
 const entries = new WeakMap();
-const clock = new Intl.DateTimeFormat(undefined, {
-  hour: "2-digit",
-  minute: "2-digit",
-});
-const dayAndClock = new Intl.DateTimeFormat(undefined, {
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const day = new Intl.DateTimeFormat(undefined, {
   month: "short",
   day: "numeric",
-  hour: "2-digit",
-  minute: "2-digit",
 });
 const dateAndClock = new Intl.DateTimeFormat(undefined, {
   dateStyle: "medium",
@@ -78,7 +73,10 @@ export function createLine(entry, { tones, find }) {
   else if (entry.type === "presence") nameOne(line, entry);
   if (entry.type === "message") markMessage(line, entry, tones);
   if (entry.type === "rename") tones.rename(entry.sender, entry.name);
-  if (entry.type === "message" && entry.replyTo !== null) {
+  // Of a deleted answer nothing is left, also not what it answered.
+  if (
+    entry.type === "message" && entry.replyTo !== null && !entry.isDeleted
+  ) {
     line.classList.add("answer");
     line.append(createQuote(entry.replyTo, find(entry.replyTo)), " ");
   }
@@ -127,9 +125,10 @@ export function createUnsentLine({ text, problem, isRefused }, ownName) {
  * @param {Tones} tones
  */
 function markMessage(line, message, tones) {
-  const { sender, author, seq, isMine, isOld, isForMe } = message;
+  const { sender, author, seq, isMine, isOld, isForMe, isDeleted } = message;
   line.classList.add(tones.of(sender, author));
   line.classList.toggle("for-me", isForMe);
+  line.classList.toggle("deleted", isDeleted);
   line.dataset["seq"] = String(seq);
   if (isOld) line.ariaLive = "off";
   if (!isMine) {
@@ -327,5 +326,6 @@ export function renewTimes(list) {
 /** @param {Date} at */
 function timeWords(at) {
   const isToday = at.toDateString() === new Date().toDateString();
-  return (isToday ? clock : dayAndClock).format(at);
+  const time = clock.format(at);
+  return isToday ? time : `${day.format(at)}, ${time}`;
 }

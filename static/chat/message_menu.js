@@ -1,7 +1,8 @@
 // @ts-check
 // What a person can do with one message: answer it, copy it, copy a link that leads
-// to it, delete it. Each message has a button that opens the one menu. Of all these
-// buttons the Tab key reaches one; from there the arrow keys lead to the others.
+// to it, delete it after one more question. Each message has a button that opens the
+// one menu. Of all these buttons the Tab key reaches one; from there the arrow keys
+// lead to the others.
 
 import { copyText } from "../shared/clipboard.js";
 import { entryOf } from "./line.js";
@@ -26,7 +27,10 @@ const STEPS = /** @type {const} */ ({
  * @property {HTMLButtonElement} reply
  * @property {HTMLButtonElement} copy
  * @property {HTMLButtonElement} link
- * @property {HTMLButtonElement} remove
+ * @property {HTMLButtonElement} remove leads to the question
+ * @property {HTMLElement} question whether to delete it; takes the buttons' place
+ * @property {HTMLButtonElement} removeNow
+ * @property {HTMLButtonElement} keep
  * @property {HTMLElement} note what came of it; a voice reads it
  */
 
@@ -44,14 +48,14 @@ export class MessageMenu {
   #reached = null;
   /** @type {Element | null} the button that opened the menu */
   #opener = null;
-  #asksAgain = false;
 
   /**
    * @param {Parts} parts
    * @param {Handlers} handlers
    */
   constructor(parts, handlers) {
-    const { list, menu, reply, copy, link, remove } = parts;
+    const { list, menu, reply, copy, link } = parts;
+    const { remove, question, removeNow, keep } = parts;
     this.#parts = parts;
     list.addEventListener("click", ({ target }) => {
       const button = target instanceof Element ? target.closest(BUTTON) : null;
@@ -62,7 +66,6 @@ export class MessageMenu {
       .observe(list, { childList: true });
     menu.addEventListener("toggle", (event) => {
       const { newState } = /** @type {ToggleEvent} */ (event);
-      this.#askOnce();
       // What was deleted must not stay here.
       if (newState === "closed") this.#parts.words.textContent = "";
     });
@@ -78,19 +81,29 @@ export class MessageMenu {
       const message = this.#message;
       if (message !== undefined) this.#copy(handlers.linkTo(message));
     });
-    remove.addEventListener("click", () => this.#remove(handlers));
+    menu.addEventListener("mousedown", (event) => {
+      // The second press of a double click must not take the focus away.
+      if (!question.hidden) event.preventDefault();
+    });
+    remove.addEventListener("click", () => this.#askAgain());
+    removeNow.addEventListener("click", () => this.#remove(handlers));
+    keep.addEventListener("click", () => menu.hidePopover());
   }
 
   /** @param {Element} button */
   #open(button) {
     const entry = entryOf(button.closest("li"));
     if (entry?.type !== "message") return;
-    const { menu, words, remove, note } = this.#parts;
+    const { menu, words, reply, copy, link, remove, question, note } =
+      this.#parts;
     this.#opener = button;
     this.#reach(button);
     words.textContent = quoteOf(entry);
     note.textContent = "";
+    for (const action of [reply, copy, link]) action.hidden = false;
     remove.hidden = !entry.isMine;
+    question.hidden = true;
+    menu.style.minHeight = "";
     menu.showPopover();
     this.#place(button);
   }
@@ -126,21 +139,25 @@ export class MessageMenu {
 
   /** @param {Handlers} handlers */
   #remove(handlers) {
-    const { menu, remove, note } = this.#parts;
-    if (!this.#asksAgain) {
-      this.#asksAgain = true;
-      remove.textContent = "Delete for everyone";
-      return;
-    }
+    const { menu, note } = this.#parts;
     const message = this.#message;
     if (message === undefined || handlers.remove(message)) menu.hidePopover();
     else {note.textContent =
         "Not connected: the message was not deleted. Try again.";}
   }
 
-  #askOnce() {
-    this.#asksAgain = false;
-    this.#parts.remove.textContent = "Delete";
+  /**
+   * The question stands above the place of the button that led to it, and the menu
+   * stays as high as it was: the second press of a double click deletes nothing.
+   */
+  #askAgain() {
+    const { menu, reply, copy, link, remove, question, keep, note } =
+      this.#parts;
+    menu.style.minHeight = `${menu.offsetHeight}px`;
+    for (const action of [reply, copy, link, remove]) action.hidden = true;
+    note.textContent = "";
+    question.hidden = false;
+    keep.focus();
   }
 
   /** @param {KeyboardEvent} event */

@@ -103,6 +103,11 @@ export class NameForm {
     return true;
   }
 
+  /** A message was sent since: what came of the rename is no news any more. */
+  said() {
+    if (!this.#hasProblem) this.#say("", false);
+  }
+
   /** The line is down: the answer, if there was one, is lost. */
   lineDown() {
     this.refused("The connection was lost. Try again when it is back.");
@@ -151,7 +156,7 @@ export class NameForm {
   #nameButton() {
     const { button, input } = this.#parts;
     const isKept = this.#isOffered && input.value.trim() === this.#name;
-    button.textContent = isKept ? "Keep" : "Rename";
+    button.textContent = isKept ? "Keep this name" : "Rename";
   }
 
   #sayIfTooLong() {

@@ -29,7 +29,7 @@ export class NameOffer {
 
   /**
    * @param {Parts} parts
-   * @param {() => string[]} names of those who are here
+   * @param {() => string[]} names of the others who are here
    * @param {() => void} onTake the text in the box has changed
    */
   constructor(parts, names, onTake) {

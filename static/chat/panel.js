@@ -59,7 +59,6 @@ const panel = () => byId("panel", HTMLElement);
 /** @param {string} room */
 function setUpInvite(room) {
   const address = byId("invite-address", HTMLInputElement);
-  const note = byId("copy-note", HTMLElement);
   byId("invite", HTMLElement).hidden = false;
   shareWith(room, "");
   const isLocal = isLoopback(location.hostname);
@@ -71,7 +70,19 @@ function setUpInvite(room) {
     // Where the computer is may change while the page is open.
     if (isLocal) findReach();
   });
-  const copy = byId("copy-button", HTMLButtonElement);
+  setUpCopy(address, "copy-button", "copy-note");
+  const forPrograms = byId("program-address", HTMLInputElement);
+  setUpCopy(forPrograms, "program-copy", "program-note");
+}
+
+/**
+ * @param {HTMLInputElement} address
+ * @param {string} buttonId
+ * @param {string} noteId
+ */
+function setUpCopy(address, buttonId, noteId) {
+  const copy = byId(buttonId, HTMLButtonElement);
+  const note = byId(noteId, HTMLElement);
   copy.addEventListener("click", async () => {
     const isCopied = await copyText(address.value);
     if (!isCopied) address.select();

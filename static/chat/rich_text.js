@@ -21,7 +21,10 @@ export function createRichText(message) {
   if (first?.kind === "paragraph" && others.length === 0) {
     text.append(...first.parts.map(createInline));
   } else if (first !== undefined) {
-    text.append(...[first, ...others].map(createBlock));
+    const blocks = [first, ...others];
+    text.append(...blocks.map(createBlock));
+    const hasCode = blocks.some(({ kind }) => kind === "code");
+    text.classList.toggle("has-code", hasCode);
   }
   // Last: with it, each node that is added has the browser read all that are there.
   text.dir = "auto";
@@ -61,7 +64,7 @@ function createCode({ text: code, language }) {
   pre.setAttribute("role", "region");
   pre.ariaLabel = language === "" ? "Code" : `Code: ${language}`;
   pre.append(...showControls(code));
-  figure.append(pre, createCopyButton(code));
+  figure.append(createCopyButton(code), pre);
   return figure;
 }
 

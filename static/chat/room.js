@@ -183,6 +183,10 @@ class RoomPage {
       search: (question) =>
         this.#session.request({ type: "search", ...question }),
       askForRooms: () => this.#session.request({ type: "rooms" }),
+      names: () => {
+        const { name } = this.#session;
+        return this.#members.names.filter((other) => other !== name);
+      },
       tellTyping: () => this.#session.request({ type: "typing" }),
     };
   }
@@ -235,7 +239,9 @@ class RoomPage {
   }
 
   #sayGone() {
-    this.#view.status.note("That message is not kept any more.");
+    this.#view.status.note(
+      "This room does not have that message any more, or never had it.",
+    );
   }
 
   /** @param {State} state */
@@ -450,6 +456,7 @@ class RoomPage {
     const isTaken = this.#outbox.add(text, reply.seq);
     if (isTaken) {
       reply.done();
+      nameForm.said();
       transcript.follow();
     }
     status.note(
@@ -536,6 +543,7 @@ class RoomPage {
  * @property {(seq: number) => void} seek
  * @property {(question: Question) => boolean} search
  * @property {() => void} askForRooms
+ * @property {() => string[]} names of the others
  * @property {() => boolean} tellTyping
  */
 
@@ -570,7 +578,7 @@ function createView({ room, tab, shared }, actions, members) {
     composer: elements.createComposer(room, tab, {
       submit: actions.say,
       onWrite: () => typing.wrote(),
-      names: () => members.names,
+      names: actions.names,
     }),
     transcript: elements.createTranscript(
       elements.createUnsentLines(actions.takeBack, actions.discard),

@@ -19,7 +19,7 @@ const MAX_LINES = 2_000;
  * @property {HTMLElement} scroller
  * @property {HTMLElement} list
  * @property {UnsentLines} unsent
- * @property {HTMLElement} hint shown in a room without lines
+ * @property {HTMLElement} hint shown in a room without messages
  * @property {HTMLElement} beginning what there is to say above the first line
  * @property {HTMLElement} newMessages the button that leads to the bottom
  */
@@ -104,7 +104,7 @@ export class Transcript {
   }
 
   /**
-   * Shows the hint for as long as there are no lines.
+   * Shows the hint until the first message.
    *
    * @param {boolean} isTrue false while we cannot know whether anyone speaks
    */
@@ -287,8 +287,9 @@ export class Transcript {
     this.#queueHasHole = false;
     this.#addAtEnd(entries);
     unsent.show(this.#unsent.entries, this.#unsent.ownName);
-    const isEmpty = list.childElementCount + this.#unsent.entries.length === 0;
-    hint.hidden = !isEmpty || !this.#hintIsTrue;
+    const isSpokenIn = this.#unsent.entries.length > 0 ||
+      list.querySelector(".message") !== null;
+    hint.hidden = isSpokenIn || !this.#hintIsTrue;
     this.#cutSurplus();
     if (this.#reader.isFollowing) this.#reader.follow();
     this.#showNewCount();

@@ -40,17 +40,20 @@ export function tidyRoomName(typed) {
 }
 
 /**
- * Why a room's name is too long, or "". A field that cut it instead would lead
- * into another room than the one that was meant.
+ * Why there can be no room of this name, or "". A field that cut a long name would
+ * lead into another room than the one that was meant.
  *
  * @param {string} name
  */
 export function roomNameProblem(name) {
   const surplus = [...name].length - MAX_ROOM_LENGTH;
-  return surplus > 0
-    ? `Too long: a room’s name has at most ${MAX_ROOM_LENGTH} characters; ` +
-      `this one has ${surplus} too many.`
-    : "";
+  if (surplus > 0) {
+    return `Too long: a room’s name has at most ${MAX_ROOM_LENGTH} characters; ` +
+      `this one has ${surplus} too many.`;
+  }
+  // That it is empty the browser says itself.
+  if (name === "" || ROOM_NAME.test(name)) return "";
+  return "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.";
 }
 
 /**

@@ -21,7 +21,9 @@ test("somebody who is new can change the offered name by keyboard, and is offere
   ).waitFor();
   await keyboard.press("Shift+Tab");
   assert(
-    await tab.page.getByRole("button", { name: "Keep" }).evaluate(hasFocus),
+    await tab.page.getByRole("button", { name: "Keep this name" }).evaluate(
+      hasFocus,
+    ),
   );
   await keyboard.press("Shift+Tab");
   await keyboard.type("Ada");
@@ -74,6 +76,27 @@ test("a name that stands in the field is that of the first message", async () =>
   const line = await tab.say("hello");
   assertEquals(await line.locator(".sender").textContent(), "Ada");
   await offer(tab).waitFor({ state: "detached" });
+});
+
+test("the word that a name was changed goes with the next message", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(server.http);
+  await tab.renameTo("Ada");
+  await tab.say("hello");
+  await tab.page.getByText("You are Ada now.").waitFor({ state: "detached" });
+});
+
+test("how programs join stands there until the first message", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(server.http);
+  const hint = tab.log.getByRole("link", { name: "client.py" });
+  await tab.renameTo("Ada");
+  await using _bo = await Client.join(server.ws, { name: "Bo" });
+  await tab.lines.nth(1).waitFor();
+  assert(await hint.isVisible());
+  assertEquals(await cutOff(tab.page), []);
+  await tab.say("hello");
+  assert(await hint.isHidden());
 });
 
 test("a name that cannot be had stays offered, with the reason", async () => {

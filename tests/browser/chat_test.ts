@@ -96,6 +96,25 @@ test("a room's name that is too long is kept, and said to be", async () => {
   await tab.page.waitForURL(`**/?room=${"r".repeat(32)}`);
 });
 
+test("what a room's name consists of is said, by the page and by the browser", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(server.http);
+  await tab.page.getByRole("button", { name: "Rooms" }).click();
+  const field = tab.page.getByLabel("Room name");
+  const says = "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.";
+  await field.fill("Physik für alle");
+  await tab.page.locator("#room-note").getByText(says, { exact: true })
+    .waitFor();
+  assertEquals(await field.evaluate((it) => it.validationMessage), says);
+  await field.press("Enter");
+  assertEquals(new URL(tab.page.url()).search, "");
+  const answer = await fetch(`${server.http}/events?room=x!`);
+  assert((await answer.text()).includes(says), "the server says the same");
+  await field.fill("Physik 2");
+  await field.press("Enter");
+  await tab.page.waitForURL("**/?room=physik-2");
+});
+
 test("Enter sends, Shift+Enter starts a line", async () => {
   await using server = await startServer();
   await using tab = await Tab.join(server.http);
@@ -213,7 +232,7 @@ test("ordinary use leaves the console empty", async () => {
   await using tab = await Tab.join(server.http);
   await makeLively(tab, server.ws);
   await tab.page.getByRole("button", { name: "Rooms" }).click();
-  await tab.page.getByRole("button", { name: "Copy" }).click();
+  await tab.page.getByRole("button", { name: "Copy", exact: true }).click();
   await tab.page.getByText("Copied.").waitFor();
   await tab.page.getByLabel("Room name").fill("physics");
   await tab.page.getByRole("button", { name: "Go", exact: true }).click();

@@ -35,9 +35,7 @@ for (
       await button.boundingBox(),
     ];
     assert(box && beside);
-    const coversNone = beside.x >= box.x + box.width ||
-      beside.y >= box.y + box.height;
-    assert(coversNone, "the button covers the code");
+    assert(beside.y + beside.height <= box.y, "the button covers the code");
     await code.focus();
     await tab.page.keyboard.press("ArrowRight");
     await tab.until("document.activeElement.scrollLeft > 0");
@@ -50,6 +48,47 @@ for (
     assertEquals(await tab.violations(), []);
   });
 }
+
+test("code is as wide as its message, with the time and the menu; the name stands beside its first line", async () => {
+  await using server = await startServer();
+  await using tab = await Tab.join(server.http);
+  await tab.write(fenced(LONG));
+  await tab.nothingUnsent();
+  await tab.write(`Look:\n${fenced(LONG)}`);
+  const parts = (line: number) => {
+    const it = tab.lines.and(tab.page.locator(".message")).nth(line);
+    return {
+      code: it.getByRole("region", { name: "Code" }),
+      copy: it.getByRole("button", { name: "Copy this code" }),
+      menu: it.getByRole("button", { name: "Actions" }),
+      name: it.locator(".sender"),
+    };
+  };
+  await parts(1).menu.waitFor();
+  for (const viewport of [DESKTOP, PHONE]) {
+    await tab.page.setViewportSize(viewport);
+    for (const line of [0, 1]) {
+      const [code, copy, menu] = await Promise.all([
+        parts(line).code.boundingBox(),
+        parts(line).copy.boundingBox(),
+        parts(line).menu.boundingBox(),
+      ]);
+      assert(code && copy && menu);
+      assert(code.x + code.width > menu.x + menu.width - 5, "too narrow");
+      assert(code.y >= copy.y + copy.height, "the button covers the code");
+      const apart = copy.x + copy.width <= menu.x ||
+        copy.y >= menu.y + menu.height;
+      assert(apart, "the button covers the menu");
+    }
+    const [name, menu] = await Promise.all([
+      parts(0).name.boundingBox(),
+      parts(0).menu.boundingBox(),
+    ]);
+    assert(name && menu);
+    const offPx = name.y + name.height / 2 - menu.y - menu.height / 2;
+    assert(Math.abs(offPx) <= 3, `${offPx} px off`);
+  }
+});
 
 test("code is copied whole, by the keyboard, also where there is no new clipboard", async () => {
   await using server = await startServer();

@@ -3,7 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { encode } from "uqr";
 import { startServer } from "../support/harness.ts";
-import { Tab, test } from "./tab.ts";
+import { DESKTOP, PHONE, Tab, test } from "./tab.ts";
 
 const own = (address: string, name = "wlan0"): Deno.NetworkInterfaceInfo => ({
   family: "IPv4",
@@ -46,6 +46,45 @@ test("opened as localhost, the page shares the address in the network, as it is 
   await sharesWith(tab, shared(address));
   assertEquals(await note(tab).textContent(), "");
   assertEquals(await tab.page.getByText("--lan").count(), 0);
+});
+
+test("both addresses stand there whole, and each is copied by its button", async () => {
+  await using server = await startServer({ host: "0.0.0.0" }, {
+    interfaces: () => [own("192.168.178.120")],
+  });
+  const { port } = server;
+  await using tab = await Tab.join(`http://localhost:${port}/?room=physics`);
+  await tab.page.context().grantPermissions([
+    "clipboard-read",
+    "clipboard-write",
+  ]);
+  const host = `192.168.178.120:${port}`;
+  await sharesWith(tab, `http://${host}/?room=physics`);
+  await openPanel(tab);
+  const forPrograms = "the WebSocket’s address";
+  const panel = tab.page.locator("#panel");
+  for (
+    const [label, name, address] of [
+      ["Share this address", "Copy", `http://${host}/?room=physics`],
+      [
+        `For a program: ${forPrograms}`,
+        `Copy ${forPrograms}`,
+        `ws://${host}/ws?room=physics`,
+      ],
+    ] as const
+  ) {
+    await panel.getByRole("button", { name, exact: true }).click();
+    await tab.until(
+      `navigator.clipboard.readText().then((it) => it === "${address}")`,
+    );
+    for (const viewport of [DESKTOP, PHONE]) {
+      await tab.page.setViewportSize(viewport);
+      const isWhole = await panel.getByLabel(label, { exact: true })
+        .evaluate((it) => it.scrollWidth <= it.clientWidth);
+      assert(isWhole, `${address} is cut off at ${viewport.width} px`);
+    }
+  }
+  assertEquals(await panel.getByText("Copied.").count(), 2);
 });
 
 test("a server for this computer only says so, and how others get in", async () => {
@@ -132,6 +171,11 @@ test("the panel shows a QR code of the address that others can use, with the cod
   await hasCodeOf(tab, `${shared}#invite=cuckoo`);
   const box = await code(tab).boundingBox();
   assert(box && box.width > 200 && Math.abs(box.width - box.height) < 1);
+  // Whole without scrolling, and so is the part of the address that matters.
+  await tab.page.setViewportSize(DESKTOP);
+  const panel = await tab.page.locator("#panel").boundingBox();
+  const seen = await code(tab).boundingBox();
+  assert(panel && seen && seen.y + seen.height <= panel.y + panel.height);
   // Of a code that does not let in, nothing is shown.
   await using stranger = await Tab.open(`${page}#invite=magpie`);
   await stranger.codeField.waitFor();

@@ -45,7 +45,7 @@ async function isLedTo(tab: Tab, text: string): Promise<void> {
 const leadingTo = (link: string, seq: number) =>
   link.replace(/message=\d+/, `message=${seq}`);
 
-const GONE = "That message is not kept any more.";
+const GONE = "This room does not have that message any more, or never had it.";
 
 test("the link to a message leads to it, in a new tab and in the one that is open", async () => {
   await using server = await startServer({
@@ -94,6 +94,12 @@ test("a link to a message that is not kept any more says so, and shows the newes
   await other.line("message 200");
   await using future = await Tab.open(leadingTo(link, 999));
   await future.page.getByText(GONE).waitFor();
+  await future.line("message 200");
+  // No other message is shown as if it were the one.
+  for (const { page } of [old, other, future]) {
+    const framed = page.locator("[data-seq]:focus, [data-seq][tabindex]");
+    assertEquals(await framed.count(), 0);
+  }
 });
 
 test("a link to a message that was deleted leads to where it was", async () => {

@@ -77,7 +77,7 @@ for (const [name, script] of Object.entries(refusals)) {
     await isConnected(tab);
     await tab.say("Hello?");
     await page.getByRole("button", { name: "Rooms" }).click();
-    await page.getByRole("button", { name: "Copy" }).click();
+    await page.getByRole("button", { name: "Copy", exact: true }).click();
     await page.getByText(/^Copied\.$|^Selected: /).waitFor();
 
     await page.goto("about:blank");

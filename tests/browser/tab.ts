@@ -255,7 +255,7 @@ export class Tab implements AsyncDisposable {
 
   /** Takes the name that a page offers on the first visit. */
   async keepName(): Promise<void> {
-    await this.page.getByRole("button", { name: "Keep", exact: true })
+    await this.page.getByRole("button", { name: "Keep this name" })
       .press("Enter");
   }
 
@@ -346,6 +346,7 @@ export class Tab implements AsyncDisposable {
         ".transcript { background-image: none !important }" +
         "header::after, .line::before, .mine::after { display: none }" +
         ".mine { background: var(--mine) }" +
+        ".text pre { background: var(--code) !important }" +
         ".panel, .people { z-index: 1 }");
       document.adoptedStyleSheets = [plain];`);
     const { violations, incomplete } = await this.page.evaluate<axe.AxeResults>(
