@@ -23,7 +23,7 @@ async function copyLink(tab: Tab, text: string): Promise<string> {
   const line = await tab.line(text);
   await line.getByRole("button", { name: "Actions" }).click();
   const menu = tab.page.getByRole("dialog");
-  await menu.getByRole("button", { name: "Copy its link" }).click();
+  await menu.getByRole("button", { name: "Copy link" }).click();
   await menu.getByText("Copied.").waitFor();
   await tab.page.keyboard.press("Escape");
   return await tab.page.evaluate<string>("navigator.clipboard.readText()");
