@@ -31,7 +31,7 @@ const ROOM = "a-room-with-a-name-of-32-letters";
 
 /** A block of code is shown without its fences, and with a button. */
 const shownOf = (message: string) =>
-  message.replace(/^```js\n([^]*)\n```$/, "$1\nCopy");
+  message.replace(/^```js\n([^]*)\n```$/, "Copy\n$1");
 
 /** That each of the messages is in the transcript as it was written. */
 async function canBeRead(tab: Tab, where: string): Promise<void> {
