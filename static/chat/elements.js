@@ -202,6 +202,7 @@ export function createNameForm(rename) {
     button: byId("name-button", HTMLButtonElement),
     note: byId("name-note", HTMLElement),
     home: byId("name-home", HTMLElement),
+    people: byId("people", HTMLElement),
     arrival: byId("arrival", HTMLElement),
     arrivalWords: byId("arrival-words", HTMLElement),
     box: byId("message", HTMLTextAreaElement),

@@ -16,6 +16,7 @@ const MAX_CHARACTERS = 24;
  * @property {HTMLButtonElement} button
  * @property {HTMLElement} note beside the input; a voice reads what it says
  * @property {HTMLElement} home the form's place among the people
+ * @property {HTMLElement} people the column around that place
  * @property {HTMLElement} arrival its place at the message box
  * @property {HTMLElement} arrivalWords a voice reads them; nobody sees them
  * @property {HTMLTextAreaElement} box the message box
@@ -53,9 +54,11 @@ export class NameForm {
 
   /** Offers the name that the server gave to somebody who is new. */
   offer() {
-    const { arrival, arrivalWords, form } = this.#parts;
+    const { arrival, arrivalWords, form, people } = this.#parts;
     this.#isOffered = true;
     arrival.append(form);
+    // Without a field in it, the keyboard could not scroll it.
+    people.tabIndex = 0;
     arrivalWords.textContent = `You are ${this.#name} here. ` +
       "The field before the message box changes your name.";
     this.#nameButton();
@@ -144,11 +147,12 @@ export class NameForm {
 
   #endOffer() {
     if (!this.#isOffered) return;
-    const { arrivalWords, box, form, home } = this.#parts;
+    const { arrivalWords, box, form, home, people } = this.#parts;
     const hadFocus = form.contains(document.activeElement);
     this.#isOffered = false;
     arrivalWords.textContent = "";
     home.append(form);
+    people.removeAttribute("tabindex");
     this.#nameButton();
     if (hadFocus) box.focus();
   }
