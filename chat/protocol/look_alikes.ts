@@ -17,7 +17,7 @@ const LIVING = `
   Tifinagh Vai Wancho Yi
 `.trim().split(/\s+/);
 
-/** What is written together: Japanese, Chinese and Korean, and Latin beside them. */
+/** Scripts that stand together: Japanese, Chinese and Korean, and Latin beside them. */
 const TOGETHER = [
   ["Latin", "Han", "Hiragana", "Katakana"],
   ["Latin", "Han", "Bopomofo"],
@@ -58,7 +58,7 @@ export function scriptProblem(name: string): string | undefined {
     `"${other}" is ${scriptOf(other ?? "")}.`;
 }
 
-/** What most names consist of. No letter of it is taken apart. */
+/** Most names consist of these characters, none of which is taken apart. */
 const SIMPLE = /^[\w -]*$/;
 
 /** Where all letters are written from right to left, also those to come. */

@@ -127,7 +127,7 @@ function madeNameWith(look: string): string | undefined {
   return words.includes(undefined) ? undefined : words.join("-");
 }
 
-/** What somebody is told who wishes for a name that is somebody else's. */
+/** The answer to a wish for a name that somebody else has. */
 export function takenProblem(name: string): string {
   return `"${name}" is taken, or looks like a name that is. Choose another.`;
 }

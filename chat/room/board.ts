@@ -53,7 +53,7 @@ export function newBoardsRate(): SharedRate {
 export class Board {
   readonly drawers = new Map<object, Place>();
   #common: TokenBucket | undefined;
-  /** What this board took of the rate of all. */
+  /** How much this board took of the rate that all boards share. */
   readonly #taken: { taken: DecayingCount };
 
   constructor(private readonly all: SharedRate) {
@@ -124,7 +124,7 @@ export class Board {
   }
 }
 
-/** Of these, at least one, the one that drew nothing for the longest time. */
+/** The drawer that drew nothing for the longest time, of at least one. */
 function longestIdle(places: [object, Place][]): [object, Place] {
   return places.reduce((one, other) =>
     other[1].usedAtMs < one[1].usedAtMs ? other : one

@@ -280,7 +280,7 @@ export class Room implements Subscriber {
     return { outcome, text };
   }
 
-  /** What was deleted since `seq` was the newest; as `Store.deletions`. */
+  /** The deletions since `seq` was the newest; as `Store.deletions`. */
   deletions(seq: number, count = MAX_DELETIONS): Promise<Deletions> {
     return this.store.deletions(this.name, seq, count, this.head.epoch);
   }

@@ -46,7 +46,7 @@ export class HistoryPager {
   #deletedSince: number | undefined;
   /** Whether it was told that it is given all of that. */
   #isOwedAll = false;
-  /** What was published when it began to read. */
+  /** The room's newest message and deletions when the client began to read. */
   #before = { deletions: 0, seq: 0 };
   #waitingPages = 0;
   // Most clients need none of these, and there may be thousands of clients.
@@ -116,7 +116,7 @@ export class HistoryPager {
       const events = await room.missed(since.seq);
       const { events: deletions, isComplete } = await room.deletions(since.seq);
       if (events !== undefined && isComplete) {
-        // What is stored but not delivered yet will come with its turn.
+        // Messages that are stored but not delivered yet will come with their turn.
         const reached = Math.max(0, room.head.seq - since.seq);
         const known = withoutDeleted(events.slice(0, reached), deletions);
         const position = since.seq + known.length;

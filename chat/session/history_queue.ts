@@ -15,10 +15,10 @@ import { setImmediate } from "node:timers";
  */
 export const MAX_PAGES_UNDER_WAY = 8;
 
-/** Of so many turns one is for a page that was asked for. */
+/** One in this many turns is for a page that a client asked for. */
 export const TURNS_FOR_ASKED = 4;
 
-/** What a page is for: what a client missed, or what it asked for. */
+/** Whether a page has what a client missed, or what it asked for. */
 export type Purpose = "missed" | "asked";
 
 export class HistoryQueue {

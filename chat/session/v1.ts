@@ -472,7 +472,7 @@ export class V1 implements DialectOf<"text">, Member, Holder {
 
   #pace(request: OtherRequest, allowance: Allowance): Problem | undefined {
     const { session } = this;
-    // It is stored and told to everybody, so it counts as a message.
+    // A deletion is stored and sent to everybody, so it counts as a message.
     if (request.type === "delete") return session.pace("", allowance);
     const { requests } = allowance;
     const waitMs = session.takeToken(requests);

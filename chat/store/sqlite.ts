@@ -726,7 +726,7 @@ export class SqliteArchive implements Archive {
     }
   }
 
-  /** Of all names in the file. */
+  /** The looks of all names in the file. */
   get #looks(): Looks {
     if (this.#looksOfAll === undefined) {
       const looks = new Looks();

@@ -72,7 +72,7 @@ export interface Deletion {
 /** The outcome: the message was deleted now or before, or it cannot be. */
 export type Deleted = "deleted" | "repeated" | "foreign" | "missing";
 
-/** What was deleted since a message was the newest. */
+/** The deletions since a message was the newest. */
 export interface Deletions {
   /** The events that tell of it, the oldest first. */
   events: string[];

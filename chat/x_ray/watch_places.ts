@@ -1,16 +1,16 @@
-// The places of those who watch their own connections. While all are taken they
-// are shared fairly: whoever comes and has fewer gets one from those who have most.
-// It goes by the block of networks first, then by network, then by key; so nobody
-// gets more by having many keys, and a class behind one address loses places only
-// while its block has the most.
+// The places of people who watch their own connections. While all are taken, they
+// are shared fairly: a newcomer who has fewer places gets one from the group that
+// has most. Groups are blocks of networks first, then networks, then keys. So many
+// keys get nobody more, and a class behind one address loses places only while its
+// block has the most.
 import { HttpError, retryAfter } from "../http/http_error.ts";
 import type { Owner } from "../http/proxy.ts";
 
-/** Places in all, and those of one key. */
+/** Places in all, and for one key. */
 export const MAX_OWN_WATCHERS = 256;
 export const MAX_WATCHERS_PER_KEY = 4;
 
-/** How long a place stays with somebody who has no more than the one who comes. */
+/** How long a place stays with a watcher who has no more than the newcomer. */
 export const TURN_MS = 30_000;
 
 const RETRY_MS = 5_000;
@@ -19,13 +19,13 @@ interface Watcher {
   key: string;
   from: Pick<Owner, "network" | "block">;
   sinceMs: number;
-  /** Ends it: its place goes to somebody else, and the text says why. */
+  /** Ends the stream: its place goes to somebody else, and the text says why. */
   end: (why: string) => void;
 }
 
 type Group = (watcher: Watcher) => string;
 
-/** What places are shared by, and what somebody is told who has too many. */
+/** The groups that share the places, and the reason for a loser of each. */
 const LEVELS: [group: Group, why: string][] = [
   [({ from }) => from.block, "your network has the most of them"],
   [({ from }) => from.network, "your address has the most of them"],
@@ -35,7 +35,7 @@ const LEVELS: [group: Group, why: string][] = [
 const LONGEST = "you have watched for the longest time";
 
 export class WatchPlaces {
-  /** Those who have watched for the longest time first. */
+  /** The watchers, those of the longest time first. */
   readonly #watchers = new Set<Watcher>();
 
   constructor(private readonly monotonic: () => number) {}
@@ -59,8 +59,8 @@ export class WatchPlaces {
   }
 
   /**
-   * Ends the oldest of those who have most: at once if they have more than the one
-   * who comes will have, and after its turn if they have as many.
+   * Ends the oldest watcher of the group that has most: at once if the group has
+   * more than the newcomer's will have, and after its turn if it has as many.
    */
   #endOneFor(watcher: Watcher): void {
     let those = [...this.#watchers];
@@ -81,13 +81,13 @@ export class WatchPlaces {
   }
 }
 
-/** What somebody is told whose place went to another one. */
+/** The explanation for a watcher whose place went to somebody else. */
 function tell(why: string): string {
   return "Somebody else watches in this place, because all are taken and " +
     `${why}. Close and open the X-ray to watch again.`;
 }
 
-/** `status` 429 for those who have all that they may have, 503 for others. */
+/** `status` is 429 for a key that has all of its places, else 503. */
 export function tooMany(status: number): HttpError {
   const message = "Too many people are watching already: try again later.";
   return new HttpError(status, message, retryAfter(RETRY_MS));

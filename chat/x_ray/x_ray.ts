@@ -40,7 +40,7 @@ export class XRay {
   readonly #recorders = new Map<Session, ConnectionRecorder>();
   readonly #feedsByKey = new Map<string, Set<EventFeed>>();
   readonly #feeds = new Set<EventFeed>();
-  /** Of those who watch their own connections. */
+  /** The places of people who watch their own connections. */
   readonly #places: WatchPlaces;
   readonly #overviews = new Set<Overview>();
   readonly #closed: ClosedConnections<ClosedRow, ConnectionRecorder>;

@@ -15,11 +15,11 @@ const LIMITS = {
   MAX_ROOMS_KEPT,
   MOMENT_MS,
   REMEMBERED_IDS,
-  /** What `wipe` copies at most, give or take 16 entries, and how often. */
+  /** How much `wipe` copies at most, give or take 16 entries, and how often. */
   WIPE_ENTRIES: 400,
   WIPE_BYTES: 256 * 1024,
   WIPE_EVERY_MS: 250,
-  /** Of the data. A server that knows only a lower one must not touch them. */
+  /** The data's format. A server that knows only a lower one must leave it. */
   FORMAT: 2,
   /** Longer than a command sent over a lost connection can be on its way. */
   LATE_MS: 600_000,

@@ -96,7 +96,10 @@ interface RoomUse {
   usedAtMs: number;
 }
 
-/** What the script `turn` returns: epoch, clock, the seq before it, repeats. */
+/**
+ * The answer of `turn`: epoch, clock (a counter of what was published), the
+ * `seq` before the turn, repeats.
+ */
 type TurnAnswer = [string, string, string, string[]];
 
 interface RedisContext {
@@ -120,7 +123,7 @@ export class RedisStore implements Store, Peers {
   /** Calls that undo others which may have been done without an answer. */
   #toUndo: Call[] = [];
   readonly #questions = new Map<string, (answer: string) => void>();
-  /** What other servers asked and wait for, by server and number. */
+  /** Questions of other servers that wait for an answer, by server and number. */
   readonly #asked = new Map<string, AbortController>();
   /** Turns that are being stored. */
   readonly #appends = new Set<Promise<void>>();
@@ -508,7 +511,7 @@ export class RedisStore implements Store, Peers {
   }
 
   draw(room: string, frame: ArrayBuffer, by: object): void {
-    // What is lost here costs the other servers nothing.
+    // A loss here costs the other servers nothing.
     if (!this.#subscriptions.get(room)?.subscriber.drawn(frame, by)) return;
     this.#tell("draw", room, this.#id, Buffer.from(frame).toString("base64"));
   }

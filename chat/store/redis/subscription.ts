@@ -232,7 +232,7 @@ export class Subscription {
     );
   }
 
-  /** Those after the one that was heard last; without that, all that are kept. */
+  /** The deletions after the last one that was heard; without it, all kept ones. */
   #publishDeletions({ events, isComplete }: Deletions): void {
     const heard = events.indexOf(this.#newestDeletion);
     this.#publish(events.slice(heard + 1).map(parsePublished));

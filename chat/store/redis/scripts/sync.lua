@@ -18,7 +18,7 @@ for i = 1, #all, 2 do
 end
 for who, generation in pairs(wanted) do
   local is = call('HGET', HERE, who)
-  -- Of two without a generation, the one in Redis came later than this one.
+  -- If neither has a generation, the one in Redis came later than this one.
   local is_lost = is and generation == '0' or is_superseded(is, generation)
   if not is_lost then
     call('HSET', HERE, who, generation..' '..node)

@@ -112,7 +112,7 @@ while ARGV[at] do
       local is = call('HGET', HERE, who)
       local may = not is_superseded(is, generation)
       if is then
-        -- Of two holders of a key, the later one came before this was told.
+        -- The later holder of the key came before this rename was told.
         size = size - 1
         out[#out + 1] = ARGV[at + 6]..(may and who or before)..
           ARGV[at + 7]..size..'}'

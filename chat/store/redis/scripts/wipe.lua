@@ -1,8 +1,8 @@
--- ARGV: fresh. Takes a slice of the text of deleted messages out of the memory of Redis:
--- of one room after the other the stream is copied without it, and then the copy takes
--- its place. There is one slice in WIPE_EVERY_MS, whichever server asks, so this hardly
--- delays what is said, however much is deleted. Answers in how many ms the next slice is
--- due; 0 if there is nothing to wipe.
+-- ARGV: fresh. Removes a slice of the texts of deleted messages from the memory of
+-- Redis: the streams of rooms are copied without them, one after the other, and then
+-- the copy takes the place of the stream. There is one slice in WIPE_EVERY_MS for all
+-- servers together, so messages hardly wait, however much is deleted. Returns in how
+-- many ms the next slice is due; 0 if there is nothing to wipe.
 local first = call('LINDEX', WIPES, 0)
 if not first then return 0 end
 local at = now()
