@@ -26,7 +26,7 @@ const HINTS = [
   [/HTTP version|HPE_INVALID/, "This server speaks TLS: try wss://."],
 ];
 
-/** A handshake that failed does not tell why, but a plain GET is told. */
+/** A failed handshake does not tell why, but a plain GET does. */
 async function explain() {
   try {
     const answer = await fetch(address.replace(/^ws/, "http"));

@@ -1,7 +1,8 @@
 // @ts-check
-// Fetches messages that the transcript does not hold: older ones when the reader
-// scrolls up, newer ones after the transcript's end was cut off. One request is
-// under way at a time, and an answer is used only where it joins what is there.
+// Fetches messages that the transcript does not hold: older ones when the
+// reader scrolls up, newer ones after the transcript's end was cut off. One
+// request is under way at a time, and an answer is used only where it joins the
+// messages that are there.
 
 import { HISTORY_COUNT } from "../client/session.js";
 
@@ -32,11 +33,11 @@ const RETRY_MS = 1_000;
  * @typedef {object} Source
  * @property {number} seq of the newest message that we know of
  * @property {boolean} isCaughtUp
- * @property {(request: Request) => boolean} request false if the line is down
+ * @property {(request: Request) => boolean} request false if not connected
  */
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {(callback: () => void, delayMs: number) => Timer} setTimer
@@ -61,7 +62,7 @@ export class Backlog {
   #sought = null;
   /** @type {Timer | undefined} runs while the server wants us to wait */
   #timer = undefined;
-  // The oldest message there is, as far as we know. They count from 1.
+  // The oldest seq of the room, as far as we know. The first is 1.
   #firstSeq = 1;
   // A page that is long in bytes comes shortened at its old end.
   #newerCount = HISTORY_COUNT;
@@ -70,7 +71,7 @@ export class Backlog {
    * @param {View} view
    * @param {Source} source
    * @param {(message: Message) => Entry} toEntry
-   * @param {() => void} onGone the room does not have the message that was sought
+   * @param {() => void} onGone the room does not have the sought message
    * @param {Partial<Context>} context
    */
   constructor(view, source, toEntry, onGone, context = {}) {
@@ -81,7 +82,7 @@ export class Backlog {
     this.#context = { ...realContext, ...context };
   }
 
-  /** Asks for what the reader wants, if it is not asked for already. */
+  /** Asks for the messages that the reader wants, unless it has already. */
   check() {
     if (!this.#source.isCaughtUp) return;
     this.#showBeginning();
@@ -104,7 +105,7 @@ export class Backlog {
   seek(seq) {
     if (this.#view.leadTo(seq)) return;
     this.#sought = seq;
-    // Whatever is asked for now would not join what will be here.
+    // An answer on its way would not join the messages that come now.
     this.#asked = null;
     this.check();
   }
@@ -147,7 +148,7 @@ export class Backlog {
     return true;
   }
 
-  /** No answer will come any more: the line is down, or the list is empty. */
+  /** No answer will come: the connection is lost, or the list is empty. */
   forget() {
     this.#asked = null;
     if (this.#timer !== undefined) this.#context.clearTimer(this.#timer);

@@ -12,7 +12,7 @@
 export class CodeOffer {
   #parts;
   #onFence;
-  /** @type {{ from: number, text: string } | null} what was pasted, and where */
+  /** @type {{ from: number, text: string } | null} the pasted text */
   #pasted = null;
 
   /**
@@ -36,7 +36,7 @@ export class CodeOffer {
   /** @param {ClipboardEvent} event */
   #paste(event) {
     const { box } = this.#parts;
-    // As the box takes it.
+    // With the line breaks of the box.
     const text = event.clipboardData?.getData("text/plain")
       .replaceAll("\r\n", "\n") ?? "";
     const from = box.selectionStart;
@@ -76,7 +76,7 @@ export class CodeOffer {
 }
 
 /**
- * Whether what follows this text is in a block of code that is not closed yet.
+ * Whether this text ends in a block of code that is not closed yet.
  *
  * @param {string} text
  */

@@ -13,7 +13,7 @@ import { NameOffer } from "./name_offer.js";
 
 const TOO_LONG =
   "This message is too long to be sent. Shorten it, or send it in parts.";
-// How many characters are too many is said already, right above.
+// The number of characters too many stands right above already.
 const NOT_SENT =
   "Not sent: the message is too long. Shorten it, or send it in parts.";
 const SHOW_REMAINING_BELOW = 200;
@@ -28,7 +28,7 @@ const MAX_GROWING_LENGTH = 4_000;
  * @property {HTMLElement} grow around the box; chat.css makes both as high as
  *   the text that it carries
  * @property {HTMLElement} remaining how long the text may still get
- * @property {HTMLElement} problem why it cannot be sent; a voice reads it
+ * @property {HTMLElement} problem why it cannot be sent, also spoken
  * @property {HTMLElement} codeOffer appears when several lines were pasted
  * @property {HTMLButtonElement} codeButton marks them as code
  * @property {HTMLElement} nameOffer the names that an "@" may become
@@ -40,7 +40,7 @@ const MAX_GROWING_LENGTH = 4_000;
  * @typedef {object} Handlers
  * @property {(text: string) => boolean} submit returns false to refuse the text
  * @property {() => void} onWrite someone wrote in the box
- * @property {() => string[]} names of those who can be spoken to
+ * @property {() => string[]} names of people who can be spoken to
  */
 
 export class Composer {
@@ -53,7 +53,7 @@ export class Composer {
   #codeOffer;
 
   /**
-   * Begins with what the tab remembers of the last time.
+   * Begins with the text that the tab remembers from the last time.
    *
    * @param {Parts} parts
    * @param {string} room
@@ -97,7 +97,7 @@ export class Composer {
   }
 
   /**
-   * Puts a text that could not be sent back, before what is in the box now.
+   * Puts back a text that could not be sent, before the text in the box now.
    *
    * @param {string} text
    */
@@ -113,7 +113,7 @@ export class Composer {
   }
 
   /**
-   * Takes the focus that nobody has yet, but not where that would open a
+   * Takes the focus if nothing has it yet, but not where that would open a
    * keyboard over the page.
    */
   focusOnComputer() {
@@ -139,7 +139,7 @@ export class Composer {
     this.send();
   }
 
-  /** Sends what is in the box, if it is taken; else it stays there. */
+  /** Sends the text in the box; a text that is not accepted stays there. */
   send() {
     const { box, problem } = this.#parts;
     if (this.#left < 0) {
@@ -152,7 +152,7 @@ export class Composer {
     box.focus();
   }
 
-  /** A box that cut what is too long would lose the end of what is pasted. */
+  /** The box does not cut a text: the end of a pasted one would be lost. */
   get #left() {
     if (this.#limits === null) return Infinity;
     return charactersLeft(this.#parts.box.value, this.#limits);
@@ -173,7 +173,7 @@ export class Composer {
     if (isTooLong) box.setAttribute("aria-invalid", "true");
     else box.removeAttribute("aria-invalid");
     const words = isTooLong ? TOO_LONG : "";
-    // A voice reads what is written anew: once, not with every key.
+    // A screen reader speaks text that is written anew: once, not at each key.
     if (problem.textContent !== words) problem.textContent = words;
   }
 }

@@ -1,6 +1,7 @@
 // @ts-check
-// Finds the elements of index.html that the page's parts need. A page that lacks
-// one fails here, when it is loaded, and not later, when somebody needs it.
+// Finds the elements of index.html that the page's parts need. A page that
+// lacks one fails here, when it is loaded, and not later, when somebody needs
+// it.
 
 import { Composer } from "./composer.js";
 import { byId } from "../shared/dom.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Makes the elements of one line of the transcript. What people wrote goes in as
+// Makes the elements of one line of the transcript. People's words go in as
 // text, never as markup, and never into a class name or an attribute that has a
 // meaning.
 
@@ -18,9 +18,9 @@ import { createRichText } from "./rich_text.js";
  */
 
 /**
- * What becomes a line. `isOld`: said before we came; no voice reads it aloud.
- * `isForMe`: it has our name after an "@". `isFirstNew`: the first that came
- * while nobody looked.
+ * An entry becomes a line. `isOld`: said before we came; no screen reader
+ * speaks it. `isForMe`: it has our name after an "@". `isFirstNew`: the first
+ * that came while nobody looked.
  *
  * @typedef {(Message & { isMine: boolean, isOld: boolean, isForMe: boolean,
  *     isFirstNew?: boolean })
@@ -28,18 +28,18 @@ import { createRichText } from "./rich_text.js";
  */
 
 /**
- * What a line has to know of the others.
+ * Facts about the other lines that a line needs.
  *
  * @typedef {object} Others
  * @property {Tones} tones
  * @property {(seq: number) => Entry | undefined} find
  */
 
-/** What every leave says on the wire, too. */
+/** The message of every leave on the wire, too. */
 const LEAVE_WORDS = "Client disconnected";
-/** Names that one line of comings and goings opens to; of more it tells how many. */
+/** A line of comings and goings lists so many names, and counts the others. */
 const MAX_NAMES = 200;
-/** @type {WeakMap<Element, Entry>} what each line was made of */
+/** @type {WeakMap<Element, Entry>} the entry that each line was made of */
 const entries = new WeakMap();
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const day = new Intl.DateTimeFormat(undefined, {
@@ -52,7 +52,7 @@ const dateAndClock = new Intl.DateTimeFormat(undefined, {
 });
 
 /**
- * What the line was made of; undefined if it is none of the transcript's.
+ * The entry of a line; undefined if the line is none of the transcript's.
  *
  * @param {Element | null} line
  */
@@ -73,7 +73,7 @@ export function createLine(entry, { tones, find }) {
   else if (entry.type === "presence") nameOne(line, entry);
   if (entry.type === "message") markMessage(line, entry, tones);
   if (entry.type === "rename") tones.rename(entry.sender, entry.name);
-  // Of a deleted answer nothing is left, also not what it answered.
+  // Nothing is left of a deleted answer, also not the quote.
   if (
     entry.type === "message" && entry.replyTo !== null && !entry.isDeleted
   ) {
@@ -90,7 +90,7 @@ export function createLine(entry, { tones, find }) {
 }
 
 /**
- * Brings the quotes of this message to what it is now.
+ * Renews the quotes of this message after it changed.
  *
  * @param {Element} list
  * @param {Extract<Entry, { type: "message" }>} message
@@ -155,7 +155,7 @@ function createWords(entry) {
 }
 
 /**
- * Leads to the message that is answered, and quotes it if the page has it.
+ * A button that leads to the answered message, and quotes it if it is here.
  *
  * @param {number} seq
  * @param {Entry | undefined} answered
@@ -211,7 +211,7 @@ function createText(message) {
 }
 
 /**
- * One person stands where a sender does; of several the line tells the number.
+ * One person's name stands in a sender's place; several people are counted.
  *
  * @param {HTMLElement} line
  * @param {PresenceEntry} entry
@@ -223,7 +223,7 @@ function nameOne(line, { came, left }) {
 }
 
 /**
- * What happened, in one line that opens to the names.
+ * Comings and goings, in one line that opens to the names.
  *
  * @param {PresenceEntry} entry
  */
@@ -313,7 +313,7 @@ function createTime(at) {
 }
 
 /**
- * Writes the lines' times anew: another day than today is named with them.
+ * Writes the lines' times anew, with the date if that is not today.
  *
  * @param {HTMLElement} list
  */

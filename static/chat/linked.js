@@ -1,6 +1,6 @@
 // @ts-check
-// The message that the page's address leads to. It is taken out of the address, so that
-// the same link leads there again, and a reload does not.
+// The message that the page's address leads to. It is taken out of the address,
+// so that the same link leads there again, and a reload does not.
 
 import { messageFrom } from "../shared/address.js";
 import { hideFragment } from "../shared/invitation.js";
@@ -9,7 +9,7 @@ import { hideFragment } from "../shared/invitation.js";
 /** @import { Invitation } from "../shared/invitation.js" */
 
 /**
- * What the fragment of the address says: an invitation, a message, both or neither.
+ * The fragment of the address: an invitation, a message, both or neither.
  *
  * @param {Invitation} invitation takes the code
  * @returns {{ isInvited: boolean, linked: Place | null }}

@@ -1,8 +1,8 @@
 // @ts-check
-// Reads the little markup that a message may have: code, emphasis, lists, quotes
-// and links. What is not closed, or not understood, stays text. The text is read
-// once from the start to the end, so that the cost grows with its length. The
-// result is plain data; rich_text.js makes elements of it.
+// Reads the little markup that a message may have: code, emphasis, lists,
+// quotes and links. A mark that is not closed, or not understood, stays text.
+// The text is read once from the start to the end, so that the cost grows with
+// its length. The result is plain data; rich_text.js makes elements of it.
 
 /**
  * A part of a line of text. A link is shown as its own address, so that nobody
@@ -15,8 +15,8 @@
  */
 
 /**
- * `first` is the number of a list's first item; null where they have bullets.
- * `language` is what follows the fence, or "".
+ * `first` is the number of a list's first item; null for a list with bullets.
+ * `language` is the word after the fence, or "".
  *
  * @typedef {{ kind: "paragraph" | "quote", parts: Inline[] }
  *   | { kind: "code", text: string, language: string }
@@ -126,7 +126,7 @@ function withoutMarks(lines) {
 }
 
 /**
- * A language may follow, as in ```js.
+ * Whether a block of code begins. A language may follow, as in ```js.
  *
  * @param {string} line
  */
@@ -177,7 +177,7 @@ class InlineReader {
   #parts = [];
   /** @type {Opening[]} at most one of each mark */
   #openings = [];
-  /** Up to where no row of so many backticks comes again in this line. */
+  /** By length: up to this place no row of so many backticks comes again. */
   #noTicksUntil = new Array(MAX_TICKS + 1).fill(0);
 
   /** @param {string} text */
@@ -214,7 +214,7 @@ class InlineReader {
   /** @param {string} text */
   #addText(text) {
     const last = this.#parts.at(-1);
-    // The mark of an opening stays alone: it is taken out when that is closed.
+    // The mark of an opening stays a part of its own until that is closed.
     const isMark = this.#openings.at(-1)?.place === this.#parts.length - 1;
     if (last?.kind === "text" && !isMark) last.text += text;
     else this.#parts.push({ kind: "text", text });
@@ -235,8 +235,8 @@ class InlineReader {
   }
 
   /**
-   * Where a row of exactly `length` backticks begins in this line; -1 if it does
-   * not come.
+   * Where a row of exactly `length` backticks begins in this line; -1 if it
+   * does not come.
    *
    * @param {number} length
    * @param {number} from
@@ -272,7 +272,7 @@ class InlineReader {
     while (end < text.length && isLinkCharacter(text[end] ?? "")) end++;
     const address = withoutPunctuation(text.slice(this.#at, end));
     if (address.length > MAX_LINK_CHARS || !readsAsItLeads(address)) {
-      // Not looked at again, letter by letter.
+      // So that none of its letters is looked at again.
       this.#addText(text.slice(this.#at, end));
       this.#at = end;
       return true;
@@ -305,7 +305,7 @@ class InlineReader {
     return true;
   }
 
-  /** @param {number} index of the opening; those within it stay text */
+  /** @param {number} index of the opening; openings within it stay text */
   #close(index) {
     const [opening] = this.#openings.splice(index);
     if (opening === undefined) return;
@@ -327,8 +327,8 @@ function isWordCharacter(character) {
 
 /**
  * Whether a person who reads the address knows where it leads: its host is in
- * plain letters and digits, nothing stands before the host that looks like one,
- * and nothing in it is unseen or turns the direction of the text.
+ * plain letters and digits, nothing before the host looks like one, and no
+ * character is unseen or turns the direction of the text.
  *
  * @param {string} address
  */
@@ -344,8 +344,8 @@ function isLinkCharacter(character) {
 }
 
 /**
- * An address without what belongs to the sentence around it: a closing bracket
- * stays only where one was opened in the address.
+ * An address without the punctuation of the sentence around it: a closing
+ * bracket stays only where one was opened in the address.
  *
  * @param {string} address
  */

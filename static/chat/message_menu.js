@@ -1,8 +1,8 @@
 // @ts-check
-// What a person can do with one message: answer it, copy it, copy a link that leads
-// to it, delete it after one more question. Each message has a button that opens the
-// one menu. Of all these buttons the Tab key reaches one; from there the arrow keys
-// lead to the others.
+// The menu of one message: answer it, copy it, copy a link that leads to it,
+// delete it after one more question. Each message has a button that opens the
+// one menu. The Tab key reaches one of all these buttons; from there the arrow
+// keys lead to the others.
 
 import { copyText } from "../shared/clipboard.js";
 import { entryOf } from "./line.js";
@@ -28,10 +28,10 @@ const STEPS = /** @type {const} */ ({
  * @property {HTMLButtonElement} copy
  * @property {HTMLButtonElement} link
  * @property {HTMLButtonElement} remove leads to the question
- * @property {HTMLElement} question whether to delete it; takes the buttons' place
+ * @property {HTMLElement} question whether to delete it, in the buttons' place
  * @property {HTMLButtonElement} removeNow
  * @property {HTMLButtonElement} keep
- * @property {HTMLElement} note what came of it; a voice reads it
+ * @property {HTMLElement} note the outcome, also for a screen reader
  */
 
 /**
@@ -39,7 +39,7 @@ const STEPS = /** @type {const} */ ({
  * @property {(message: MessageEntry) => void} reply
  * @property {(message: MessageEntry) => boolean} remove false if it cannot be
  *   asked for now
- * @property {(message: MessageEntry) => string} linkTo the address that leads to it
+ * @property {(message: MessageEntry) => string} linkTo its address
  */
 
 export class MessageMenu {
@@ -66,7 +66,7 @@ export class MessageMenu {
       .observe(list, { childList: true });
     menu.addEventListener("toggle", (event) => {
       const { newState } = /** @type {ToggleEvent} */ (event);
-      // What was deleted must not stay here.
+      // The words of a deleted message must not stay here.
       if (newState === "closed") this.#parts.words.textContent = "";
     });
     reply.addEventListener("click", () => {
@@ -147,8 +147,9 @@ export class MessageMenu {
   }
 
   /**
-   * The question stands above the place of the button that led to it, and the menu
-   * stays as high as it was: the second press of a double click deletes nothing.
+   * The question stands above the place of the button that led to it, and the
+   * menu stays as high as it was: the second press of a double click deletes
+   * nothing.
    */
   #askAgain() {
     const { menu, reply, copy, link, remove, question, keep, note } =
@@ -175,7 +176,7 @@ export class MessageMenu {
     if (next instanceof HTMLElement) next.focus();
   }
 
-  /** The newest, unless the keyboard is on another. */
+  /** Tab reaches the newest button, unless another one has the focus. */
   #keepOneReached() {
     if (this.#reached?.matches(":focus") && this.#reached.isConnected) return;
     let line = this.#parts.list.lastElementChild;

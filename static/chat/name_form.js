@@ -1,10 +1,10 @@
 // @ts-check
-// The form in which people change their name. It stands among the people; to
-// somebody who is new it is offered at the message box first, until the name was
-// kept or changed, or until the first message. A name that is too long is said
-// to be while it is written, and kept as it is; all else the server checks,
-// and knows why not. A name that someone is just writing is not overwritten;
-// one rename is under way at a time.
+// The form in which people change their name. It stands among the people;
+// somebody who is new finds it at the message box first, until the name was
+// kept or changed, or until the first message. While somebody writes a name
+// that is too long, the form says so and does not cut it; the server checks all
+// else, and says why not. A name that somebody is just writing is not
+// overwritten; one rename is under way at a time.
 
 /** As the server counts them (chat/protocol/names.ts). */
 const MAX_CHARACTERS = 24;
@@ -14,11 +14,11 @@ const MAX_CHARACTERS = 24;
  * @property {HTMLFormElement} form
  * @property {HTMLInputElement} input
  * @property {HTMLButtonElement} button
- * @property {HTMLElement} note beside the input; a voice reads what it says
+ * @property {HTMLElement} note beside the input, read by a screen reader
  * @property {HTMLElement} home the form's place among the people
  * @property {HTMLElement} people the column around that place
  * @property {HTMLElement} arrival its place at the message box
- * @property {HTMLElement} arrivalWords a voice reads them; nobody sees them
+ * @property {HTMLElement} arrivalWords for screen readers only
  * @property {HTMLTextAreaElement} box the message box
  */
 
@@ -34,7 +34,7 @@ export class NameForm {
 
   /**
    * @param {Parts} parts
-   * @param {(name: string) => boolean} rename false if the line is down
+   * @param {(name: string) => boolean} rename false if not connected
    */
   constructor(parts, rename) {
     this.#parts = parts;
@@ -57,7 +57,7 @@ export class NameForm {
     const { arrival, arrivalWords, form, people } = this.#parts;
     this.#isOffered = true;
     arrival.append(form);
-    // Without a field in it, the keyboard could not scroll it.
+    // Without a field in the column, the keyboard could not scroll it.
     people.tabIndex = 0;
     arrivalWords.textContent = `You are ${this.#name} here. ` +
       "The field before the message box changes your name.";
@@ -65,10 +65,10 @@ export class NameForm {
   }
 
   /**
-   * A first message is about to be sent: a name that stands in the field is asked
-   * for before, once. Returns whether the message has to wait for the answer.
+   * Before a first message, asks once for the name that stands in the field.
+   * Returns whether the message has to wait for the answer.
    *
-   * @param {() => void} onAnswer called then
+   * @param {() => void} onAnswer called when the answer came
    */
   settle(onAnswer) {
     if (!this.#isOffered || this.#hasProblem) return false;
@@ -95,7 +95,7 @@ export class NameForm {
   }
 
   /**
-   * The server said no. Returns false if it was not asked from here.
+   * The server said no. Returns false if the form had asked for nothing.
    *
    * @param {string} reason a sentence for a person
    */
@@ -106,12 +106,12 @@ export class NameForm {
     return true;
   }
 
-  /** A message was sent since: what came of the rename is no news any more. */
+  /** A message was sent: the outcome of an earlier rename is no news now. */
   said() {
     if (!this.#hasProblem) this.#say("", false);
   }
 
-  /** The line is down: the answer, if there was one, is lost. */
+  /** The connection is lost, and the answer with it, if there was one. */
   lineDown() {
     this.refused("The connection was lost. Try again when it is back.");
   }

@@ -1,6 +1,7 @@
 // @ts-check
-// Offers the names that an "@" in the box may become. The arrow keys choose one,
-// Enter or Tab takes it, Escape sends the offer away until the text changes.
+// Offers the names that an "@" in the box may become. The arrow keys choose
+// one, Enter or Tab takes it, Escape sends the offer away until the text
+// changes.
 
 const MAX_NAMES = 5;
 /** Characters after the "@" that are looked at; no name is longer. */
@@ -21,7 +22,7 @@ export class NameOffer {
   #parts;
   #names;
   #onTake;
-  /** @type {string[]} what is offered now */
+  /** @type {string[]} the names offered now */
   #offered = [];
   #chosen = 0;
   /** Where the "@" stands. */
@@ -76,7 +77,7 @@ export class NameOffer {
     this.#mark();
   }
 
-  /** Says which one is chosen, to eyes and voices. */
+  /** Shows which one is chosen, also to a screen reader. */
   #mark() {
     const { box, list } = this.#parts;
     for (const [i, option] of [...list.children].entries()) {

@@ -1,7 +1,7 @@
 // @ts-check
-// What a line shows because of the line before it: what one person says within a
-// few minutes stands together under one name, and where another day begins, or
-// what came while nobody looked, the line says so above its text.
+// Relates a line to the line before it: messages of one person within a few
+// minutes stand together under one name. Where another day begins, or messages
+// came while nobody looked, the line says so above its text.
 
 import { entryOf } from "./line.js";
 
@@ -16,7 +16,7 @@ const dayWords = new Intl.DateTimeFormat(undefined, {
 });
 
 /**
- * Brings a line to what it has to show behind the one that is before it now.
+ * Updates a line for the line that is before it now.
  *
  * @param {Element | null} line
  */

@@ -1,21 +1,21 @@
 // @ts-check
-// Shows a notification of the system when somebody speaks to us by name while the
-// tab is hidden. The browser asks a person before it shows any, so we ask for that
-// only when there would have been one: a bar above the message box offers it, and
-// nothing is asked when the page is loaded. Where there are no notifications, as
-// on a page by plain http from another machine, nothing is offered.
+// Shows a notification of the system when somebody speaks to us by name while
+// the tab is hidden. The browser asks a person before it shows any, so a bar
+// above the message box offers them only when there would have been one, and
+// nothing is asked when the page is loaded. Where there are no notifications,
+// as on a page by plain http from another machine, nothing is offered.
 
 import { quoteOf } from "./reply.js";
 
 /** @import { Memory } from "../shared/storage.js" */
 /** @import { MessageEntry } from "./reply.js" */
 
-/** What the browser keeps for somebody who does not want to be asked. */
+/** Kept in the browser when somebody does not want to be asked. */
 const KEY = "notifications";
 
 /**
  * @typedef {object} Parts
- * @property {HTMLElement} offer the words and the buttons; a voice reads it
+ * @property {HTMLElement} offer the words and buttons, read by a screen reader
  * @property {HTMLButtonElement} accept
  * @property {HTMLButtonElement} decline
  * @property {HTMLTextAreaElement} box the message box
@@ -120,15 +120,15 @@ export class Notifications {
 }
 
 /**
- * Whether the browser shows notifications of this page; `default` if a person has
- * not been asked yet.
+ * Whether the browser shows notifications of this page; `default` if a person
+ * has not been asked yet.
  *
  * @returns {NotificationPermission}
  */
 function findPermission() {
   try {
     const { permission } = Notification;
-    // Without permission it shows nothing, but tells whether it could.
+    // Without permission create() shows nothing, but tells whether it could.
     return permission !== "default" || create("", "") ? permission : "denied";
   } catch {
     return "denied";
@@ -136,7 +136,7 @@ function findPermission() {
 }
 
 /**
- * On Android a page can make none: then it is null.
+ * Null on Android, where a page can make no notification.
  *
  * @param {string} title
  * @param {string} body

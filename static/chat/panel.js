@@ -1,9 +1,9 @@
 // @ts-check
-// The panel with the form to change rooms and the address to share, which leads
-// to the room of this page, as text and as a QR code. The browser sends the form
-// by itself. An invitation code in the address is one that let this page in, and
-// the panel says that it is there. To a page that was opened as localhost the
-// server tells the address that others can use.
+// The panel with the form to change rooms, and with the address of this room to
+// share, as text and as a QR code. The browser sends the form by itself. An
+// invitation code in the address is one that let this page in, and the panel
+// says that the code is there. The server tells a page that was opened as
+// localhost the address that others can use.
 
 import {
   inviteUrl,
@@ -21,7 +21,7 @@ import { drawQrCode } from "./qr_code.js";
 
 /** @typedef {"loopback" | "network" | "unknown"} Reach */
 
-/** @type {Record<Reach, string>} said where the address is of no use to others */
+/** @type {Record<Reach, string>} said where others cannot use the address */
 const REACH_WORDS = {
   loopback: "Only this computer can open this address. To let others in, " +
     "stop Partyline and start it again with --lan.",
@@ -122,7 +122,7 @@ function showAddress() {
   if (panel().matches(":popover-open")) showQrCode();
 }
 
-/** The QR code of the address that is shown, if others can use that. */
+/** The QR code of the address that is shown, if others can use the address. */
 async function showQrCode() {
   const place = byId("invite-code", HTMLElement);
   const { value: address } = byId("invite-address", HTMLInputElement);
@@ -139,7 +139,7 @@ async function showQrCode() {
   }
 }
 
-/** Others cannot use this computer's own name for itself: asks for another. */
+/** Others cannot open this computer's localhost: asks for another address. */
 async function findReach() {
   const { reach, hosts } = await askReach();
   const [host] = hosts;

@@ -1,13 +1,13 @@
 // @ts-check
 // Shows the list of people: beside the transcript where there is space for it,
 // otherwise as a popover behind a button. However many events come, the list is
-// made once per picture.
+// made once per repaint.
 
 import { mediaQuery } from "../shared/dom.js";
 
 /** @import { Members } from "../client/members.js" */
 
-// As in chat.css.
+// The same width as in chat.css.
 const WIDE = "(min-width: 64rem)";
 
 /**
@@ -49,7 +49,7 @@ export class People {
   }
 
   /**
-   * Shows the members as they are by the next picture.
+   * Shows the members as they are at the next repaint.
    *
    * @param {string | null} ownName
    */

@@ -1,22 +1,22 @@
 // @ts-check
-// Decides which comings and goings are shown. Somebody whose connection broke is
-// often back a moment later, and nobody needs to read of that: a leave is shown
-// only when the person has not come back after a while.
+// Decides which comings and goings are shown. Somebody whose connection broke
+// is often back a moment later, and nobody needs to read of that: a leave is
+// shown only when the person has not come back after a while.
 
 /** @import { Join, Leave } from "../client/protocol.js" */
 /** @import { Timer } from "../client/heartbeat.js" */
 
-/** In this time a person may come back without a word about it. */
+/** A person who comes back within this time is not mentioned. */
 export const BACK_WITHIN_MS = 5_000;
 
 /**
- * Who came into the room, and who left it, at about one time.
+ * The people who came into the room, and who left it, at about one time.
  *
  * @typedef {{ type: "presence", came: string[], left: string[], at: Date }} Entry
  */
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {(callback: () => void, delayMs: number) => Timer} setTimer
@@ -32,7 +32,7 @@ const realContext = {
 export class Presence {
   #onShow;
   #context;
-  /** @type {Map<string, { at: Date, timer: Timer }>} those who may come back */
+  /** @type {Map<string, { at: Date, timer: Timer }>} may come back */
   #gone = new Map();
 
   /**
@@ -67,7 +67,7 @@ export class Presence {
     this.#gone.set(sender, { at, timer });
   }
 
-  /** Our own connection has ended: who comes back will not be heard of. */
+  /** Our connection has ended: we would not hear of a person who comes back. */
   lineDown() {
     for (const name of [...this.#gone.keys()]) this.#show(name);
   }

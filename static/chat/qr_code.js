@@ -1,7 +1,7 @@
 // @ts-check
-// Draws the QR code of an address. The library for it comes from the server when
-// the first code is drawn; the address, which may contain the invitation code, is
-// sent nowhere.
+// Draws the QR code of an address. The library for it comes from the server
+// when the first code is drawn; the address, which may contain the invitation
+// code, is sent nowhere.
 
 import { makeSvg } from "../shared/svg.js";
 

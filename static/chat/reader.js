@@ -16,12 +16,12 @@ export class Reader {
   // Remembered, not measured: when the window shrinks, a reader who was at
   // the bottom no longer is, but wants to be.
   #isFollowing = true;
-  // Where the view was when last looked at: less than that is a move up.
+  // The last known position of the view: a smaller one is a move up.
   #lastTop = 0;
   #owedPx = 0;
-  // Of the view when last looked at.
+  // The last known size of the view.
   #size = "";
-  /** Whether the bottom is where new lines come. */
+  /** Whether new lines come at the bottom. */
   canFollow = true;
 
   /**
@@ -32,8 +32,8 @@ export class Reader {
     this.#scroller = scroller;
     this.#onMove = onMove;
     scroller.addEventListener("scroll", () => this.#moved());
-    // Before it moves: a new line that brings us to the bottom would stop a
-    // browser that scrolls smoothly before it has begun.
+    // Before the view moves: a new line that brings us to the bottom would stop
+    // a smooth scroll before it has begun.
     scroller.addEventListener("keydown", ({ key, shiftKey }) => {
       if (KEYS_UP.has(key) || (key === " " && shiftKey)) this.#wantsUp();
     });
@@ -47,7 +47,7 @@ export class Reader {
     return this.#isFollowing;
   }
 
-  /** Who follows looks up only if there is nothing to scroll. */
+  /** A reader who follows is near the top only if nothing can be scrolled. */
   get isNearTop() {
     const { scrollTop, clientHeight } = this.#scroller;
     return scrollTop < (this.#isFollowing ? 1 : clientHeight * NEAR_VIEWS);
@@ -57,7 +57,7 @@ export class Reader {
     return this.#belowPx < this.#scroller.clientHeight * NEAR_VIEWS;
   }
 
-  /** True if more is lost to the reader by cutting the top than the bottom. */
+  /** True if cutting the top would lose more than cutting the bottom. */
   get isInUpperPart() {
     const { scrollTop, scrollHeight } = this.#scroller;
     return !this.#isFollowing && scrollTop < scrollHeight * UPPER_PART;
@@ -104,7 +104,7 @@ export class Reader {
   }
 
   /**
-   * Browsers round scroll positions. What is lost is added the next time, or
+   * Browsers round scroll positions. The lost part is added the next time, or
    * the text would creep away under the reader.
    *
    * @param {number} deltaPx
@@ -122,8 +122,8 @@ export class Reader {
   }
 
   /**
-   * Near the bottom is also who has just begun to move up, smoothly, and who
-   * is told of the move that took them there before.
+   * A view near the bottom has not always returned there: it may have just
+   * begun to move up, smoothly, or the event may be of an earlier move.
    *
    * @param {boolean} isUp
    */
@@ -136,9 +136,9 @@ export class Reader {
     const { scrollTop } = this.#scroller;
     const isResized = this.#size !== this.#sizeNow;
     const isUp = scrollTop < this.#lastTop;
-    // A scroll is told of late: not being at the bottom may only mean that
-    // lines came since. Only who moved up has stopped following, unless it
-    // was the window that moved, being made larger or smaller.
+    // Scroll events come late: a view above the bottom may only mean that lines
+    // came since. Only a move up ends following, unless the window moved the
+    // view because its size changed.
     if (this.#belowPx > BOTTOM_SLACK_PX) {
       if (isUp && !isResized) this.#isFollowing = false;
     } else if (this.canFollow && this.#hasReturned(isUp)) {

@@ -1,7 +1,7 @@
 // @ts-check
-// Which message the next one answers: a bar above the box says it until the next
-// message is written, or the answer is given up. And the quote of a message that
-// an answer shows.
+// Keeps which message the next one answers: a bar above the box says it until
+// the next message is written, or the answer is given up. It also makes the
+// quote of a message that an answer shows.
 
 /** @import { Entry } from "./line.js" */
 /** @import { Message } from "../client/protocol.js" */
@@ -14,7 +14,7 @@ const QUOTE_CHARS = 80;
 /**
  * @typedef {object} Parts
  * @property {HTMLElement} bar
- * @property {HTMLElement} words who and what is answered
+ * @property {HTMLElement} words the answered message
  * @property {HTMLButtonElement} cancel
  * @property {HTMLTextAreaElement} box in which the answer is written
  */
@@ -71,7 +71,7 @@ export class Reply {
 }
 
 /**
- * Who said it, and how it begins, in one line.
+ * The sender and the beginning of a message, in one line.
  *
  * @param {Pick<Message, "sender" | "message" | "isDeleted">} message
  */

@@ -26,7 +26,7 @@ export function createRichText(message) {
     const hasCode = blocks.some(({ kind }) => kind === "code");
     text.classList.toggle("has-code", hasCode);
   }
-  // Last: with it, each node that is added has the browser read all that are there.
+  // Set last: with it, the browser reads all nodes again for each one added.
   text.dir = "auto";
   return text;
 }
@@ -70,7 +70,7 @@ function createCode({ text: code, language }) {
 
 /**
  * Characters that turn the direction of the text are shown by their numbers:
- * they could make code look like what it is not.
+ * they could make code look like other code.
  *
  * @param {string} code
  */

@@ -1,7 +1,7 @@
 // @ts-check
-// Wires the parts of a room: which of them hears of what. What comes takes one
-// way, connection → session → parts; what goes takes one way back, parts →
-// session → connection. The work itself is done by the parts.
+// Wires the parts of a room: which part hears of which event. Events take one
+// way, connection → session → parts; requests take one way back, parts →
+// session → connection. The parts do the work.
 
 import { basePath, socketUrl } from "../shared/address.js";
 import { Backlog } from "./backlog.js";
@@ -49,7 +49,7 @@ export async function join(room, tab, invitation, linked) {
   const roomName = byId("room-name", HTMLElement);
   roomName.textContent = room;
   roomName.title = room;
-  // Without the code: this may be on the wall, for all to see.
+  // Without the code: the address may be on the wall, for all to see.
   byId("socket-address", HTMLElement).textContent = socketUrl(baseURI, room);
   const shared = sharedMemory(basePath(baseURI));
   const identity = new Identity(tab, shared);
@@ -63,7 +63,7 @@ export async function join(room, tab, invitation, linked) {
 }
 
 /**
- * Where a page is, and as whom.
+ * The room of a page, its memory, and its identity there.
  *
  * @typedef {object} Place
  * @property {string} room
@@ -87,7 +87,7 @@ class RoomPage {
   #hasBeenHere = false;
   /** The seqs of messages that we asked to delete. @type {Set<number>} */
   #deletions = new Set();
-  /** @type {Linked | null} a message to which a link leads, until we know the room */
+  /** @type {Linked | null} a link leads there, until we know the room */
   #linked = null;
 
   /** @param {Place} place */
@@ -191,7 +191,7 @@ class RoomPage {
     };
   }
 
-  /** Opens the connection; with a code the server is asked first if it is right. */
+  /** Opens the connection; asks the server first if a code is right. */
   start() {
     this.#showUnsent();
     this.#view.composer.focusOnComputer();
@@ -199,7 +199,7 @@ class RoomPage {
     else this.#connection.knock();
   }
 
-  /** What the browser tells of the network, the window and the clock. */
+  /** Follows events of the network, the window and the clock. */
   listenToBrowser() {
     const { identity, invitation } = this.#place;
     addEventListener("online", () => {
@@ -225,7 +225,7 @@ class RoomPage {
   }
 
   /**
-   * Leads the reader to a message, as soon as we know what there is.
+   * Leads the reader to a message, as soon as the room's history is known.
    *
    * @param {Linked | null} linked
    */
@@ -264,7 +264,7 @@ class RoomPage {
     typing.clear();
   }
 
-  /** The status says so only when the server has answered. */
+  /** The status changes only when the server has answered the greeting. */
   #opened() {
     this.#session.greet();
     this.#heartbeat.start();
@@ -272,7 +272,7 @@ class RoomPage {
       return streams.add(this.#stream);
     }
     streams.remove(this.#stream);
-    // The tab may have given the stream up that it had before.
+    // The tab may have given up the stream that it had before.
     this.#connection.rest(false);
   }
 
@@ -358,7 +358,7 @@ class RoomPage {
     const { size } = this.#members;
     this.#members.hear(event);
     this.#showPeople();
-    // Of a page that brought nothing new nobody would see that it came.
+    // A page of names without a new one would change nothing that people see.
     if (this.#members.size === size && event.more) this.#askForMembers();
   }
 
@@ -387,8 +387,8 @@ class RoomPage {
   }
 
   /**
-   * What was written before the server told its limits may be longer. The
-   * server would refuse a long message, but end us for a long frame.
+   * A message written before the server told its limits may be too long. The
+   * server would refuse a long message, but disconnect us for a long frame.
    *
    * @param {Limits} limits
    */
@@ -437,8 +437,8 @@ class RoomPage {
   }
 
   /**
-   * The history that the page knows was lost, or the page missed so much that what it
-   * shows may be deleted.
+   * The known history was lost, or the page missed so much that messages that
+   * it shows may be deleted.
    *
    * @param {string} why
    */
@@ -490,8 +490,8 @@ class RoomPage {
   }
 
   /**
-   * An error does not tell what it answers, except for a message; that we type
-   * too fast is not worth one.
+   * An error names its request only if that was a message. An error about
+   * typing too fast is not worth showing.
    *
    * @param {ServerError} error
    */
@@ -517,7 +517,7 @@ class RoomPage {
    */
   #entryFor(message, isOld) {
     const { author, name } = this.#session;
-    // A name can have been another's before. An older server tells no authors.
+    // Somebody else can have had our name. An older server tells no authors.
     const isMine = author === null
       ? message.sender === name
       : message.author === author;
@@ -527,7 +527,7 @@ class RoomPage {
 }
 
 /**
- * What the parts of the page ask for.
+ * The actions that the parts of the page ask for.
  *
  * @typedef {object} Actions
  * @property {() => void} connect

@@ -1,6 +1,6 @@
 // @ts-check
-// The rooms with people in them, where the server tells them. They are asked for
-// whenever the panel is opened.
+// The rooms with people in them, where the server tells them. They are asked
+// for whenever the panel is opened.
 
 /** @import { Rooms } from "../client/protocol.js" */
 

@@ -1,7 +1,8 @@
 // @ts-check
 // Searches the room's kept messages. The server looks through some of them at a
-// time, from the newest back. The page asks on by itself for a while, and after that
-// when the button is pressed. What was found leads to its place in the transcript.
+// time, from the newest back. The page asks on by itself for a while, and after
+// that when the button is pressed. Each result leads to its place in the
+// transcript.
 
 import { quoteOf } from "./reply.js";
 
@@ -13,7 +14,7 @@ const MAX_RESULTS = 200;
 /** How often the server is asked for one press of a button. */
 const STEPS = 8;
 
-/** Between two of them, so that whoever also writes is not told to write slower. */
+/** Between two requests: messages need a share of the allowed rate, too. */
 const PAUSE_MS = 150;
 
 const when = new Intl.DateTimeFormat(undefined, {
@@ -27,7 +28,7 @@ const when = new Intl.DateTimeFormat(undefined, {
  * @property {HTMLInputElement} input
  * @property {HTMLElement} list
  * @property {HTMLButtonElement} older goes on
- * @property {HTMLElement} note what came of it; a voice reads it
+ * @property {HTMLElement} note the outcome, also for a screen reader
  */
 
 /** @typedef {{ text: string, before?: number }} Question */
@@ -41,7 +42,7 @@ const when = new Intl.DateTimeFormat(undefined, {
 export class Search {
   #parts;
   #handlers;
-  /** @type {Question | null} what the server is asked now */
+  /** @type {Question | null} the server's question now */
   #asked = null;
   #text = "";
   #stepsLeft = 0;
@@ -95,13 +96,13 @@ export class Search {
   #goOn(question) {
     this.#asked = question;
     setTimeout(() => {
-      // The line may be down by now, or another text be searched.
+      // By now the connection may be lost, or another text searched.
       if (this.#asked === question) this.#ask(question);
     }, PAUSE_MS);
   }
 
   /**
-   * The server said no. Returns false if that is not about a search.
+   * The server said no. Returns false if there was no search.
    *
    * @param {string} reason
    */
@@ -113,7 +114,7 @@ export class Search {
     return true;
   }
 
-  /** The line is down: no answer will come. */
+  /** The connection is lost: no answer will come. */
   lineDown() {
     this.refused("The connection was lost. Search again when it is back.");
   }

@@ -6,7 +6,7 @@
 /** @import { Kind } from "../client/ladder.js" */
 
 /**
- * `closed`: there is no line. `open`: it is, and made of what `kind` says.
+ * `closed`: there is no connection. `open`: there is one, of this `kind`.
  *
  * @typedef {Exclude<State, { name: "open" }> | { name: "open", kind: Kind }
  *   | { name: "closed" }} Shown
@@ -42,7 +42,7 @@ const BUTTON_WORDS = {
 };
 
 /**
- * The states in which an address explains how the last line ended.
+ * The states in which a link explains how the last connection ended.
  *
  * @type {ReadonlySet<Shown["name"]>}
  */
@@ -61,7 +61,7 @@ const EXPLAINED = new Set([
  * @property {HTMLElement} countdown
  * @property {HTMLElement} note
  * @property {HTMLElement} tryNow
- * @property {HTMLAnchorElement} explanation leads to what the code means
+ * @property {HTMLAnchorElement} explanation leads to the meaning of the code
  */
 
 export class Status {
@@ -80,8 +80,8 @@ export class Status {
 
   /**
    * @param {Shown} state
-   * @param {number | null} endCode why the last line ended: a close code, or a
-   *   status of HTTP
+   * @param {number | null} endCode why the last connection ended: a close
+   *   code, or a status of HTTP
    */
   show(state, endCode = null) {
     const { page, text, countdown, note, tryNow } = this.#parts;
@@ -95,7 +95,8 @@ export class Status {
     tryNow.textContent = buttonWords ?? "";
     this.#explain(EXPLAINED.has(state.name) ? endCode : null);
     if (state.name !== "waiting") return;
-    // What the server wishes is news, how long it is, too; but only once.
+    // A screen reader speaks the server's wish with its countdown, but only
+    // once.
     countdown.ariaLive = state.why === null ? "off" : null;
     this.#countDown(state);
   }
@@ -112,7 +113,7 @@ export class Status {
   }
 
   /**
-   * Says one more thing, until the line is up the next time.
+   * Says one more thing, until the next connection is open.
    *
    * @param {string} words
    */
@@ -153,7 +154,7 @@ function timeLeft(ms) {
 }
 
 /**
- * A screen reader speaks whatever is written anew, even the same words.
+ * A screen reader speaks every text that is written anew, even the same words.
  *
  * @param {HTMLElement} element
  * @param {string} text

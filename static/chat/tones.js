@@ -1,12 +1,13 @@
 // @ts-check
-// Chooses the colour of each person. A name has the same colour on every screen,
-// without anybody agreeing on it, unless somebody who was just speaking has one
-// that looks like it: then the next colour that does not. Of two people who had the
-// same name, one after the other, each has a colour of its own.
+// Chooses the colour of each person. A name has the same colour on every
+// screen, without anybody agreeing on it. Only if somebody who was just
+// speaking has a colour that looks like it, the name gets the next colour that
+// does not. Two people who had the same name, one after the other, have
+// different colours.
 
 // Numbers of the .tone-N classes in parts.css, round the circle of hues.
 const CIRCLE = [0, 1, 8, 2, 9, 3, 10, 4, 5, 11, 6, 7];
-/** Places on the circle from which on two colours cannot be confused. */
+/** Two colours so many places apart on the circle cannot be confused. */
 const APART = 2;
 /** So many people who spoke last must look different from somebody new. */
 const RECENT = 4;
@@ -16,14 +17,14 @@ export class Tones {
   #places = new Map();
   /** @type {string[]} people, the newest last */
   #recent = [];
-  /** @type {Map<string, string>} the author of the first message under each name */
+  /** @type {Map<string, string>} by name: its first message's author */
   #firstOf = new Map();
 
   /**
    * The class that colours what this person says now.
    *
    * @param {string} name
-   * @param {string | null} author tells who it is; without it the name does
+   * @param {string | null} author the person; without it the name tells
    */
   of(name, author = null) {
     const person = author ?? name;
@@ -39,8 +40,8 @@ export class Tones {
   }
 
   /**
-   * Whether somebody else, of whom there are messages here, had this name too. Where
-   * there is no author, as from an older server, nobody knows.
+   * Whether somebody else with messages here had this name, too. False if there
+   * is no author, as from an older server.
    *
    * @param {string} name
    * @param {string | null} author

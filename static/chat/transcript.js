@@ -1,8 +1,8 @@
 // @ts-check
 // The list of lines: a window on the room's history that knows whether it
-// reaches the newest message. It holds at most maxLines. Its messages follow
-// each other without a hole that the history does not have; when there are too
-// many, the end that is far from the reader is cut.
+// reaches the newest message. It holds at most maxLines, and leaves out no
+// message of the history in between; when there are too many lines, the end
+// that is far from the reader is cut.
 
 /** @import { Entry } from "./line.js" */
 /** @import { Entry as Unsent } from "../client/outbox.js" */
@@ -20,7 +20,7 @@ const MAX_LINES = 2_000;
  * @property {HTMLElement} list
  * @property {UnsentLines} unsent
  * @property {HTMLElement} hint shown in a room without messages
- * @property {HTMLElement} beginning what there is to say above the first line
+ * @property {HTMLElement} beginning the words above the first line
  * @property {HTMLElement} newMessages the button that leads to the bottom
  */
 
@@ -43,7 +43,7 @@ export class Transcript {
 
   /**
    * @param {Parts} parts
-   * @param {() => void} onLook the view changed: `wants` may have, too
+   * @param {() => void} onLook the view changed, and maybe `wants`
    * @param {(seq: number) => void} onSeek the reader wants to see this message
    * @param {number} maxLines
    */
@@ -91,7 +91,7 @@ export class Transcript {
   }
 
   /**
-   * What the reader will soon need that is not here.
+   * The messages that the reader will soon need and that are not here.
    *
    * @returns {"older" | "newer" | "newest" | null}
    */
@@ -114,7 +114,7 @@ export class Transcript {
   }
 
   /**
-   * Adds lines at the end, in this order, with the next picture.
+   * Adds lines at the end, in this order, at the next repaint.
    *
    * @param {Entry[]} entries
    */
@@ -123,7 +123,7 @@ export class Transcript {
     if (!this.#reader.isFollowing || !this.reachesEnd) this.#countNew(entries);
     if (this.#awaitsNew) this.#markFirstNew(entries);
     if (this.reachesEnd) this.#queue.push(...entries);
-    // A hidden tab gets no pictures, but goes on receiving.
+    // A hidden tab is not repainted, but goes on receiving.
     const surplus = this.#queue.length - this.#maxLines;
     if (surplus > 0) {
       this.#queue.splice(0, surplus);
@@ -168,7 +168,7 @@ export class Transcript {
    * @param {number} seq
    */
   leadTo(seq) {
-    // It may wait for the next picture, of which a hidden tab gets none.
+    // The line may wait for the next repaint, which a hidden tab does not get.
     if (this.#queue.length > 0) this.#update(this.#queue.splice(0));
     const line = this.#lineOf(seq);
     if (!(line instanceof HTMLElement)) return false;
@@ -194,7 +194,7 @@ export class Transcript {
   }
 
   /**
-   * A message was deleted: takes its text away, here and in the quotes of it.
+   * Takes the text of a deleted message away, here and in its quotes.
    *
    * @param {number} seq
    */
@@ -207,7 +207,7 @@ export class Transcript {
     const entry = entryOf(line);
     if (line === null || entry?.type !== "message") return;
     const gone = emptied(entry);
-    // The button of whoever deleted it goes, too.
+    // The line's button goes, too, even if it has the focus.
     const hadFocus = line.contains(document.activeElement);
     this.#reader.keepPlace(line.nextElementSibling, () => {
       const [changed] = this.#createLines([gone]);
@@ -220,7 +220,7 @@ export class Transcript {
     this.#planUpdate();
   }
 
-  /** It is another day: the lines of the one before need their date. */
+  /** A new day began: the lines of the day before need their date. */
   renewTimes() {
     const { list, scroller } = this.#parts;
     const { top } = scroller.getBoundingClientRect();
@@ -259,7 +259,7 @@ export class Transcript {
     this.#planUpdate();
   }
 
-  /** @param {string} words "" if the first line is not where it begins */
+  /** @param {string} words "" if the history goes on before the first line */
   showBeginning(words) {
     const { beginning, list } = this.#parts;
     const text = list.childElementCount > 0 ? words : "";
@@ -270,7 +270,7 @@ export class Transcript {
     });
   }
 
-  /** Once per picture, however many lines came: measuring costs a layout. */
+  /** Once per repaint, however many lines came: measuring costs a layout. */
   #planUpdate() {
     if (this.#updateIsPlanned) return;
     this.#updateIsPlanned = true;
@@ -304,7 +304,7 @@ export class Transcript {
     const lines = this.#createLines(this.#foldPresence(entries));
     list.append(...lines);
     const details = lines[0]?.querySelector("details");
-    // The line that somebody is reading was made anew.
+    // The line that somebody has opened was made anew.
     if (isOpen && !last?.isConnected && details) details.open = true;
     this.#relateFrom(lines[0] ?? null, null);
   }
@@ -338,7 +338,7 @@ export class Transcript {
   /** @param {Entry[]} entries */
   #createLines(entries) {
     const tones = this.#tones;
-    // An answer may come together with what it answers.
+    // An answer may come together with the message that it answers.
     const find = (/** @type {number} */ seq) =>
       entries.find((entry) => entry.type === "message" && entry.seq === seq) ??
         entryOf(this.#lineOf(seq));
@@ -361,7 +361,7 @@ export class Transcript {
     }
   }
 
-  /** What comes from now on is new to whoever looks here next. */
+  /** Messages from now on are new to the next person who looks here. */
   #leftAlone() {
     this.#awaitsNew = true;
     for (const line of this.#parts.list.querySelectorAll(".has-above")) {
@@ -429,7 +429,7 @@ function emptied(message) {
 }
 
 /**
- * To a line, which the Tab key does not reach.
+ * Gives the focus to a line, which the Tab key does not reach.
  *
  * @param {HTMLElement} line
  */

@@ -1,20 +1,20 @@
 // @ts-check
-// Tells the others that this person types, and shows which of them do; nobody is
-// told what is typed. It tells at most once in 3 s, and shows a name for at most
-// 4 s after the last event about it.
+// Tells the others that this person types, and shows which of them do; nobody
+// is told what is typed. It tells at most once in 3 s, and shows a name for at
+// most 4 s after the last event about it.
 
 /** @import { Timer } from "../client/heartbeat.js" */
 
 const TELL_EVERY_MS = 3_000;
 const SHOW_FOR_MS = 4_000;
-// More than are named. A storm of them is still "people".
+// More typists than are named: a storm of them is still "people".
 const MAX_TYPISTS = 50;
 const MAX_NAMED = 2;
 // On a phone two short names fit beside the status, in two lines.
 const MAX_NAMED_CHARS = 16;
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {() => number} now in milliseconds
@@ -38,7 +38,7 @@ export class Typing {
   #typists = new Map();
 
   /**
-   * @param {() => boolean} tell tells the others; false if the line is down
+   * @param {() => boolean} tell tells the others; false if not connected
    * @param {(words: string) => void} show
    * @param {Partial<Context>} context
    */
@@ -66,7 +66,7 @@ export class Typing {
   }
 
   /**
-   * Their message came, or they left.
+   * Their message came, or they left the room.
    *
    * @param {string} name
    */
@@ -80,7 +80,7 @@ export class Typing {
   }
 
   /**
-   * Returns false if there is none.
+   * Returns false if this person has no timer.
    *
    * @param {string} name
    */

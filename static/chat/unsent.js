@@ -1,8 +1,8 @@
 // @ts-check
 // Shows our own messages that are not stored yet, below all other lines; its
 // buttons ask to take one back or to drop it. A line whose message did not
-// change is not made anew, so that the keyboard does not lose the button that it
-// is on.
+// change is not made anew, so that the keyboard does not lose the button that
+// it is on.
 
 import { createUnsentLine } from "./line.js";
 
@@ -46,7 +46,7 @@ export class UnsentLines {
       else this.#list.insertBefore(line, place);
     }
     this.#list.hidden = entries.length === 0;
-    // The list scrolls by itself; what is new, or why it failed, is to be seen.
+    // The list scrolls; a new line, or the reason of a failure, must be seen.
     if (hasNews) this.#list.scrollTop = this.#list.scrollHeight;
   }
 

@@ -1,9 +1,9 @@
 // @ts-check
-// Keeps one line to the server open: when it is lost, another one is opened,
-// until the server says for good that this client is not wanted. There is at
-// most one socket, or one question to the server, and one timer at a time. What
-// an older line still says is not heard. Only open() comes before the time that
-// the server asked us to wait.
+// Keeps one connection to the server open: when it is lost, another one is
+// opened, until the server says for good that this client is not wanted. There
+// is at most one socket, or one question to the server, and one timer at a
+// time. Events of an older socket are ignored. Only open() connects before the
+// time that the server asked us to wait is over.
 
 import { createEventSocket, createPollSocket } from "./http_socket.js";
 import { Ladder } from "./ladder.js";
@@ -20,7 +20,7 @@ const MAX_DELAY_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 // Something on the way may collect a stream, to pass it on when it has ended.
 const MUTE_AFTER_MS = 5_000;
-// Who asks us to stay away for a day gets a visitor every ten minutes.
+// A server that asks us to stay away for a day is tried every ten minutes.
 const MAX_WISH_MS = 600_000;
 // A server that accepts and hangs up at once must still see us back off.
 const STABLE_AFTER_MS = 5_000;
@@ -67,7 +67,7 @@ const ENDINGS = new Map([
  */
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {(kind: Kind, url: string) => Socket} createSocket
@@ -172,29 +172,30 @@ export class Connection {
     return this.#socket?.readyState === OPEN;
   }
 
-  /** What the line is made of. */
+  /** The kind of the connection. */
   get kind() {
     return this.#kind;
   }
 
   /**
-   * Why the last line ended: a close code, or the status of HTTP with which the
-   * handshake was refused since. Null before the first end.
+   * Why the last connection ended: a close code, or the status of HTTP with
+   * which the handshake was refused since. Null before the first end.
    */
   get endCode() {
     return this.#endCode;
   }
 
-  /** Opens the line now, instead of waiting, unless it is open or opening. */
+  /** Connects now, instead of later, unless a socket is open or opening. */
   open() {
     this.#isWanted = true;
     if (this.#socket === null && this.#asking === null) this.#connect();
   }
 
   /**
-   * The address is another one now: tries it at once, unless the line is open.
-   * It asks first whether we would be let in: the server counts a wrong
-   * invitation then once, and not both with the socket and with the question.
+   * Connects at once to an address that has changed, unless the connection is
+   * open. The server is asked first whether it would let us in, so that it
+   * counts a wrong invitation once, not both with the socket and with the
+   * question.
    */
   knock() {
     this.#isWanted = true;
@@ -202,14 +203,14 @@ export class Connection {
     if (!this.isOpen) this.#connect();
   }
 
-  /** As open(), but does as the server said: stays away, for now or for good. */
+  /** As open(), but obeys a server that wants us away, for now or for good. */
   wake() {
     if (this.#isWanted && this.#wishMs === 0) this.open();
   }
 
   /**
-   * The server told us how long to stay away once the line is lost, which it
-   * soon will be.
+   * The server told us how long to stay away once the connection is lost, which
+   * will be soon.
    *
    * @param {string} why
    * @param {number} retryAfterMs
@@ -220,10 +221,10 @@ export class Connection {
   }
 
   /**
-   * While it rests, a line of HTTP keeps none of the browser's few connections
-   * and asks every few seconds. It is made of polls from the first time on,
-   * because another line each time would have to catch up each time. A request
-   * that waits is answered first; a ping brings that about.
+   * While it rests, a connection by HTTP keeps none of the browser's few TCP
+   * connections and asks every few seconds. From the first rest on it is made of
+   * polls, because a change back and forth would have to catch up each time. A
+   * request that waits is answered first; a ping brings that about.
    *
    * @param {boolean} isResting
    */
@@ -235,7 +236,7 @@ export class Connection {
     if (isResting && this.#kind === "sse" && isUnderWay) this.#connect();
   }
 
-  /** Drops the line, which is of no use any more, and opens another soon. */
+  /** Drops a connection that is of no use any more, and opens another soon. */
   restart() {
     this.#noteEnd(LOST);
     if (this.#isWanted) this.#retryLater();
@@ -252,22 +253,22 @@ export class Connection {
     return true;
   }
 
-  /** Tell it when the system has a network again: it tries at once. */
+  /** Call this when the system has a network again. Connects at once. */
   networkIsUp() {
     this.#networkUp = true;
     if (!this.#isWanted || this.isOpen) return;
-    // An attempt made through the network of before will not succeed, and
-    // those that failed say nothing about this one.
+    // An attempt through the old network will not succeed, and those that
+    // failed say nothing about the new one.
     this.#attempt = 0;
     this.#ladder.forget();
     if (this.#wishMs === 0) this.#connect();
     else this.#retryLater();
   }
 
-  /** Tell it when the system has lost its network. */
+  /** Call this when the system has lost its network. */
   networkIsDown() {
     this.#networkUp = false;
-    // TCP would not notice for minutes; what we send would go nowhere.
+    // TCP would not notice for minutes; our messages would go nowhere.
     this.restart();
   }
 
@@ -275,7 +276,7 @@ export class Connection {
     this.#drop();
     this.#url = this.#createUrl();
     this.#kind = this.#ladder.next(this.#context.now());
-    // Lines of HTTP open by themselves, so the server has to be asked before.
+    // An HTTP socket opens without the server, so the server is asked first.
     if (this.#asksFirst || this.#kind !== "websocket") this.#askFirst();
     else this.#createSocket();
     this.#report({ name: this.#networkUp ? "connecting" : "offline" });
@@ -287,7 +288,7 @@ export class Connection {
     try {
       socket = this.#context.createSocket(this.#kind, this.#url);
     } catch {
-      // The browser does not have it, or does not allow it.
+      // The browser lacks this kind, or does not allow it.
       this.#askWhy();
       return;
     }
@@ -324,7 +325,7 @@ export class Connection {
   }
 
   /**
-   * What ended a line that was open stays the reason, also when the attempts
+   * The end of an open connection stays the reason, also when the attempts
    * after it come to nothing.
    *
    * @param {number} code
@@ -385,8 +386,8 @@ export class Connection {
   }
 
   /**
-   * What the server says to the same request without an upgrade; null if it
-   * says nothing, undefined if nobody wants to know any more.
+   * The server's answer to the same request without an upgrade; null if there
+   * is none, undefined if nobody wants to know any more.
    */
   async #ask() {
     this.#drop();
@@ -435,7 +436,7 @@ export class Connection {
     );
   }
 
-  /** A wish stands for the first step of the backoff; later ones come on top. */
+  /** The server's wish is the first backoff step; later steps add to it. */
   #nextDelayMs() {
     const random = this.#context.random();
     const stepMs = retryDelayMs(this.#attempt, random);

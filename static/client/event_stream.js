@@ -1,14 +1,14 @@
 // @ts-check
-// The way down of a line by Server-Sent Events (WHATWG HTML, section 9.2). Each
-// event is passed on as a frame of its own, and the end is told once. Unlike a
-// browser's EventSource it does not reconnect by itself: the connection does,
-// with what it has heard meanwhile.
+// The way down of a connection by Server-Sent Events (WHATWG HTML, section
+// 9.2). Each event is passed on as a frame of its own, and the end is told
+// once. Unlike a browser's EventSource, it does not reconnect by itself:
+// connection.js does, from the position that was reached meanwhile.
 
 import { LOST } from "./protocol.js";
 
 /** @import { Down, DownHandlers } from "./http_socket.js" */
 
-// Those that decodeFrame knows; `message` is one without a name.
+// The events that decodeFrame knows; an event without a name is a `message`.
 const TYPES = [
   "message",
   "welcome",
@@ -43,7 +43,7 @@ export function openEventStream(url, handlers, { EventSource }) {
   };
   for (const type of TYPES) {
     source.addEventListener(type, (event) => {
-      // The server's `error` is a message, the browser's own is none.
+      // The server's `error` has data, the browser's own has none.
       if ("data" in event) handlers.onFrame(`[${event.data}]`);
       else end(LOST);
     });

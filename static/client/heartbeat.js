@@ -1,7 +1,7 @@
 // @ts-check
-// Finds out whether the line still carries anything, because a dead network
-// tells nobody that it is dead. It has at most one timer, and none while it is
-// stopped.
+// Finds out whether the connection still carries anything, because a dead
+// network tells nobody that it is dead. There is at most one timer, and none
+// while the heartbeat is stopped.
 
 const SILENCE_MS = 20_000;
 const ANSWER_WITHIN_MS = 10_000;
@@ -9,7 +9,7 @@ const ANSWER_WITHIN_MS = 10_000;
 /** @typedef {ReturnType<typeof setTimeout>} Timer */
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {(callback: () => void, delayMs: number) => Timer} setTimer
@@ -42,12 +42,12 @@ export class Heartbeat {
     this.#context = { ...realContext, ...context };
   }
 
-  /** The line was opened, and something was sent that will be answered. */
+  /** The connection is open, and a request that will be answered was sent. */
   start() {
     this.#wait("asked", ANSWER_WITHIN_MS, () => this.#dead());
   }
 
-  /** Anything at all came through the line. */
+  /** Any frame at all came. */
   heard() {
     if (this.#state === "stopped") return;
     this.#wait("listening", SILENCE_MS, () => this.check());

@@ -10,9 +10,10 @@ import { CloseCode } from "./protocol.js";
 const MAX_SENTENCE_LENGTH = 300;
 
 /**
- * `later`: come back by yourself. `final`: not before somebody has changed
- * something. `uninvited`: with another invitation code. `blocked`: the server
- * would have us, but something on the way does not let a WebSocket through.
+ * `later`: a later attempt may succeed. `final`: none will, until somebody has
+ * changed something. `uninvited`: one with another invitation code may.
+ * `blocked`: the server would let us in, but something on the way blocks the
+ * WebSocket.
  *
  * @typedef {"later" | "final" | "uninvited" | "blocked"} Kind
  */
@@ -44,7 +45,7 @@ const WORDS = new Map([
   [504, "The server does not answer."],
 ]);
 
-// Not the server's word: to it, all is well.
+// Not the server's word: the server sees no problem.
 const BLOCKED =
   "The server can be reached, but something on the way blocks WebSocket.";
 
@@ -68,7 +69,7 @@ export async function askWhy(url, signal) {
     const response = await fetch(url.replace(/^ws/, "http"), {
       cache: "no-store",
       redirect: "error",
-      // A GET names no origin, which the server wants to see of a WebSocket.
+      // A GET names no origin; the server reads it from the referrer.
       referrerPolicy: "origin",
       signal,
     });
@@ -114,8 +115,8 @@ export function parseRetryAfter(headers, nowMs) {
 }
 
 /**
- * What an `error` says about the end of the line that follows it; null if it
- * says nothing about that. The seconds are not in it: they are counted down.
+ * The reason that an `error` gives for the end of the connection after it; null
+ * if it gives none. The seconds are not in it: they are counted down.
  *
  * @param {string} code
  */
@@ -123,7 +124,7 @@ export function disconnectReason(code) {
   return DISCONNECT_REASONS.get(code) ?? null;
 }
 
-/** @type {Map<number, string>} for when the server is not there to explain it */
+/** @type {Map<number, string>} for when the server cannot explain it */
 const CLOSED = new Map([
   [1001, "The server went away: perhaps it was stopped (code 1001)."],
   [1002, "The server could not understand this page (code 1002)."],

@@ -1,7 +1,7 @@
 // @ts-check
-// A line that is made of HTTP requests and is used like a WebSocket: a stream or
-// polls bring what comes down, a POST takes up what is sent. The first thing
-// that is sent is the hello, which opens the way down. The end is told once.
+// A connection that is made of HTTP requests and is used like a WebSocket: a
+// stream or polls bring events down, POSTs take requests up. The first request
+// is the hello, which opens the way down. The end is told once.
 
 import { entranceUrl } from "../shared/address.js";
 import { openEventStream } from "./event_stream.js";
@@ -12,8 +12,8 @@ import { LOST } from "./protocol.js";
 /** @import { Timer } from "./heartbeat.js" */
 
 /**
- * What brings the events. `rest`: from the next request on, whether it keeps no
- * connection; what has none but a stream cannot.
+ * The way down, which brings the events. `rest`: whether to keep no connection,
+ * from the next request on; a stream cannot rest.
  *
  * @typedef {object} Down
  * @property {() => void} close
@@ -27,7 +27,7 @@ import { LOST } from "./protocol.js";
  */
 
 /**
- * What a test, or the lab, may put in the place of the real thing.
+ * Replacements for tests and for the lab.
  *
  * @typedef {object} Context
  * @property {typeof fetch} fetch
@@ -50,7 +50,7 @@ const realContext = {
   clearTimer: (timer) => clearTimeout(timer),
 };
 
-/** As WebSocket has them. */
+/** The same numbers as in WebSocket. */
 const OPEN = 1;
 const CLOSED = 3;
 
@@ -73,8 +73,8 @@ export class HttpSocket extends EventTarget {
    */
   constructor(url, entrance, openDown, context = {}) {
     super();
-    // Under a name of its own, so that the server can tell why it ended, and
-    // that no request of it comes late and speaks for the next one.
+    // The connection has a name of its own, so that the server can tell why it
+    // ended, and no late request of it is taken for one of the next connection.
     const line = new URL(url);
     line.searchParams.set("line", String(Math.random()));
     this.#url = line.href;
@@ -89,7 +89,7 @@ export class HttpSocket extends EventTarget {
       },
       this.#context,
     );
-    // As a WebSocket does, after its maker had time to listen.
+    // As a WebSocket opens, after its maker had time to listen.
     queueMicrotask(() => {
       if (this.readyState === CLOSED) return;
       this.readyState = OPEN;
@@ -156,7 +156,7 @@ export class HttpSocket extends EventTarget {
 }
 
 /**
- * A line by Server-Sent Events and POST.
+ * A connection by Server-Sent Events and POST.
  *
  * @param {string} url of the WebSocket that it stands for
  * @param {Partial<Context>} context
@@ -166,7 +166,7 @@ export function createEventSocket(url, context = {}) {
 }
 
 /**
- * A line by long polling and POST.
+ * A connection by long polling and POST.
  *
  * @param {string} url of the WebSocket that it stands for
  * @param {Partial<Context>} context

@@ -9,23 +9,23 @@ import { openChannel } from "../shared/channel.js";
 
 const CHANNEL = "partyline.identity";
 const QUESTION = "Who lives?";
-// All of it passes only after a crash; a living tab answers within a few. It is
-// asked because its word would not do: the timers of a hidden tab may stand
-// still for a minute, so it could not renew a lease. Messages still reach it.
+// The whole second passes only after a crash; a living tab answers within a few
+// milliseconds. Tabs are asked, and do not renew a lease, because the timers of
+// a hidden tab may stand still for a minute. Messages still reach it.
 const ANSWER_WITHIN_MS = 1_000;
 const MAX_KEPT = 16;
 
 export class Identity {
   #tab;
   #shared;
-  // Of this page, not of its tab: a copy of the tab must not have the same.
+  // One for this page, not its tab: a copy of the tab must have another.
   #holder = String(Math.random());
   #channel = openChannel(CHANNEL);
   #isFirstVisit;
 
   /**
-   * @param {Memory} tab what survives a reload; a copy of the tab has it, too
-   * @param {Memory} shared what all tabs have
+   * @param {Memory} tab survives a reload; a copy of the tab has it, too
+   * @param {Memory} shared by all tabs
    */
   constructor(tab, shared) {
     this.#tab = tab;
@@ -51,8 +51,8 @@ export class Identity {
   }
 
   /**
-   * Finds out who we are: who this tab was before; if another tab has that or
-   * there was nobody, who left last; else someone new.
+   * Finds our identity: the one that this tab had before; if another tab has
+   * that or there was none, the one that was left last; else a new one.
    */
   async settle() {
     const dead = await this.#findDead();
@@ -61,7 +61,7 @@ export class Identity {
     );
     this.#write(kept);
     const own = kept.find(({ key }) => key === this.key);
-    // A copy of a tab has its unsent messages, too; the other sends them.
+    // A copy of a tab has its unsent messages, too; the other tab sends them.
     if (own !== undefined && own.holder !== "") this.#tab.clear();
     const left = kept.find(({ holder }) => holder === "");
     if (this.key === null && left !== undefined) {
@@ -72,8 +72,8 @@ export class Identity {
   }
 
   /**
-   * Takes what the server gave us. Another key than before means that it does
-   * not know the old one.
+   * Keeps the key and name that the server gave us. Another key than before
+   * means that the server does not know the old one.
    *
    * @param {string} key
    * @param {string} name
@@ -85,12 +85,12 @@ export class Identity {
     this.#put(this.#holder);
   }
 
-  /** The page is left: another tab may be us from now on. */
+  /** The page is left: another tab may have the identity from now on. */
   giveUp() {
     if (this.#currentHolder === this.#holder) this.#put("");
   }
 
-  /** The page is back. Returns false if another tab is us by now. */
+  /** The page is back. Returns false if another tab has the identity by now. */
   takeBack() {
     if (this.#currentHolder !== "") return false;
     this.#put(this.#holder);
@@ -102,7 +102,7 @@ export class Identity {
   }
 
   /**
-   * Asks the pages that have an identity; those that do not answer are dead.
+   * Asks the pages that have an identity; pages that do not answer are dead.
    * Where nobody can be asked, all may be alive.
    *
    * @returns {Promise<Set<string>>}

@@ -1,8 +1,8 @@
 // @ts-check
-// Chooses which kind of line is tried next: a WebSocket where one is possible,
-// otherwise Server-Sent Events, otherwise long polling. A WebSocket is given up
-// only when two attempts in a row were found to be blocked, and it is tried
-// again after a while. The time comes in as an argument.
+// Chooses which kind of connection is tried next: a WebSocket where one is
+// possible, otherwise Server-Sent Events, otherwise long polling. A WebSocket
+// is given up only when two attempts in a row were found to be blocked, and it
+// is tried again after a while. The time comes in as an argument.
 
 /** @typedef {"websocket" | "sse" | "poll"} Kind */
 
@@ -18,7 +18,7 @@ export class Ladder {
   #hasStreams = true;
 
   /**
-   * What the next attempt is made with.
+   * The kind of the next attempt.
    *
    * @param {number} nowMs
    * @returns {Kind}
@@ -30,9 +30,9 @@ export class Ladder {
   }
 
   /**
-   * A WebSocket did not open, and the server would have had it. Returns false
-   * for the first time, which may be a coincidence: the server started just
-   * before it was asked.
+   * A WebSocket did not open, though the server would have accepted it. Returns
+   * false for the first time, which may be a coincidence: the server started
+   * just before it was asked.
    *
    * @param {number} nowMs
    */
@@ -46,8 +46,8 @@ export class Ladder {
   }
 
   /**
-   * A line of this kind opened, and nothing came. Returns true if there is
-   * another to be tried at once.
+   * A connection of this kind opened, and nothing came. Returns true if another
+   * kind is to be tried at once.
    *
    * @param {Kind} kind
    */
@@ -57,13 +57,13 @@ export class Ladder {
     return true;
   }
 
-  /** From now on no line is a stream, which keeps one of few connections. */
+  /** Chooses no streams from now on: each would keep one of few connections. */
   avoidStreams() {
     this.#hasStreams = false;
     this.#fallback = "poll";
   }
 
-  /** Nothing is known: a WebSocket opened, or the network is another one. */
+  /** Forgets all: a WebSocket opened, or the network is another one. */
   forget() {
     this.#isSuspected = false;
     this.#blockedAtMs = null;

@@ -1,21 +1,22 @@
 // @ts-check
 // How events come down where no stream gets through: by one request after the
-// other, each of which the server answers when there is something. At most one
-// request is open, and each names the newest message that came; so a message that
-// was lost with an answer comes again. What the page has to say goes by poster.js.
+// other, each of which the server answers when there are events. At most one
+// request is open, and each names the newest message that came; so a message
+// that was lost with an answer comes again. The page's own requests go by
+// poster.js.
 
 import { CloseCode, LOST } from "./protocol.js";
 
 /** @import { Down, DownHandlers } from "./http_socket.js" */
 
-// Below the heartbeat's silence: an answer that brings nothing is a sign, too.
+// Below the heartbeat's silence: an empty answer is a sign of life, too.
 const WAIT_SECONDS = 15;
-// An answer that is empty and early is not what was asked for.
+// An empty answer that comes early is not that of a long poll.
 const EARLY_MS = 1_000;
 
 /**
- * `waitSeconds`: how long the server may wait for something to tell.
- * `pauseMs`: from an answer to the next request.
+ * `waitSeconds`: how long the server may wait for events. `pauseMs`: from an
+ * answer to the next request.
  *
  * @typedef {{ waitSeconds: number, pauseMs: number }} Pace
  */
@@ -24,9 +25,10 @@ const EARLY_MS = 1_000;
 const LONG = { waitSeconds: WAIT_SECONDS, pauseMs: 0 };
 
 /**
- * Keeps no connection, and asks often enough to stay in the room, which takes a
- * request every 15 seconds. In a tab that is hidden for minutes a browser lets a
- * chain of timers go on once a minute; here an answer begins each pause.
+ * A pace that keeps no connection, and asks often enough to stay in the room,
+ * which takes a request every 15 seconds. In a tab that is hidden for minutes a
+ * browser lets a chain of timers go on once a minute; here an answer begins
+ * each pause.
  *
  * @type {Pace}
  */
@@ -97,7 +99,7 @@ class LongPoll {
         const askedAtMs = performance.now();
         const count = await this.#ask(from);
         const isEarly = count === 0 && performance.now() - askedAtMs < EARLY_MS;
-        // After the welcome at once: whoever does not come back is soon given up.
+        // At once after the welcome: a silent newcomer is soon given up.
         const isWelcome = from === this.#first && count > 0;
         const isSlow = this.#isResting && !isWelcome;
         const { pauseMs } = isSlow ? RESTING : this.#pace;
@@ -137,7 +139,7 @@ class LongPoll {
   }
 
   /**
-   * What the next request has to say: with which key, and what came.
+   * Notes for the next request our key, and the newest message that came.
    *
    * @param {any[]} events
    */
@@ -155,7 +157,7 @@ class LongPoll {
 
   #nextHref() {
     const { waitSeconds } = this.#isResting ? RESTING : this.#pace;
-    // Without it, each would begin anew.
+    // Without `wait`, each request would begin anew.
     this.#next.searchParams.set("wait", String(waitSeconds));
     return this.#next.href;
   }

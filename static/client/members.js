@@ -1,8 +1,8 @@
 // @ts-check
 // The list of the people in the room. A name is in it at most once, so an event
-// may repeat what the list already has. Of a large room it knows some names, but
-// always the count. Every leave and rename is told, so a name in the list is in
-// the room.
+// may repeat names that the list already has. In a large room the list knows
+// some names, but always the count. Every leave and rename is told, so a name
+// in the list is in the room.
 
 /** @import { Join, Leave, MembersPage, Rename, Welcome } from "./protocol.js" */
 
@@ -15,7 +15,7 @@ export class Members {
   /** @type {Set<string>} */
   #names = new Set();
   #count = 0;
-  // Those who come are listed up to so many.
+  // People who come are listed up to so many names.
   #maxNames = PAGE_SIZE;
   #after = "";
 

@@ -1,8 +1,8 @@
 // @ts-check
-// Messages that were written and are not yet known to be stored. A message keeps
-// its id for as long as it is in here, however often it is sent, so the server
-// stores it once. One message is under way at a time, so that a refusal does not
-// let a later one overtake.
+// Messages that were written and are not yet known to be stored. A message
+// keeps its id for as long as it is in here, however often it is sent, so the
+// server stores it once. One message is under way at a time, so that a refusal
+// does not let a later one overtake.
 
 /** @import { KeptMessage, Memory } from "../shared/storage.js" */
 /** @import { ServerError } from "./protocol.js" */
@@ -14,19 +14,19 @@ const ID_BYTES = 16;
 const WORTH_TELLING_MS = 1_000;
 
 /**
- * When it `isRefused`, it waits for its writer to take it back.
+ * A message that `isRefused` waits for its writer to take it back.
  *
  * @typedef {KeptMessage} Entry
  */
 
 /**
  * @typedef {object} Handlers
- * @property {(entry: Entry) => boolean} send false if the line is down
+ * @property {(entry: Entry) => boolean} send false if not connected
  * @property {() => void} onChange
  */
 
 /**
- * What a test may put in the place of the real thing.
+ * Replacements for tests.
  *
  * @typedef {object} Context
  * @property {(bytes: Uint8Array<ArrayBuffer>) => void} fillRandom
@@ -56,7 +56,7 @@ export class Outbox {
   #timer = undefined;
 
   /**
-   * Begins with what the tab remembers of the last time.
+   * Begins with the messages that the tab remembers from the last time.
    *
    * @param {string} room
    * @param {Memory} memory
@@ -95,7 +95,7 @@ export class Outbox {
   }
 
   /**
-   * Takes one out again and returns its text, if it is here.
+   * Takes a message out again and returns its text, if it is here.
    *
    * @param {string} id
    */
@@ -105,15 +105,15 @@ export class Outbox {
     return text;
   }
 
-  /** The line is up, and we are welcome. */
+  /** The connection is open, and we are welcome. */
   lineUp() {
     this.#isUp = true;
     this.#sendNext();
   }
 
   /**
-   * What was under way may be lost: it is sent again when the line is up, but
-   * not sooner than the server said.
+   * The message under way may be lost: it is sent again when the connection is
+   * back, but not sooner than the server said.
    */
   lineDown() {
     this.#isUp = false;

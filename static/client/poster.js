@@ -1,8 +1,8 @@
 // @ts-check
-// The way up of a line that is made of requests: one POST at a time, in the
-// order in which the frames were given. What the server refuses becomes the
+// The way up of a connection that is made of requests: one POST at a time, in
+// the order in which the frames were given. A refusal by the server becomes the
 // event `error` that a WebSocket would have brought; any other failure is the
-// loss of the line.
+// loss of the connection.
 
 import { readHttpError } from "./http_error.js";
 
@@ -10,7 +10,7 @@ import { readHttpError } from "./http_error.js";
 
 // A request that hangs would hold up all that wait behind it.
 const TIMEOUT_MS = 20_000;
-// A server that is busy but does not say for how long.
+// For a server that is busy but does not say for how long.
 const RETRY_MS = 1_000;
 
 /** @type {Map<number, string>} */
@@ -28,7 +28,7 @@ const CODES = new Map([
  */
 
 /**
- * What a test, or the lab, may put in the place of the real thing.
+ * Replacements for tests and for the lab.
  *
  * @typedef {object} Context
  * @property {typeof fetch} fetch
@@ -44,7 +44,7 @@ export class Poster {
   /** @type {string[]} */
   #queue = [];
   #isBusy = false;
-  /** The identity that the requests are from. */
+  /** The key of the identity that sends the requests. */
   key = "";
 
   /**
@@ -64,7 +64,7 @@ export class Poster {
     if (!this.#isBusy) this.#postAll();
   }
 
-  /** What is under way is given up, what waits is forgotten. */
+  /** Gives up the request under way, and forgets those that wait. */
   close() {
     this.#queue = [];
     this.#closing.abort();
@@ -100,7 +100,7 @@ export class Poster {
         signal,
       });
       if (!response.ok) return await this.#refused(response, text);
-      // Its content comes down, too; but unread it would hold the connection.
+      // The content comes down, too; but unread it would hold the connection.
       await response.arrayBuffer();
     } finally {
       clearTimer(timer);

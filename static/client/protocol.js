@@ -1,15 +1,15 @@
 // @ts-check
-// The page's side of the wire, the dialect partyline.v1: what a frame says, and
-// how a request is put into one. Whatever a frame holds, decodeFrame does not
-// throw, and it returns only well-formed events.
+// The page's side of the wire, the dialect partyline.v1: decodes frames into
+// events, and encodes requests. decodeFrame does not throw, whatever a frame
+// holds, and it returns only well-formed events.
 
-/** What the page asks for when it opens the WebSocket (RFC 6455, 1.9). */
+/** The subprotocol that the page asks for (RFC 6455, 1.9). */
 export const SUBPROTOCOL = "partyline.v1";
 
 /** The close codes that mean one thing only to the page. */
 export const CloseCode = { restarting: 1012, removed: 4001, takenOver: 4002 };
 
-/** What a line that is lost without a word is closed with (RFC 6455, 7.1.5). */
+/** The close code of a connection lost without a word (RFC 6455, 7.1.5). */
 export const LOST = 1006;
 
 // A message's frame without its text takes less.
@@ -20,7 +20,7 @@ const MAX_BYTES_PER_UNIT = 6;
 /** @typedef {{ epoch: string, seq: number }} Position */
 
 /**
- * What the server holds us to; `message` is in characters, `frame` in bytes.
+ * The server's limits; `message` is in characters, `frame` in bytes.
  *
  * @typedef {{ message: number, frame: number }} Limits
  */
@@ -29,7 +29,7 @@ const MAX_BYTES_PER_UNIT = 6;
  * @typedef {object} Welcome
  * @property {"welcome"} type
  * @property {string} sender our own name
- * @property {string | null} author of our own messages; an older server sends none
+ * @property {string | null} author of our own messages; null by an older server
  * @property {string} key makes us the same person the next time; a secret
  * @property {string} epoch another one means that history was lost
  * @property {number} seq of the newest message at this moment
@@ -46,7 +46,7 @@ const MAX_BYTES_PER_UNIT = 6;
  * @property {number} seq counts up by one per room
  * @property {Date} at
  * @property {string} sender the name at that time
- * @property {string | null} author who sent it, whatever the name is by now; null
+ * @property {string | null} author the person, whatever the name is now; null
  *   in the plain dialect, and where an older version stored it
  * @property {string} message
  * @property {string | null} id the sender's own
@@ -58,7 +58,7 @@ const MAX_BYTES_PER_UNIT = 6;
  * @typedef {object} Delete
  * @property {"delete"} type
  * @property {Date} at
- * @property {string} sender who deleted it
+ * @property {string} sender the person who deleted it
  * @property {number} target the seq of the message, which may come later
  */
 
@@ -100,8 +100,8 @@ const MAX_BYTES_PER_UNIT = 6;
  */
 
 /**
- * The answer to the request `search`: messages that contain the text, the oldest
- * first.
+ * The answer to the request `search`: messages that contain the text, the
+ * oldest first.
  *
  * @typedef {object} Found
  * @property {"found"} type
@@ -113,7 +113,7 @@ const MAX_BYTES_PER_UNIT = 6;
  */
 
 /**
- * The answer to the request `members`: who is in the room.
+ * The answer to the request `members`: the people in the room.
  *
  * @typedef {object} MembersPage
  * @property {"members"} type
@@ -123,7 +123,7 @@ const MAX_BYTES_PER_UNIT = 6;
  */
 
 /**
- * The answer to the request `rooms`: those with people in them, the fullest first.
+ * The answer to the request `rooms`: rooms with people, the fullest first.
  *
  * @typedef {object} Rooms
  * @property {"rooms"} type
@@ -150,7 +150,7 @@ const MAX_BYTES_PER_UNIT = 6;
  */
 
 /**
- * What the page may say.
+ * The requests of the page.
  *
  * @typedef {{ type: "hello", name?: string, key?: string, since?: Position,
  *     history?: number }
@@ -168,8 +168,8 @@ const MAX_BYTES_PER_UNIT = 6;
 /** @typedef {Record<string, unknown>} Fields */
 
 /**
- * The events in one frame from the server. What is not understood is left
- * out, so that a newer server does not break an older page.
+ * The events in one frame from the server. Events that are not understood are
+ * left out, so that a newer server does not break an older page.
  *
  * @param {unknown} data the frame, as WebSocket's `message` event gives it
  * @param {Date} now stands in for a time that the server did not give
@@ -190,7 +190,7 @@ export function encodeRequest(request) {
 
 /**
  * How many characters a text may still grow by, at the least; below zero, how
- * many it has too many. Characters are counted as the server counts them, as
+ * many are too many. Characters are counted as the server counts them, as
  * Unicode code points: an emoji is often one, and two UTF-16 units.
  *
  * @param {string} text
@@ -213,7 +213,7 @@ export function charactersLeft(text, { message, frame }) {
 }
 
 /**
- * What JSON.stringify makes of a character, in bytes of UTF-8.
+ * The bytes of UTF-8 that JSON.stringify makes of a character.
  *
  * @param {number} codePoint
  */

@@ -9,11 +9,11 @@ import { decodeFrame, encodeRequest } from "./protocol.js";
 /** @import { ServerEvent, Welcome } from "./protocol.js" */
 /** @import { Identity } from "./identity.js" */
 
-/** How many messages a room that is new to us shows, and a page of older. */
+/** How many messages a room new to us shows, and a page of older ones has. */
 export const HISTORY_COUNT = 50;
 
 /**
- * The line below.
+ * The connection below.
  *
  * @typedef {object} Line
  * @property {(text: string) => boolean} send false if it is not open
@@ -21,13 +21,13 @@ export const HISTORY_COUNT = 50;
  */
 
 /**
- * The page above. `isOld` marks what was said before we came.
+ * The page above. `isOld` marks messages from before we came.
  *
  * @typedef {object} Handlers
  * @property {(event: ServerEvent, isOld: boolean) => void} onEvent
  * @property {(id: string) => void} onStored the message with this id is safe
- * @property {() => void} onMissed messages or deletions were missed: what was shown
- *   may be deleted
+ * @property {() => void} onMissed messages or deletions were missed, so
+ *   that the messages shown may be deleted
  * @property {() => void} onNewLife the history that we know exists no more
  */
 
@@ -36,15 +36,15 @@ export class Session {
   #handlers;
   #identity;
   #now;
-  // Not remembered by the tab: after a reload the transcript is empty, and
-  // what is asked for is the newest.
+  // Not remembered by the tab: after a reload the transcript is empty, and we
+  // ask for the newest messages.
   /** @type {Position | null} */
   #position = null;
   /** @type {Welcome | null} null while we are not welcome */
   #welcome = null;
   // The first message of a history may have any seq up to this one.
   #mayLeapTo = 0;
-  // What came up to here was said before we knew of the room.
+  // Messages up to this seq are from before we knew of the room.
   #oldUpTo = 0;
 
   /**
@@ -65,7 +65,7 @@ export class Session {
     return this.#identity.name;
   }
 
-  /** What our own messages have as `author`; null while we are not welcome. */
+  /** The `author` of our own messages; null while we are not welcome. */
   get author() {
     return this.#welcome?.author ?? null;
   }
@@ -75,23 +75,23 @@ export class Session {
     return this.#position?.seq ?? 0;
   }
 
-  /** The life of the room's history that this is of; "" while we know none. */
+  /** The epoch of the history that `seq` counts; "" while we know none. */
   get epoch() {
     return this.#position?.epoch ?? "";
   }
 
-  /** True when all that had been said when we came has reached us. */
+  /** True when all messages from before we came have reached us. */
   get isCaughtUp() {
     return this.#welcome !== null && this.#position !== null &&
       this.#position.seq >= this.#welcome.seq;
   }
 
-  /** True from the server's answer to our greeting until the line is down. */
+  /** True from the answer to our greeting until the connection is lost. */
   get isWelcome() {
     return this.#welcome !== null;
   }
 
-  /** The line is open: says who we are and how far we have heard. */
+  /** The connection is open: tells the server our identity and position. */
   greet() {
     const { key, name } = this.#identity;
     this.#line.send(encodeRequest({
@@ -103,13 +103,13 @@ export class Session {
     }));
   }
 
-  /** The line is down. */
+  /** The connection is lost. */
   end() {
     this.#welcome = null;
   }
 
   /**
-   * Sends a request. Returns false, and sends nothing, while the line is down.
+   * Sends a request. Returns false, and sends nothing, while not connected.
    *
    * @param {Request} request
    */
@@ -124,7 +124,7 @@ export class Session {
       if (event.type === "welcome") this.#welcomed(event);
       else if (event.type !== "message") this.#passOn(event);
       else if (!this.#heard(event)) {
-        // Something before it was lost. It comes again, with the rest.
+        // A message before this one was lost. It comes again, with the rest.
         this.#line.restart();
         return;
       }
@@ -137,7 +137,7 @@ export class Session {
     this.#identity.keep(welcome.key, welcome.sender);
     const known = this.#position;
     this.#oldUpTo = known === null ? seq : 0;
-    // A history that is shorter than what we heard of it is another one, too.
+    // A history that ends before our position is another one, too.
     if (known !== null && (epoch !== known.epoch || seq < known.seq)) {
       this.#position = null;
       this.#handlers.onNewLife();

@@ -1,7 +1,7 @@
 // @ts-check
-// Adds to the page about closes what is known here alone: the last frames of this
-// tab's connections, each in the section of its close code, and the address of this
-// server in the lines to run. The frames are shown as text.
+// Adds two things to the page about closes: the last frames of this tab's
+// connections, each in the section of its close code, and this server's address
+// in the commands to run. The frames are shown as text.
 
 import { basePath, socketUrl } from "../shared/address.js";
 import { utf8Bytes } from "../shared/framing.js";
@@ -42,7 +42,7 @@ function showOwnAddress() {
 function showFrames(code, frames) {
   const section = document.getElementById(String(code)) ??
     document.getElementById("other");
-  // After the rule, and before what to change.
+  // Between the rule and the advice.
   section?.querySelector("p")?.after(
     make(
       "table",
@@ -89,13 +89,13 @@ function rowOf({ at, direction, kind, length, start }) {
 }
 
 /**
- * How many bytes of a payload its kept beginning stands for.
+ * How many bytes of the payload are in its kept beginning.
  *
  * @param {KeptFrame["kind"]} kind
  * @param {string} start
  */
 function bytesIn(kind, start) {
-  if (kind === "close") return Infinity; // It is always whole.
+  if (kind === "close") return Infinity; // A close frame is kept whole.
   return kind === "text"
     ? utf8Bytes(start)
     : start.replaceAll(" ", "").length / 2;

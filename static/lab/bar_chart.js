@@ -1,5 +1,5 @@
 // @ts-check
-// Pictures of what something is made of: a bar for each way, in parts. All bars
+// Bar charts: a bar for each way, in the parts that it is made of. All bars
 // begin at 0 and have one scale, and the longest is as wide as the figure, so
 // that lengths can be compared.
 
@@ -13,7 +13,7 @@ import { drawing } from "./drawing.js";
 const HEIGHT = 26;
 
 /**
- * `className` is one of those that lab.css gives a colour.
+ * lab.css gives each `className` a colour.
  *
  * @typedef {object} Part
  * @property {(cost: Cost) => number} of

@@ -29,9 +29,9 @@ export function responseHeadBytes({ status, statusText, headers }) {
 }
 
 /**
- * What an event takes beside its data: `id:` or `event:`, `data:`, line breaks
- * (WHATWG HTML, 9.2.5), and the size of the chunk that it comes in (RFC 9112,
- * 7.1).
+ * The bytes of an event beside its data: `id:` or `event:`, `data:`, line
+ * breaks (WHATWG HTML, 9.2.5), and the size of the chunk that it comes in (RFC
+ * 9112, 7.1).
  *
  * @param {string} event as JSON
  * @param {string} epoch that its id begins with
@@ -46,7 +46,7 @@ export function eventFramingBytes(event, epoch) {
   return framing + chunkBytes.toString(16).length + 2 * LINE_END;
 }
 
-// What a browser sends with a handshake as with any other request.
+// Headers that a browser sends with a handshake as with any other request.
 const COMMON = new Set([
   "host",
   "user-agent",
@@ -56,8 +56,8 @@ const COMMON = new Set([
 ]);
 
 /**
- * Both heads of an opening handshake (RFC 6455, 4.1 and 4.2.2), from what the
- * server saw of another request of this browser.
+ * Both heads of an opening handshake (RFC 6455, 4.1 and 4.2.2), from the
+ * headers that the server saw in another request of this browser.
  *
  * @param {string} url of the WebSocket
  * @param {string} origin

@@ -1,6 +1,6 @@
 // @ts-check
-// How many bytes the heads of this browser's requests take: the server's mirror
-// says so, asked once for each kind of request, and the handshake is derived. No
+// How many bytes the heads of this browser's requests take. The server's mirror
+// is asked once for each kind of request, and the handshake is derived. No
 // count includes the path, which differs from request to request.
 
 import { handshakeBytes, responseHeadBytes } from "./bytes.js";
@@ -27,7 +27,7 @@ import { handshakeBytes, responseHeadBytes } from "./bytes.js";
  */
 export async function measureHeads(base, socketUrl, signal) {
   const url = new URL("lab/echo", base);
-  // As the lines of HTTP ask (long_poll.js, poster.js, event_stream.js).
+  // The requests of long_poll.js, poster.js and event_stream.js.
   const poll = await ask(url, { cache: "no-store", redirect: "error", signal });
   const post = await ask(url, {
     method: "POST",

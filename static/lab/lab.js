@@ -1,6 +1,6 @@
 // @ts-check
-// The lab's page: what is set, the run, and what is shown of it. There is one
-// run at a time, and every connection that it opened is closed when it ends,
+// The lab's page: its settings, the run, and the results. There is one run at a
+// time, and every connection that it opened is closed when the run ends,
 // however it ends.
 
 import { basePath, socketUrl } from "../shared/address.js";

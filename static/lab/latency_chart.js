@@ -1,5 +1,5 @@
 // @ts-check
-// The picture of the latencies: for each way a ring for each message at the
+// The chart of the latencies: for each way a ring for each message at the
 // moment when a WebSocket listener had it, and below it a dot for when the
 // receiver had it, on one logarithmic axis that all ways share, with lines at
 // the median and at the slowest.
@@ -79,7 +79,7 @@ function ticks(all) {
 }
 
 /**
- * A browser's clock is coarse: what takes less than it shows is not 0.
+ * A browser's clock is coarse: a time too short for it is not 0.
  *
  * @param {number} ms
  */
@@ -88,8 +88,8 @@ function atLeast(ms) {
 }
 
 /**
- * Marks of the same latency lie beside each other, in an order that looks like
- * none.
+ * Marks of the same latency lie beside each other, in an order that looks
+ * random.
  *
  * @param {number} i
  */

@@ -1,13 +1,13 @@
 // @ts-check
 // The members who talk only to make the room busy. They stay in the room for a
 // whole run. For each way they say the same number of messages at the same
-// moments, so that each way has the same work, and no talker says more than
-// two messages a second or half of what the server allows one connection.
+// moments, so that each way has the same work, and no talker says more than two
+// messages a second or half of the server's rate for one connection.
 
 import { SUBPROTOCOL } from "../client/protocol.js";
 import { within } from "./time.js";
 
-/** What each talker says in a second, at most. */
+/** Messages of each talker in a second, at most. */
 export const TALK_PER_SECOND = 2;
 
 const JOINS_WITHIN_MS = 10_000;
@@ -61,7 +61,7 @@ export class Load {
     return total;
   }
 
-  /** What they have not said yet is not said any more. */
+  /** Drops the messages that the talkers have not said yet. */
   rest() {
     for (const { timer } of this.#talkers) clearTimeout(timer);
   }
@@ -85,7 +85,7 @@ export class Load {
     });
     return new Promise((resolve) => {
       socket.addEventListener("close", () => resolve());
-      // The first frame is the welcome; what comes after it is not read.
+      // The first frame is the welcome; no later one is read.
       socket.addEventListener("message", ({ data }) => {
         resolve();
         if (!this.#sockets.has(socket)) return;

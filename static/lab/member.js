@@ -1,6 +1,7 @@
 // @ts-check
-// One member of the lab's room, connected by any of the ways. What it sends and
-// what it receives is delayed by the same lag, in the order in which it came.
+// One member of the lab's room, connected by any of the ways. Messages that it
+// sends and receives are delayed by the same lag, in the order in which they
+// came.
 
 import { LOST } from "../client/protocol.js";
 import { Meter } from "./meter.js";

@@ -1,7 +1,7 @@
 // @ts-check
-// Counts what one way of talking costs: requests, and bytes of two kinds, headers
-// and framing against content. Everything is counted once, when it is known;
-// heads.js says how large the heads are that a page cannot see.
+// Counts what one way of talking costs: requests, and bytes of two kinds,
+// headers and framing against content. Everything is counted once, when it is
+// known; heads.js says how large the heads are that a page cannot see.
 
 import { frameHeaderBytes, utf8Bytes } from "../shared/framing.js";
 import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
@@ -10,9 +10,10 @@ import { eventFramingBytes, responseHeadBytes } from "./bytes.js";
 
 /**
  * `opens`: requests that open a socket or a stream. `posts`: requests that say
- * something. `polls`: requests for news; `fullPolls`: those that brought some.
- * `pushes`: what the server sent without being asked. Bytes of both ways;
- * `openingBytes` are those of `framingBytes` that opened a socket or a stream.
+ * something. `polls`: requests for news; `fullPolls`: polls with news.
+ * `pushes`: frames or events that nobody asked for. Bytes are of both
+ * directions; `openingBytes` are those of `framingBytes` that opened a socket
+ * or a stream.
  *
  * @typedef {object} Cost
  * @property {number} opens
@@ -31,7 +32,7 @@ const FIRST_EVENT_LINE_BYTES = 13;
 export class Meter {
   #heads;
   #isOn = true;
-  // Of the POSTs.
+  // POSTs that wait for an answer.
   #unanswered = 0;
   #onAnswered = () => {};
   /** @type {Cost} */

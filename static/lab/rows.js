@@ -7,8 +7,8 @@ import { WAYS } from "./ways.js";
 /** @import { Result } from "./work.js" */
 
 /**
- * What a figure shows. `words` stand beside the way's name; what `axis` gives
- * stands below the last row, each at its part of the width.
+ * The content of a figure. `words` stand beside the way's name; the labels of
+ * `axis` stand below the last row, each at its part of the width.
  *
  * @typedef {object} Content
  * @property {(result: Result) => string} words

@@ -1,6 +1,6 @@
 // @ts-check
-// The runs of this browser, kept so that they can be compared: what was set and
-// what came of each way, also after a reload. The storage keeps the newest.
+// The runs of this browser, kept so that they can be compared: the settings and
+// the results of each way, also after a reload. The storage keeps the newest.
 
 import { framingPerMessage } from "./summary.js";
 import { formatBytes, formatMs } from "../shared/units.js";

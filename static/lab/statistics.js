@@ -2,8 +2,8 @@
 // Percentiles, and the decades of an axis. Functions of their arguments only.
 
 /**
- * The nearest-rank percentile: the smallest value that at least `p` percent
- * are not above. NaN of none.
+ * The nearest-rank percentile: the smallest value that at least `p` percent are
+ * not above. NaN if there are no values.
  *
  * @param {number[]} values
  * @param {number} p

@@ -1,6 +1,6 @@
 // @ts-check
-// Says in words what a run of the lab showed. Every number is computed from that
-// run, and so is what is said to be faster, slower, or no different.
+// Says in words what a run of the lab showed. Every number is computed from
+// that run, and so is each "faster", "longer" or "no longer".
 
 import { formatBytes, formatMs, grouped } from "../shared/units.js";
 import { percentile } from "./statistics.js";
@@ -74,7 +74,7 @@ function describeBytes(results) {
 }
 
 /**
- * What of that was spent once, however many messages followed.
+ * The part of the bytes that was spent once, however many messages followed.
  *
  * @param {Result} result
  */

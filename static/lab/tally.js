@@ -1,7 +1,7 @@
 // @ts-check
 // Keeps the moments of the messages of one way: sent, received, and overheard
 // by a member that listens by WebSocket. The third tells sending and receiving
-// apart. It also knows when sender and receiver have all that was said.
+// apart. The tally also knows when sender and receiver have every message.
 
 /** @import { Result } from "./work.js" */
 

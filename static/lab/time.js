@@ -26,7 +26,7 @@ export function sleep(ms, signal) {
 }
 
 /**
- * What `promise` comes to, unless that takes longer or `signal` aborts.
+ * Resolves as `promise` does, unless that takes longer or `signal` aborts.
  *
  * @template T
  * @param {Promise<T>} promise
@@ -42,7 +42,7 @@ export async function within(promise, ms, words, signal) {
   const late = sleep(ms, ending.signal).then(() => {
     throw new Error(words);
   });
-  // Whoever loses the race is not heard.
+  // If `late` rejects after the race, nobody has to handle that.
   late.catch(() => {});
   try {
     return await Promise.race([promise, late]);

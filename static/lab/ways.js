@@ -1,7 +1,7 @@
 // @ts-check
-// The four ways that are compared: how a connection of each is opened, and where
-// its messages are delayed and counted. The connections are those of the chat
-// page; what is put between them and the lab changes nothing but time.
+// The four ways that are compared: how a connection of each is opened, and
+// where its messages are delayed and counted. The connections are those of the
+// chat page; the code between them and the lab changes nothing but time.
 
 import {
   createEventSocket,
@@ -19,8 +19,8 @@ import { sleep } from "./time.js";
 export const PLAIN_PAUSE_MS = 1_000;
 
 /**
- * `sendLagged`, `hearLagged`: whether the member has to delay what it sends and
- * what it receives; if not, the connection does that, request by request.
+ * `sendLagged`, `hearLagged`: whether the member has to delay the messages that
+ * it sends and receives; if not, the connection does that, request by request.
  *
  * @typedef {object} Way
  * @property {"websocket" | "sse" | "long" | "plain"} id

@@ -1,8 +1,8 @@
 // @ts-check
-// The work that each way is given: a sender sends messages, others may talk, and
-// sender and receiver have to receive all of it. Each way gets the same messages
-// at the same moments, whether or not those before have arrived; so a way that
-// falls behind cannot hide it, and none does more than another.
+// The work that each way is given: a sender sends messages, others may talk,
+// and sender and receiver have to receive all of it. Each way gets the same
+// messages at the same moments, whether or not those before have arrived; so a
+// way that falls behind cannot hide it, and none does more than another.
 
 import { Member } from "./member.js";
 import { Meter } from "./meter.js";
@@ -34,10 +34,10 @@ const ARRIVES_WITHIN_MS = 20_000;
 
 /**
  * All times in ms. `latencies`: from sent to received, in the order of arrival.
- * `sendings`: of each message, how long until the witness had it; `receivings`:
- * how much later than the witness the receiver had it, which can be negative.
- * `heard`: how many messages sender and receiver have received, both together.
- * `problem`: why there are fewer than there should be, or null.
+ * `sendings`: for each message, how long until the witness had it;
+ * `receivings`: how much later than the witness the receiver had it, which can
+ * be negative. `heard`: how many messages sender and receiver have received,
+ * both together. `problem`: why there are fewer than there should be, or null.
  *
  * @typedef {object} Result
  * @property {Way} way

@@ -1,6 +1,6 @@
 // @ts-check
-// Draws durations as bars against a deadline. A bar that passes the deadline is drawn
-// as late.
+// Draws durations as bars against a deadline. A bar that passes the deadline is
+// drawn as late.
 
 import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
@@ -41,7 +41,7 @@ export function showBars(place, label, durationsMs, deadlineMs) {
         y2: height,
         class: "deadline",
       }),
-      // After the line, which would strike some of them through.
+      // After the deadline's line, which would strike some of them through.
       ...durationsMs.map((ms, i) =>
         write(x(ms) + 0.4, y(i) + 1.05, formatMs(ms), "number")
       ),

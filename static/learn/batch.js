@@ -1,13 +1,13 @@
 // @ts-check
-// Collects the points of a stroke, and sends them together once for each picture of the
-// screen, so that there are fewer frames than the server's rate allows. No point is
-// lost: each batch begins where the last one ended.
+// Collects the points of a stroke, and sends them together once per repaint, so
+// that there are fewer frames than the server's rate allows. No point is lost:
+// each batch begins where the last one ended.
 
 import { MAX_POINTS } from "./stroke.js";
 
 /** @import { Point } from "./stroke.js" */
 
-/** The server takes 60 frames a second; a fast screen shows more pictures. */
+/** The server takes 60 frames a second; a fast screen repaints more often. */
 const PAUSE_MS = 30;
 
 export class Batch {
@@ -39,7 +39,7 @@ export class Batch {
     else this.#schedule();
   }
 
-  /** Sends what there is; the last point stays, as the next one's begin. */
+  /** Sends the points; the last one stays, to begin the next batch. */
   flush() {
     const points = this.#points;
     if (points.length === 0 || points.length === 1 && this.#isContinued) return;

@@ -1,6 +1,7 @@
 // @ts-check
-// One WebSocket of an experiment, whose events can be waited for. Each wait ends:
-// with the event, or with an error whose message tells a person why none came.
+// One WebSocket of an experiment, whose events can be waited for. Each wait
+// ends: with the event, or with an error whose message tells a person why none
+// came.
 
 import { askWhy } from "../client/http_error.js";
 
@@ -19,7 +20,7 @@ const DEADLINE_MS = 10_000;
 const ASK_DEADLINE_MS = 5_000;
 const MAX_HEARD = 1_000;
 
-/** A connection was closed or refused; `code` is a close code or a status of HTTP. */
+/** A connection was closed or refused; `code`: close code or HTTP status. */
 export class ConnectionEnd extends Error {
   /**
    * @param {string} message
@@ -36,7 +37,7 @@ export class Caller {
   heard = [];
   /** @type {Promise<CloseEvent>} */
   closed;
-  /** Is told of all that was sent. @type {(data: Sent) => void} */
+  /** Hears of all data that was sent. @type {(data: Sent) => void} */
   onSent = () => {};
   /** @type {Set<Wait>} */
   #waits = new Set();
@@ -68,7 +69,7 @@ export class Caller {
   }
 
   /**
-   * The same, without reading what comes.
+   * Connects as open() does, without reading the events that come.
    *
    * @param {string} url
    * @param {string[]} subprotocols
@@ -100,7 +101,7 @@ export class Caller {
   }
 
   /**
-   * The first event of all that is so, or will be.
+   * The first event of all that `isIt` accepts, past or future.
    *
    * @param {(event: Event) => boolean} isIt
    * @returns {Promise<Heard>}
@@ -175,7 +176,7 @@ export async function withCallers(experiment) {
 }
 
 /**
- * A browser does not say why a handshake failed; the same address does.
+ * A browser does not say why a handshake failed; a GET of the address does.
  *
  * @param {string} url
  */

@@ -1,6 +1,6 @@
 // @ts-check
-// The chapter "Binary": connects the drawing board, and shows the bytes of the last
-// frame beside what the same stroke would take as text.
+// The chapter "Binary": connects the drawing board, and shows the bytes of the
+// last frame beside the size of the same stroke as text.
 
 import { byId } from "../shared/dom.js";
 import { Batch } from "./batch.js";
@@ -108,7 +108,7 @@ function describePen([x, y], isDown) {
 function colourButtons(group) {
   const buttons = [...group.querySelectorAll("input")];
   const mine = buttons[Math.floor(Math.random() * COLOURS)];
-  // So that not everybody draws in the same colour.
+  // Not everybody should draw in the same colour.
   if (mine !== undefined) mine.checked = true;
   return {
     chosen: () => Math.max(0, buttons.findIndex(({ checked }) => checked)),

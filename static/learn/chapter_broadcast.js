@@ -1,7 +1,7 @@
 // @ts-check
 // The experiments of the chapter "Broadcasting": one connection says something
-// and everyone in the room gets it; one connection ends and the others are told.
-// All connections are closed when an experiment is over.
+// and everyone in the room gets it; one connection ends and the others are
+// told. All connections are closed when an experiment is over.
 
 import { SUBPROTOCOL } from "../client/protocol.js";
 import { withCallers } from "./caller.js";

@@ -1,7 +1,7 @@
 // @ts-check
-// The experiment of the chapter "Which way to choose": the same messages arrive by
-// WebSocket and by Server-Sent Events. Both connections are in one room, and both are
-// closed at the end.
+// The experiment of the chapter "Which way to choose": the same messages arrive
+// by WebSocket and by Server-Sent Events. Both connections are in one room, and
+// both are closed at the end.
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
@@ -28,7 +28,7 @@ export function setUpChoice(place, onUninvited) {
   experiment.on("run", () =>
     withCallers(async (open) => {
       const room = place.freshRoom();
-      // First: its failure can be explained.
+      // Opened first, because its failure can be explained.
       const caller = await open(place.socket(room));
       const stream = new EventSource(place.http("events", room));
       try {

@@ -1,7 +1,7 @@
 // @ts-check
-// The end of the chapter "Writing your own": shows a client in the language that the
-// student picks, with the address of a room in which this page then waits for it.
-// What that client says goes into the page as text.
+// The end of the chapter "Writing your own": shows a client in the language
+// that the student picks, with the address of a room in which this page then
+// waits for it. The client's messages go into the page as text.
 
 import { Caller } from "./caller.js";
 import { Experiment } from "./experiment.js";
@@ -18,7 +18,7 @@ const DEFAULT_ADDRESS = "ws://localhost:8000/ws";
  * @param {Place} place
  * @param {(why: string) => void} onUninvited
  * @param {string} base the page's base address
- * @param {Memory} memory of this tab: a client that was saved calls the same room
+ * @param {Memory} memory of this tab, so that a saved client finds its room
  */
 export function setUpCode(place, onUninvited, base, memory) {
   const experiment = new Experiment("own-client", onUninvited);
@@ -45,7 +45,7 @@ export function setUpCode(place, onUninvited, base, memory) {
 }
 
 /**
- * Lists what others say in the room, and greets each of them once.
+ * Lists messages of others in the room, and greets each sender once.
  *
  * @param {Caller} caller
  * @param {Experiment} experiment
@@ -101,12 +101,12 @@ async function read(file) {
     const response = await fetch(file);
     return response.ok ? await response.text() : null;
   } catch {
-    return null; // The link to the examples stays.
+    return null; // The page still links to the examples.
   }
 }
 
 /**
- * What to type to run a client: the indented lines of the comment at its top.
+ * The commands that run a client: the indented lines of the comment at its top.
  *
  * @param {string} code
  */

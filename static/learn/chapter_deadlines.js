@@ -1,8 +1,8 @@
 // @ts-check
-// The experiments of the chapter "Real time": echoes against a deadline, with the
-// page idle or kept busy, and the lab's last run against another one. A deadline
-// is met if the handler ran in time, not if the bytes arrived in time. What was
-// measured is judged anew when the deadline changes.
+// The experiments of the chapter "Real time": echoes against a deadline, with
+// the page idle or kept busy, and the lab's last run against another one. A
+// deadline is met if the handler ran in time, not if the bytes arrived in time.
+// When the deadline changes, the same measurements are judged anew.
 
 import { withCallers } from "./caller.js";
 import { showBars } from "./bars.js";
@@ -16,11 +16,11 @@ import { fill } from "./table.js";
 /** @import { Memory } from "../shared/storage.js" */
 
 const TRIES = 10;
-/** Between two of them: the server takes ten a second, also from one that comes back. */
+/** Between two tries: ten a second are allowed, even if a client returns. */
 const PAUSE_MS = 120;
-/** So many of them a firm system might tolerate. */
+/** So many late tries a firm system might tolerate. */
 const TOLERABLE = 2;
-/** How long the page is kept busy, in deadlines: at least, and at most so much more. */
+/** How many deadlines the page is kept busy: the least, and the most more. */
 const BUSY_DEADLINES = 0.5;
 const BUSY_SPREAD = 1;
 /** Its multiples, modulo 1, are spread evenly and in no visible order. */
@@ -64,7 +64,7 @@ export function setUpDeadlines(place, onUninvited) {
 }
 
 /**
- * Judges the lab's last run by the deadline that is set, in whichever tab it was.
+ * Judges the lab's last run, in whichever tab it was, by the deadline set here.
  *
  * @param {Memory} memory
  */
@@ -119,7 +119,7 @@ async function measure(caller, deadlineMs) {
 }
 
 /**
- * What so many missed deadlines would mean.
+ * The meaning of so many missed deadlines.
  *
  * @param {number} missed of TRIES
  */

@@ -1,7 +1,8 @@
 // @ts-check
-// The experiment of the chapter "Full duplex". Two connections talk in one room, each
-// at a pace of its own, and each message is drawn from when it was sent to when the
-// other side had it. At some moments both send, so that two messages pass each other.
+// The experiment of the chapter "Full duplex". Two connections talk in one
+// room, each at a pace of its own. Each message is drawn from its sending to
+// its arrival at the other side. At some moments both send, so that two
+// messages pass each other.
 
 import { withCallers } from "./caller.js";
 import { Experiment } from "./experiment.js";
@@ -13,10 +14,10 @@ import { overlapsOf, showOverlap } from "./overlap.js";
 
 const TICKS = 6;
 const TICK_MS = 5;
-// The other side says three at once, and then nothing for a while.
+// The other side sends three messages at once, and then none for a while.
 const BURST = 3;
 const BURST_EVERY_TICKS = 3;
-// The server allows 10 messages a second: then the next experiment has its share.
+// The server allows 10 messages a second: this leaves the next run its share.
 const REST_MS = 700;
 
 /**
@@ -45,7 +46,7 @@ export function setUpDuplex(place, onUninvited) {
 }
 
 /**
- * What is sent in one tick is sent before anything of it can arrive.
+ * All messages of one tick are sent before any of them can arrive.
  *
  * @param {Caller} one
  * @param {Caller} other
@@ -79,7 +80,7 @@ async function talk(one, other, everyTicks) {
  */
 function add(ways, way) {
   ways.push(way);
-  // A failure is told at the end, where all of them are waited for.
+  // A failure is told at the end, where all messages are waited for.
   way.catch(() => {});
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
-// The experiment of the chapter "The life of a connection": the student opens one,
-// talks, and ends it or breaks a rule; each step is drawn. The last frames are handed
-// over to the page that explains the close code.
+// The experiment of the chapter "The life of a connection": the student opens
+// one, talks, and ends it or breaks a rule; each step is drawn. The page that
+// explains the close code gets the last frames.
 
 import { SUBPROTOCOL } from "../client/protocol.js";
 import { basePath } from "../shared/address.js";
@@ -20,11 +20,11 @@ import { Sequence } from "./sequence.js";
 const CLOSE_DEADLINE_MS = 10_000;
 /** In the payload of a close frame the code comes before the reason. */
 const CODE_BYTES = 2;
-/** More than the server takes in a frame, unless its operator allows more. */
+/** Too much for a frame, unless the server's operator allows more. */
 const TOO_BIG = "x".repeat(70_000);
 
 /**
- * Ways to break a rule, and what the diagram calls each.
+ * Ways to break a rule, and their names in the diagram.
  *
  * @type {Record<string, [string, (caller: Caller) => void]>}
  */
@@ -149,7 +149,7 @@ class Life {
 }
 
 /**
- * Keeps the last frames for the page about the code with which the connection ends.
+ * Keeps the last frames for the page about the connection's close code.
  *
  * @param {Caller} caller
  */

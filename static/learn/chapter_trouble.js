@@ -1,6 +1,7 @@
 // @ts-check
-// The experiments of the chapter "What goes wrong": a lost connection, a full send
-// buffer, markup in a message. They use rooms of their own, so nobody else is disturbed.
+// The experiments of the chapter "What goes wrong": a lost connection, a full
+// send buffer, markup in a message. They use rooms of their own, so that nobody
+// else is disturbed.
 
 import { byId } from "../shared/dom.js";
 import { SUBPROTOCOL } from "../client/protocol.js";
@@ -15,7 +16,7 @@ import { fill } from "./table.js";
 /** @import { Tag } from "./inner_html.js" */
 
 const DRAW_SUBPROTOCOL = "partyline.draw.v1";
-// What the drawing board may send at once, and less.
+// Less than the drawing board may send at once.
 const FRAMES = 100;
 const FRAME_BYTES = 4_096;
 const FRAMES_A_ROW = 25;
@@ -102,7 +103,7 @@ function listMessages(caller, how) {
 
 /**
  * Frames of the drawing board: the server takes as many at once, reads none and
- * passes them on to nobody, as the room is empty.
+ * passes them on to nobody, because the room is empty.
  *
  * @param {Place} place
  * @param {(why: string) => void} onUninvited
@@ -127,7 +128,7 @@ function setUpBuffer(place, onUninvited) {
 }
 
 /**
- * Sends at once: while a script runs, nothing is counted as sent.
+ * Sends all at once: while a script runs, nothing is counted as sent.
  *
  * @param {WebSocket} socket
  */

@@ -40,7 +40,7 @@ export function setUpWhat(place, onUninvited) {
 }
 
 /**
- * Draws the bytes of what is in the field, also while it is being typed.
+ * Draws the bytes of the text in the field, also while somebody types.
  *
  * @param {Experiment} experiment
  * @param {HTMLInputElement} text

@@ -1,9 +1,9 @@
 // @ts-check
-// Computes Sec-WebSocket-Accept from a key, with a SHA-1 of its own (RFC 6455 section
-// 4.2.2): browsers have crypto.subtle only on https and localhost. SHA-1 is no longer
-// safe for secrets, and is not used for any here.
+// Computes Sec-WebSocket-Accept from a key, with a SHA-1 of its own (RFC 6455
+// section 4.2.2): browsers have crypto.subtle only on https and localhost.
+// SHA-1 is no longer safe for secrets, and is not used for any here.
 
-/** What every server appends to a key before the digest. */
+/** Every server appends this to a key before the digest. */
 export const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /**
@@ -16,7 +16,7 @@ export function acceptOf(key) {
 }
 
 /**
- * Whether it can be a key: 16 bytes in base64.
+ * Whether this can be a key: 16 bytes in base64.
  *
  * @param {string} key
  */
@@ -60,7 +60,7 @@ export function sha1(message) {
 }
 
 /**
- * A one, zeros, and the length in bits: whole blocks of 64 bytes.
+ * The message, a one, zeros, and its length in bits: whole blocks of 64 bytes.
  *
  * @param {Uint8Array} message
  */

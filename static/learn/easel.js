@@ -1,6 +1,6 @@
 // @ts-check
-// Draws the board: a canvas with the newest strokes, and the place of the keyboard's
-// pen. It draws them again when the size or the colours change.
+// Draws the board: a canvas with the newest strokes, and the place of the
+// keyboard's pen. It draws them again when the size or the colours change.
 
 import { mediaQuery } from "../shared/dom.js";
 import { COLOURS, MAX_COORDINATE } from "./stroke.js";

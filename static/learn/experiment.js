@@ -1,14 +1,15 @@
 // @ts-check
-// What all experiments of the lesson have in common: a button starts one, and a line
-// tells its outcome. There is one run at a time, and whatever goes wrong in it
-// becomes a sentence. A close code, or a status of HTTP, leads to its explanation.
+// The common part of all experiments of the lesson: a button starts one, and a
+// line tells its outcome. There is one run at a time, and every error in it
+// becomes a sentence. A close code, or a status of HTTP, leads to its
+// explanation.
 
 import { byId } from "../shared/dom.js";
 import { explainer } from "../shared/explainer.js";
 import { ConnectionEnd } from "./caller.js";
 
 /**
- * What came of a run: a sentence or two, and the code with which a connection ended.
+ * The outcome of a run: a sentence or two, and the code of a connection's end.
  *
  * @typedef {string | { sentence: string, code: number }} Outcome
  */
@@ -40,7 +41,7 @@ export class Experiment {
   }
 
   /**
-   * What a button starts.
+   * Lets a button start a run.
    *
    * @param {string} name of the button
    * @param {() => Promise<Outcome>} run
@@ -50,8 +51,8 @@ export class Experiment {
   }
 
   /**
-   * What a button does. Until it is known, the button cannot be pressed: a
-   * page is shown before its scripts are there, and the press would be lost.
+   * Lets a button act. Until then the button cannot be pressed: a page is shown
+   * before its scripts are there, and the press would be lost.
    *
    * @param {string} name of the button
    * @param {(button: HTMLButtonElement) => void} act

@@ -1,6 +1,6 @@
 // @ts-check
-// What a browser would do with an element of a message that a page assigned to
-// innerHTML, as tried in Chromium.
+// How an element acts in a page that assigned a message to innerHTML, as tried
+// in Chromium.
 
 /**
  * @typedef {object} Tag
@@ -9,13 +9,13 @@
  * @property {string} [parent] the name of the element around it
  */
 
-/** Have a src, and an error event at once if nothing can be loaded from there. */
+/** These have a src, and an error event at once if nothing loads from there. */
 const LOADED = ["img", "audio", "video", "source"];
-/** Have a load event. */
+/** These have a load event. */
 const LOADING = ["img", "iframe", "style", "link"];
 
 /**
- * What a browser would do with an element that came by innerHTML, in sentences.
+ * The effects of an element that came by innerHTML, in sentences.
  *
  * @param {Tag} tag
  * @returns {string[]} at least one

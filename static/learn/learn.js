@@ -1,7 +1,7 @@
 // @ts-check
-// Starts the lesson: takes the invitation, sets up each chapter and the questions,
-// marks the current chapter, and opens for printing what is folded. An experiment
-// connects only when somebody presses its button.
+// Starts the lesson: takes the invitation, sets up each chapter and the
+// questions, marks the current chapter, and opens folded parts for printing. An
+// experiment connects only when somebody presses its button.
 
 import { basePath, roomFrom } from "../shared/address.js";
 import { byId, mediaQuery } from "../shared/dom.js";
@@ -55,7 +55,7 @@ markCurrentChapter();
 openListsInPrint();
 
 /**
- * The server knows whether the code is right; it opens no socket for that.
+ * The server knows whether the code is right; asking opens no socket.
  *
  * @param {string} code
  */
@@ -83,7 +83,7 @@ function markCurrentChapter() {
   }
 }
 
-/** What is folded on the screen is open on paper, but for the choices of questions. */
+/** On paper all folded parts are open, except the choices of questions. */
 function openListsInPrint() {
   /** @type {HTMLDetailsElement[]} */
   let opened = [];

@@ -1,16 +1,16 @@
 // @ts-check
-// Reads a message as HTML, with the browser's own parser and into a document that is
-// never shown: nothing in such a document is loaded or run (HTML Standard, DOMParser:
-// scripting is disabled).
+// Reads a message as HTML, with the browser's own parser and into a document
+// that is never shown: nothing in such a document is loaded or run (HTML
+// Standard, DOMParser: scripting is disabled).
 
 /** @import { Tag } from "./inner_html.js" */
 
-/** A message may be long; what its first tags do shows enough. */
+/** A message may be long; its first tags show enough. */
 const MAX_READ = 2_000;
 /**
- * Chromium reports these to the console as violations of the policy, also from a
- * document like this. So they have other names there: an attribute a longer one, and
- * a style that of an old element that is read in the same way.
+ * Chromium reports these to the console as violations of the policy, also from
+ * a document like this. So they have other names there: an attribute gets a
+ * longer one, and a style that of an old element that is read in the same way.
  */
 const ATTRIBUTE = /\b(?=on[a-z]|style\s*=)/gi;
 const MASK = "masked-";
@@ -18,8 +18,8 @@ const STYLE = /(?<=<\/?)style(?=[\s/>])/gi;
 const STYLE_MASK = "noembed";
 
 /**
- * The elements that a browser would make of a message, and the text that it would
- * show.
+ * The elements that a browser would make of a message, and the text that it
+ * would show.
  *
  * @param {string} text
  * @returns {{ tags: Tag[], shown: string }}

@@ -1,7 +1,7 @@
 // @ts-check
-// Draws messages of two directions along one axis of time, each as a bar from when it
-// was sent to when it arrived. The time in which both directions carry one is shaded
-// behind the bars, but not behind their names.
+// Draws messages of two directions along one axis of time, each as a bar from
+// its sending to its arrival. The time in which both directions carry a message
+// is shaded behind the bars, but not behind their names.
 
 import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";
@@ -22,7 +22,7 @@ const FOOT_EM = 1.4;
 const SHORTEST_BAR_EM = 0.25;
 
 /**
- * The times in which both were under way, for each pair.
+ * The times in which both messages of a pair were under way.
  *
  * @param {Way[]} some
  * @param {Way[]} others
@@ -40,7 +40,7 @@ export function overlapsOf(some, others) {
 /**
  * @param {HTMLElement} place
  * @param {string} label
- * @param {[Direction, Direction]} directions times counted from the begin
+ * @param {[Direction, Direction]} directions times counted from the start
  */
 export function showOverlap(place, label, directions) {
   const [above, below] = directions;

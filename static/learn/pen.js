@@ -1,6 +1,6 @@
 // @ts-check
-// Moves the pen over the board, by pointer or by keyboard. Between "down" and "up" there
-// are only moves, whatever the hand or the keys do.
+// Moves the pen over the board, by pointer or by keyboard. Between "down" and
+// "up" there are only moves, whatever the hand or the keys do.
 
 import { MAX_COORDINATE } from "./stroke.js";
 
@@ -14,7 +14,7 @@ import { MAX_COORDINATE } from "./stroke.js";
  * @property {(point: Point, isDown: boolean) => void} place by the keyboard
  */
 
-/** Of the board, for one press of an arrow key; a tenth with Shift. */
+/** A part of the board, for one press of an arrow key; a tenth with Shift. */
 const STEP = 0.02;
 
 /** @type {Map<string, Point>} */
@@ -48,8 +48,8 @@ export class Pen {
     });
     board.addEventListener("pointermove", (event) => {
       if (!board.hasPointerCapture(event.pointerId)) return;
-      // A fast hand makes several moves between two pictures. Safari has had
-      // this for a short time only.
+      // A fast hand makes several moves between two repaints. Safari has had
+      // this method for a short time only.
       const moves = event.getCoalescedEvents?.() ?? [];
       for (const move of moves.length > 0 ? moves : [event]) {
         this.#moveTo(pointAt(move));

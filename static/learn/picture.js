@@ -1,16 +1,17 @@
 // @ts-check
-// Makes the lesson's figures: each is as wide as its place, with type as large as the
-// page's. Colours come from classes, so that they follow the colour scheme.
+// Makes the lesson's figures: each is as wide as its place, with type as large
+// as the page's. Colours come from classes, so that they follow the colour
+// scheme.
 
 import { makeSvg } from "../shared/svg.js";
 
 /**
- * Puts a picture into its place. Lengths are in em, so that what is drawn
- * grows with the page's type and fits a phone.
+ * Puts a picture into its place. Lengths are in em, so that the drawing grows
+ * with the page's type and fits a phone.
  *
  * @param {HTMLElement} place
  * @param {number} height in em
- * @param {string} label what a voice says of it
+ * @param {string} label for screen readers
  * @param {(width: number) => Node[]} paint gets the width in em
  */
 export function show(place, height, label, paint) {

@@ -1,6 +1,6 @@
 // @ts-check
-// The addresses that the experiments connect to, and fresh rooms for them, in which
-// nobody else is.
+// The addresses that the experiments connect to, and fresh rooms for them, in
+// which nobody else is.
 
 import { socketUrl } from "../shared/address.js";
 
@@ -17,7 +17,7 @@ export class Place {
     this.#invitation = invitation;
   }
 
-  /** A room for one experiment: nobody of the class is disturbed. */
+  /** A room for one experiment, in which nobody of the class is disturbed. */
   freshRoom() {
     const number = Math.floor(Math.random() * 36 ** 6);
     return `learn-${number.toString(36).padStart(6, "0")}`;

@@ -1,8 +1,8 @@
 // @ts-check
-// Counts the answers to the lesson's questions. A choice is a `details`: opening it
-// tells why it is right or wrong, also where this script does not run. Only the first
-// choice of a question counts; the browser keeps it, so that the score survives a
-// reload.
+// Counts the answers to the lesson's questions. A choice is a `details`:
+// opening it tells why it is right or wrong, also where this script does not
+// run. Only the first choice of a question counts; the browser keeps it, so
+// that the score survives a reload.
 
 import { byId } from "../shared/dom.js";
 
@@ -52,7 +52,7 @@ function questionsIn(part) {
 }
 
 /**
- * In the list of chapters the score of all questions, in each chapter its own.
+ * Shows the whole score in the list of chapters, each chapter's in the chapter.
  *
  * @param {KeptAnswer[]} answers
  */

@@ -1,6 +1,6 @@
 // @ts-check
-// Draws the sequence diagram of one connection: two lifelines, and an arrow for each
-// thing that went from one to the other. A list says the same in words.
+// Draws the sequence diagram of one connection: two lifelines, and an arrow for
+// each message or event between them. A list says the same in words.
 
 import { formatMs } from "../shared/units.js";
 import { makeSvg } from "../shared/svg.js";

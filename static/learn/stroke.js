@@ -1,7 +1,7 @@
 // @ts-check
-// Encodes and decodes strokes of the drawing board (subprotocol partyline.draw.v1), and
-// computes what the same stroke takes as text. Whatever bytes arrive, decode returns a
-// stroke or null and does not throw.
+// Encodes and decodes strokes of the drawing board (subprotocol
+// partyline.draw.v1), and computes the size of the same stroke as text. decode
+// returns a stroke or null and does not throw, whatever bytes arrive.
 
 import { base64 } from "./digest.js";
 import { frameHeaderBytes, utf8Bytes } from "../shared/framing.js";
@@ -43,7 +43,7 @@ export function encode({ colour, points }) {
 }
 
 /**
- * Null if it is no stroke: the server passes on whatever it is given.
+ * Null if the bytes are no stroke: the server passes on whatever it is given.
  *
  * @param {ArrayBuffer} buffer
  * @returns {Stroke | null}
@@ -87,8 +87,8 @@ export function explain(bytes) {
 }
 
 /**
- * What the stroke takes in three forms, in bytes: the content, and all that
- * the transport puts around it on the way down.
+ * The bytes of the stroke in three forms: the content, and all that the
+ * transport puts around it on the way down.
  *
  * @param {Stroke} stroke
  */

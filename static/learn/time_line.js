@@ -18,7 +18,7 @@ const MARK_EM = 0.35;
 /**
  * @param {HTMLElement} place
  * @param {string} label
- * @param {Lane[]} lanes times counted from the begin
+ * @param {Lane[]} lanes times counted from the start
  */
 export function showTimeLine(place, label, lanes) {
   const spanMs = Math.max(1, ...lanes.flatMap(({ atMs }) => atMs));

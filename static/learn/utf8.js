@@ -1,6 +1,7 @@
 // @ts-check
-// What each character of a text takes in UTF-8, so that a student sees why 13
-// characters can be 17 bytes. Functions of their arguments only.
+// Splits a text into its characters with their bytes in UTF-8, so that a
+// student sees why 13 characters can be 17 bytes. Functions of their arguments
+// only.
 
 /** @typedef {{ character: string, codePoint: number, bytes: number[] }} Unit */
 

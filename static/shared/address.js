@@ -1,5 +1,5 @@
 // @ts-check
-// What the page's address says: the room, the invitation, the socket's address,
+// Reads and writes addresses: the room, the invitation, the socket's address,
 // the link to share. All functions depend on their arguments only, and a room
 // that they return is one that the server accepts.
 
@@ -20,8 +20,8 @@ export function roomFrom(search) {
 }
 
 /**
- * The invitation code that comes with a link, or "". It is in the fragment,
- * because that part of a link is sent to no server and stands in no log.
+ * The invitation code in a link, or "". The code is in the fragment, because
+ * that part of a link is sent to no server and stands in no log.
  *
  * @param {string} hash such as "#invite=cuckoo"
  */
@@ -30,8 +30,8 @@ export function invitationFrom(hash) {
 }
 
 /**
- * What someone probably means who types a room's name: "Physics 2" is
- * physics-2. The result may still be invalid.
+ * The room name that somebody probably means: "Physics 2" is physics-2. The
+ * result may still be invalid.
  *
  * @param {string} typed
  */
@@ -40,8 +40,8 @@ export function tidyRoomName(typed) {
 }
 
 /**
- * Why there can be no room of this name, or "". A field that cut a long name would
- * lead into another room than the one that was meant.
+ * Why a room cannot have this name, or "". The field does not cut a long name,
+ * because its beginning could name another room.
  *
  * @param {string} name
  */
@@ -51,7 +51,7 @@ export function roomNameProblem(name) {
     return `Too long: a room’s name has at most ${MAX_ROOM_LENGTH} characters; ` +
       `this one has ${surplus} too many.`;
   }
-  // That it is empty the browser says itself.
+  // The browser itself reports an empty field.
   if (name === "" || ROOM_NAME.test(name)) return "";
   return "A room's name has 1 to 32 characters: a to z, 0 to 9 and -.";
 }
@@ -72,8 +72,7 @@ export function socketUrl(base, room, invitation = "") {
 }
 
 /**
- * The address of another way into the same room: beside the WebSocket's, by
- * HTTP.
+ * The address of the same room over HTTP, beside the WebSocket's address.
  *
  * @param {string} socketUrl as socketUrl() gives it
  * @param {"events" | "messages"} entrance
@@ -86,8 +85,8 @@ export function entranceUrl(socketUrl, entrance) {
 }
 
 /**
- * The address of the page in this room, to share with others. With the code
- * in it, whoever has the address may come in.
+ * The address of the page in this room, to share with others. With the code in
+ * it, the address lets anybody in.
  *
  * @param {string} base the page's base address
  * @param {string} room
@@ -101,8 +100,8 @@ export function inviteUrl(base, room, invitation = "") {
 }
 
 /**
- * A message as a link names it: by its number, and by the life of the room's history
- * in which it has that number.
+ * A message as a link names it: by its number and by the epoch of the room's
+ * history in which it has that number.
  *
  * @typedef {object} Place
  * @property {number} seq

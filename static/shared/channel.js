@@ -3,7 +3,7 @@
 // workers, a BroadcastChannel exists over plain http from another machine, too.
 
 /**
- * Null where the browser has none, or does not allow it.
+ * A channel of this name; null where the browser has none or does not allow it.
  *
  * @param {string} name
  */

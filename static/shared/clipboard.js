@@ -1,10 +1,11 @@
 // @ts-check
-// Copies text. The clipboard's interface does not exist over plain http from
-// another machine, which is how a class uses these pages; the old command does.
+// Copies text. The browser's clipboard interface does not exist over plain http
+// from another machine, which is how a class uses these pages; the old copy
+// command does.
 
 /**
- * Returns whether the text is in the clipboard now. To be called while a press of
- * a key or a button is handled.
+ * Returns whether the text is in the clipboard now. Call it from the handler of
+ * a key or a button.
  *
  * @param {string} text
  */

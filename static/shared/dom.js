@@ -1,7 +1,7 @@
 // @ts-check
-// Finds the elements that the page's scripts need, and tells the window's state.
-// What byId returns exists and has the type that was asked for, so its callers
-// need not check.
+// Finds the elements that the page's scripts need, and tells the window's
+// state. An element from byId exists and has the type that was asked for, so
+// callers need not check.
 
 /**
  * The element with this id. Throws if index.html and the scripts disagree.
@@ -18,7 +18,7 @@ export function byId(id, type) {
 }
 
 /**
- * What a media query says about the window, and later changes of that.
+ * Whether a media query matches the window, and later changes of that.
  *
  * @param {string} query
  * @returns {Pick<MediaQueryList, "matches" | "addEventListener">}

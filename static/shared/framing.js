@@ -1,5 +1,5 @@
 // @ts-check
-// What a frame costs on the wire (RFC 6455 section 5.2), calculated, because a
+// Calculates what a frame costs on the wire (RFC 6455 section 5.2), because a
 // browser hides the frames themselves.
 
 /**

@@ -1,6 +1,7 @@
 // @ts-check
 // The invitation code: it comes with the link or is typed in, and is kept for
-// this tab. It does not stay in the visible address, where others could read it.
+// this tab. It does not stay in the visible address, where others could read
+// it.
 
 import { invitationFrom } from "./address.js";
 
@@ -13,7 +14,7 @@ export class Invitation {
   #code;
 
   /**
-   * Begins with what the tab remembers of the last time.
+   * Begins with the code that the tab remembers from the last time.
    *
    * @param {Memory} memory
    */
@@ -33,12 +34,12 @@ export class Invitation {
     this.keep();
   }
 
-  /** Writes it down again, where the tab's memory was cleared meanwhile. */
+  /** Stores the code again, where the tab's memory was cleared meanwhile. */
   keep() {
     this.#memory.set(KEY, this.#code);
   }
 
-  /** Takes it out of the page's address. Returns false if it is not there. */
+  /** Takes the code out of the address. Returns false if none is there. */
   takeFromAddress() {
     const code = invitationFrom(location.hash);
     if (code === "") return false;
@@ -48,7 +49,7 @@ export class Invitation {
   }
 }
 
-/** Takes what is in the fragment of the page's address out of it. */
+/** Removes the fragment from the page's address. */
 export function hideFragment() {
   try {
     history.replaceState(
@@ -57,7 +58,7 @@ export function hideFragment() {
       location.pathname + location.search,
     );
   } catch {
-    // Safari allows a hundred changes in a while. This leaves a bare "#".
+    // Safari allows 100 such changes in a short time. This leaves a bare "#".
     location.hash = "";
   }
 }

@@ -1,16 +1,16 @@
 // @ts-check
 // The form that asks for the invitation code; the server knows which code is
-// right. The form takes the keyboard's focus only from what it covers, and does
-// not overwrite what somebody is typing.
+// right. The form takes the keyboard's focus only from the elements that it
+// covers, and does not overwrite a text that somebody is typing.
 
 import { invitationFrom } from "./address.js";
 
 /**
  * @typedef {object} Parts
- * @property {HTMLElement} covered what cannot be used while it is open
+ * @property {HTMLElement} covered cannot be used while the form is open
  * @property {HTMLFormElement} form
  * @property {HTMLInputElement} input
- * @property {HTMLElement} note a voice reads what it says
+ * @property {HTMLElement} note its words are read by a screen reader
  */
 
 export class InvitationForm {
@@ -30,22 +30,22 @@ export class InvitationForm {
       if (typed === "" || this.#isAsking) return;
       this.#isAsking = true;
       this.#say("");
-      // Some will paste the whole link.
+      // Some people paste the whole link.
       submit(invitationFrom(typed.slice(typed.indexOf("#"))) || typed);
     });
     input.addEventListener("input", () => this.#say(""));
   }
 
-  /** Whether it is in the way. */
+  /** Whether the form is shown. */
   get isOpen() {
     return !this.#parts.form.hidden;
   }
 
   /**
-   * The server wants another code than the one that it was given, if any.
+   * Asks for a code: the server refused the one that it was given, if any.
    *
    * @param {string} why
-   * @param {string} code what it was given, or ""
+   * @param {string} code that the server was given, or ""
    */
   ask(why, code) {
     const { covered, form, input } = this.#parts;
@@ -61,7 +61,7 @@ export class InvitationForm {
     input.select();
   }
 
-  /** The line is not up yet, for another reason. */
+  /** There is no connection yet, for a reason other than the code. */
   stopAsking() {
     this.#isAsking = false;
   }

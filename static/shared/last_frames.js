@@ -1,7 +1,7 @@
 // @ts-check
-// Hands the last frames of a connection that has ended to the page that explains
-// why: they are kept in this tab's storage, for each of the last close codes. At
-// most MAX_FRAMES of a connection, and of each the beginning.
+// Keeps the last frames of each connection that has ended, for the page that
+// explains why it ended. They are in this tab's storage, for each of the last
+// close codes: at most MAX_FRAMES of a connection, and the beginning of each.
 
 import { LOST } from "../client/protocol.js";
 import { startOf } from "./start_of.js";
@@ -78,8 +78,8 @@ export class LastFrames {
 }
 
 /**
- * As the X-ray does it, for frames that do not come from it: with a key somebody
- * else could take the place of its owner.
+ * Hides keys as the X-ray does, for frames that do not come from the X-ray:
+ * with a key somebody else could take the place of its owner.
  *
  * @param {string} text
  */

@@ -1,6 +1,6 @@
 // @ts-check
-// Puts the address of this server into the commands on the page of the examples,
-// which name it in words where no script runs.
+// Puts the address of this server into the commands on the page of the
+// examples. Words on that page name it where no script runs.
 
 import { byId } from "./dom.js";
 import { socketUrl } from "./address.js";

@@ -2,7 +2,7 @@
 // Cuts a text without cutting a character in two.
 
 /**
- * The first characters of a text, and no half of one.
+ * The first characters of a text, none of them cut in half.
  *
  * @param {string} text
  * @param {number} maxUnits in UTF-16 units

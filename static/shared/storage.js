@@ -1,9 +1,9 @@
 // @ts-check
-// Keeps what the page remembers between two loads, and checks what it finds.
-// Any script of this origin, another version or a person may have written
-// there, so a value of another shape is dropped as if it had never been kept.
-// The page works, if only until it is left, where storage is switched off or
-// full; servers that share an origin under different paths share nothing here.
+// Keeps the page's memory from one load to the next, and checks the values that
+// it reads. Any script of this origin, another version or a person may have
+// written them, so a value of another shape is dropped as if it had never been
+// kept. Where storage is switched off or full, the page works until it is left.
+// Servers that share an origin under different paths share nothing here.
 
 /** The part of the browser's Storage that is used here. */
 /** @typedef {Pick<Storage, "getItem" | "setItem" | "removeItem">} Store */
@@ -28,14 +28,14 @@
  */
 
 /**
- * What one way did in the lab's last run: how long each message took.
+ * How long each message of one way took in the lab's last run.
  *
  * @typedef {{ way: string, latenciesMs: number[] }} KeptLatencies
  */
 
 /**
- * What came of one way in a run of the lab. `framingBytes`: headers and framing
- * for each message in the room.
+ * The results of one way in a run of the lab. `framingBytes`: headers and
+ * framing for each message in the room.
  *
  * @typedef {object} KeptWay
  * @property {string} way
@@ -45,7 +45,7 @@
  */
 
 /**
- * An earlier run of the lab, with what was set for it.
+ * An earlier run of the lab, with its settings.
  *
  * @typedef {object} KeptRun
  * @property {number} count of messages
@@ -56,8 +56,8 @@
  */
 
 /**
- * One of the last frames of a connection, and the code with which that ended,
- * for the page that explains it.
+ * One of the last frames of a connection, with the code that ended it, for the
+ * page that explains the code.
  *
  * @typedef {object} KeptFrame
  * @property {number} code
@@ -74,8 +74,8 @@
  * @typedef {{ question: string, choice: number }} KeptAnswer
  */
 
-// All of these are longer than what the page itself ever keeps. One that is
-// too long for the server would have us refused again and again.
+// All of these are longer than any value that the page itself keeps. The server
+// would refuse a value that is too long for it again and again.
 const MAX_SECRET_LENGTH = 256;
 const MAX_NAME_LENGTH = 64;
 const MAX_ID_LENGTH = 64;
@@ -87,8 +87,8 @@ const MAX_RUNS = 12;
 const MAX_START_LENGTH = 400;
 
 /**
- * What may be kept under a key: text, or a list as JSON. A key may go on after
- * a dot, as `draft.lobby` does.
+ * Whether a text may be kept under a key: plain text, or a list as JSON. A key
+ * may go on after a dot, as `draft.lobby` does.
  *
  * @type {Record<string, (text: string) => boolean>}
  */
@@ -141,7 +141,7 @@ const ITEMS = {
 export class Memory {
   #store;
   #prefix;
-  /** @type {Map<string, string>} what the browser did not take */
+  /** @type {Map<string, string>} texts that the browser did not take */
   #refused = new Map();
 
   /**
@@ -154,7 +154,7 @@ export class Memory {
   }
 
   /**
-   * The text under this key; null if there is none, or none that can be.
+   * The text under this key; null if there is none of the right shape.
    *
    * @param {string} key
    * @returns {string | null}
@@ -222,7 +222,7 @@ export class Memory {
   }
 
   /**
-   * Keeps the newest of them.
+   * Keeps the newest MAX_RUNS.
    *
    * @param {KeptRun[]} runs the newest first
    */
@@ -250,7 +250,7 @@ export class Memory {
     this.set("answers", JSON.stringify(answers));
   }
 
-  /** Forgets all that is the page's. */
+  /** Forgets everything that the page keeps here. */
   clear() {
     this.#refused.clear();
     for (const key of this.#keys()) {
@@ -299,7 +299,7 @@ export class Memory {
     try {
       this.#store?.removeItem(fullKey);
     } catch {
-      // Nothing can be done; what was refused is read first.
+      // Nothing can be done; the texts in #refused are read first.
     }
   }
 }
@@ -334,7 +334,7 @@ function isSecret(text) {
 }
 
 /**
- * What this tab keeps: it survives a reload, and a copy of the tab has it.
+ * This tab's memory, which survives a reload; a copy of the tab has it, too.
  *
  * @param {string} path that the page is served from
  */
@@ -343,7 +343,7 @@ export function tabMemory(path) {
 }
 
 /**
- * What all tabs of this site share.
+ * The memory that all tabs of this site share.
  *
  * @param {string} path that the page is served from
  */

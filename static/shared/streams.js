@@ -1,16 +1,18 @@
 // @ts-check
-// Shares the connections among the tabs of one browser. By HTTP/1.1 it opens six
-// to a host, for all tabs together, and a stream keeps one for as long as it
-// lasts: six tabs with a stream each would leave none to load the seventh.
+// Shares the connections among the tabs of one browser. By HTTP/1.1 a browser
+// opens six to a host, for all tabs together, and a stream keeps one for as
+// long as it lasts: six tabs with a stream each would leave none to load the
+// seventh.
 //
 // Each tab tells the others how many streams it has when it is shown and when
-// that number changes. A hidden tab gives its streams up as soon as they, and
-// those of the tabs that have told since it was last shown, are more than
-// MAX_STREAMS; it takes them back when it is shown. So nobody has to lead: of two
-// tabs, the one that was seen longer ago counts the other. Invariant: the streams
-// the hidden tabs, and of the visible one that was shown last, are at most
-// MAX_STREAMS, or all belong to that one. Of windows side by side the one that has
-// the focus counts as shown, and the others keep up to MAX_VISIBLE_STREAMS.
+// that number changes. A hidden tab adds its own streams to those of the tabs
+// that have told since it was last shown. It gives its own up as soon as the
+// sum is more than MAX_STREAMS, and takes them back when it is shown. So no tab
+// leads: of two tabs, the one that was seen longer ago counts the other.
+// Invariant: the streams of the hidden tabs and of the visible one that was
+// shown last are at most MAX_STREAMS, or all belong to that one. Of windows
+// side by side, the one with the focus counts as shown; the others keep up to
+// MAX_VISIBLE_STREAMS.
 
 import { openChannel } from "./channel.js";
 
@@ -20,7 +22,7 @@ const MAX_STREAMS = 3;
 const MAX_VISIBLE_STREAMS = 4;
 
 /**
- * Whatever keeps a connection.
+ * A part of the page that keeps a connection.
  *
  * @typedef {{ giveUp: () => void, takeBack: () => void }} Holder
  */
@@ -30,7 +32,7 @@ class Streams {
   #channel = openChannel(CHANNEL);
   /** @type {Set<Holder>} */
   #holders = new Set();
-  /** @type {Map<string, number>} of the tabs that told since we were shown */
+  /** @type {Map<string, number>} by tab that told since we were shown */
   #others = new Map();
   #areGivenUp = false;
 
@@ -50,7 +52,7 @@ class Streams {
   }
 
   /**
-   * Counts a stream, which is told to give up if this tab has none now.
+   * Counts a stream, and makes it give up if this tab has none now.
    *
    * @param {Holder} holder
    */
@@ -77,7 +79,7 @@ class Streams {
     for (const holder of [...this.#holders]) holder.takeBack();
   }
 
-  /** @param {unknown} data what any script of this origin may have sent */
+  /** @param {unknown} data from any script of this origin */
   #heard(data) {
     const { tab, count } = /** @type {any} */ (data ?? {});
     if (typeof tab !== "string" || !Number.isInteger(count)) return;
@@ -104,5 +106,5 @@ class Streams {
   }
 }
 
-/** Of this page. */
+/** The streams of this page. */
 export const streams = new Streams();

@@ -1,5 +1,5 @@
 // @ts-check
-// Makes SVG elements for all that is drawn in the pages, from numbers, text and
+// Makes SVG elements for all drawings of the pages, from numbers, text and
 // elements, never from markup.
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
-// How numbers, times and the ways of connections are written. Every number comes
-// with its unit.
+// How numbers, times and the ways of connections are written. Every number
+// comes with its unit.
 
 const STEPS = ["kB", "MB", "GB", "TB"];
 
@@ -60,7 +60,7 @@ export function formatMs(ms) {
 }
 
 /**
- * A difference. What is less than a browser's clock shows is said to be nothing.
+ * A difference. Less than a browser's clock can show counts as nothing.
  *
  * @param {number} ms
  */

@@ -1,7 +1,7 @@
 // @ts-check
-// The cards of the projector, one for each connection, ordered by room and then by
-// arrival. `hear` takes the events of the server; the page changes once per step,
-// however many events come, and only the cards that have something new.
+// The cards of the projector, one for each connection, ordered by room and then
+// by arrival. `hear` takes the server's events. However many come, the page
+// changes once per step, and only the cards that have something new.
 
 import { mediaQuery } from "../shared/dom.js";
 import { summarize } from "./glimpse.js";
@@ -12,8 +12,8 @@ import { counted, formatBytes, wayOf } from "../shared/units.js";
 /** @import { ClosedLine, ClosedList } from "./closed_list.js" */
 
 /**
- * A connection as chat/x_ray/x_ray.ts describes it. Bytes and frames are counted
- * from when somebody began to watch.
+ * A connection as chat/x_ray/x_ray.ts describes it. Bytes and frames are
+ * counted from when somebody began to watch.
  *
  * @typedef {object} Line
  * @property {number} id
@@ -31,10 +31,10 @@ import { counted, formatBytes, wayOf } from "../shared/units.js";
  */
 
 const STEP_MS = 250;
-/** For a person who wants little to move. */
+/** For people who prefer reduced motion. */
 const CALM_STEP_MS = 2_000;
 
-/** Up to so many cards there is space for a large one, or for all of its text. */
+/** Up to FEW cards have space to be large, up to SOME for all of their text. */
 const FEW = 8;
 const SOME = 40;
 
@@ -102,7 +102,7 @@ export class Board {
     this.#list.insertBefore(row.element, next?.element ?? null);
   }
 
-  /** From the first event on, a picture at each step. */
+  /** From the first event on, the page changes at each step. */
   #start() {
     if (this.#isRunning) return;
     this.#isRunning = true;
@@ -163,9 +163,9 @@ class Row {
   #last = make("span", { className: "last" });
   #end = make("span", { className: "end" });
   #trace = new Trace();
-  /** The bytes that were there at the last step. */
+  /** The bytes that were counted at the last step. */
   #before;
-  /** @type {Line | null} the one that is in the page */
+  /** @type {Line | null} the connection as the page shows it */
   #shown = null;
   element;
 
@@ -200,7 +200,7 @@ class Row {
     this.element = make("li", {}, button);
   }
 
-  /** Shows the line as it is now. Returns the bytes since the last step. */
+  /** Shows the connection as it is. Returns the bytes since the last step. */
   step() {
     const { line } = this;
     const into = line.in.bytes - this.#before.in;
@@ -222,7 +222,7 @@ class Row {
       `↑ ${formatBytes(line.in.bytes)} ↓ ${formatBytes(line.out.bytes)}`,
     );
     const isPoll = line.transport === "poll";
-    // Between two polls something waits for every client.
+    // Between two polls, events wait for every client.
     this.#waiting.className = isPoll ? "queued" : "waiting";
     const until = isPoll ? "for the next poll" : "to be sent";
     setText(

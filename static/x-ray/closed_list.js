@@ -1,6 +1,7 @@
 // @ts-check
-// The connections that closed in the last minute, the newest first, with the close
-// code. How long they stay, and how many, is up to chat/x_ray/closed_connections.ts.
+// The connections that closed in the last minute, the newest first, with the
+// close code. chat/x_ray/closed_connections.ts decides how long they stay, and
+// how many.
 
 import { nameOf } from "./board.js";
 import { make } from "../shared/make.js";

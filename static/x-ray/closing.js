@@ -2,7 +2,7 @@
 // The words for the end of a connection.
 
 /**
- * As chat/x_ray/recorder.ts tells it.
+ * The end of a connection as chat/x_ray/recorder.ts tells it.
  *
  * @typedef {object} End
  * @property {"client" | "server" | "nobody"} by

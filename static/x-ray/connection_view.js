@@ -1,7 +1,7 @@
 // @ts-check
 // The X-ray of one connection: its handshake, its frames, the drawing of one of
-// them, and the sums. `hear` takes the events of the server. The view marks what
-// is derived, and says what the server cannot see.
+// them, and the sums. `hear` takes the server's events. The view marks derived
+// values, and names what the server cannot see.
 
 import { LOST } from "../client/protocol.js";
 import { codeWords, ENDINGS } from "./closing.js";
@@ -28,20 +28,20 @@ export class ConnectionView {
   #sums = make("p", { className: "sums" });
   #unseen = make("p", {});
   #list;
-  /** Of frames; `wire` with their headers. */
+  /** Sums of the frames; `wire` includes their headers. */
   #frames = { count: 0, bytes: 0, wire: 0 };
-  /** Of what came and went by HTTP. */
+  /** Sums of the messages that came and went by HTTP. */
   #messages = { count: 0, bytes: 0 };
   #isByHttp = false;
   #sumsArePlanned = false;
-  /** The connection of which a close frame was shown last. */
+  /** The connection whose close frame was shown last. */
   #closeShown = 0;
-  /** @type {Frame | Note | null} what is selected */
+  /** @type {Frame | Note | null} the selected one */
   #selected = null;
   #grid = gridFor(0);
   element;
 
-  /** @param {HTMLElement[]} below what stands below the list of frames */
+  /** @param {HTMLElement[]} below shown below the list of frames */
   constructor(...below) {
     const list = make("div", {
       className: "frames",
@@ -159,7 +159,7 @@ export class ConnectionView {
    */
   #note({ at, connection }, words, code) {
     if (code === undefined) return this.#list.add({ at, words });
-    // The close frame leads to the same page, and there is more to see in it.
+    // The close frame leads to the same page, and shows more.
     const isFollowed = this.#closeShown !== connection;
     this.#list.add({ at, words, code, isFollowed });
   }
@@ -173,7 +173,7 @@ export class ConnectionView {
     });
   }
 
-  /** A page may have gone from one transport to another. */
+  /** The sums of both kinds: a page may have changed its transport. */
   #sumWords() {
     const { count, bytes, wire } = this.#frames;
     const words = [];
@@ -206,7 +206,7 @@ export class ConnectionView {
     );
   }
 
-  /** Draws the frame anew when its rows have to be longer or shorter. */
+  /** Draws the frame again when its rows have to be longer or shorter. */
   #fit() {
     const { columns, cell } = gridFor(this.#frame.clientWidth);
     if (columns === this.#grid.columns && cell === this.#grid.cell) return;

@@ -1,18 +1,18 @@
 // @ts-check
-// Draws a frame bit by bit, in rows of 32 bits as in RFC 6455 section 5.2, or of
-// 16 where there is little space. The list of fields below the drawing says in
-// words what the drawing shows; fields.js decides what that is.
+// Draws a frame bit by bit, in rows of 32 bits as in RFC 6455 section 5.2, or
+// of 16 where there is little space. The list of fields below the drawing says
+// the same in words; fields.js decides which fields there are.
 
 import { makeSvg } from "../shared/svg.js";
 import { make } from "../shared/make.js";
 
 /** @import { Field } from "./fields.js" */
 
-/** A unit of the drawing is at least a pixel: so its text keeps its size. */
+/** A unit of the drawing is at least a pixel, so the text keeps its size. */
 const WIDE_COLUMNS = 32;
 const NARROW_COLUMNS = 16;
 const CELL = 20;
-/** Where even 16 bits need a little more than there is: two digits fit. */
+/** For a view a little too narrow for 16 usual cells: two digits still fit. */
 const NARROWEST_CELL = 17;
 const ROW = 80;
 const RULER = 22;

@@ -1,12 +1,12 @@
 // @ts-check
-// The fields of a frame as RFC 6455 section 5.2 names them: their bits and their
-// meaning. Bits that are not known are null, never guessed.
+// The fields of a frame as RFC 6455 section 5.2 names them: their bits and
+// their meaning. Bits that are not known are null, never guessed.
 
 /** How much of the payload is drawn. */
 const DRAWN_PAYLOAD_BYTES = 8;
 
 /**
- * What follows from the payload and its direction; see chat/x_ray/recorder.ts.
+ * Derived from the payload and its direction; see chat/x_ray/recorder.ts.
  *
  * @typedef {object} Derived
  * @property {number} opcode

@@ -1,7 +1,7 @@
 // @ts-check
-// The list of what happened on a connection, the newest first, and which row is
-// selected. It is one stop for the Tab key; the arrow keys go from row to row. The
-// list changes at most once per picture, and not at all while it is paused.
+// The events of a connection, the newest first, with one row selected. The list
+// is one stop for the Tab key; the arrow keys go from row to row. The list
+// changes at most once per repaint, and not at all while it is paused.
 
 import { startOf } from "../shared/start_of.js";
 import { make } from "../shared/make.js";
@@ -22,15 +22,15 @@ const PREVIEW_CHARS = 120;
  * @property {"text" | "binary" | "close"} kind
  * @property {number} length of the payload, in bytes
  * @property {string} text the beginning of the payload, if it is text
- * @property {string} [hex] the beginning of another one
+ * @property {string} [hex] the beginning of any other payload
  * @property {boolean} isCut
  * @property {{ code: number, reason: string }} [close]
  * @property {Derived} [derived]
  */
 
 /**
- * An event that is not a frame; `code` has a page that explains it. Like a frame
- * it is selected when it comes if `isFollowed`.
+ * An event that is not a frame; a page explains its `code`. With `isFollowed`
+ * it is selected when it comes, as a frame is.
  *
  * @typedef {{ at: number, words: string, code?: number, isFollowed?: boolean }}
  *   Note
@@ -73,7 +73,7 @@ export class FrameList {
     list.tabIndex = -1;
   }
 
-  /** The next arrow key goes to the row that is selected, also if none is yet. */
+  /** Takes the focus, for the arrow keys, even if no row is selected yet. */
   focus() {
     this.#parts.list.focus();
   }
@@ -88,7 +88,7 @@ export class FrameList {
     this.#plan();
   }
 
-  /** @param {number} count of what the server had to drop */
+  /** @param {number} count of events that the server had to drop */
   addDropped(count) {
     this.#droppedBefore += count;
     this.#plan();

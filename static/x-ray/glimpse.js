@@ -1,6 +1,6 @@
 // @ts-check
-// The few words about a frame that fit on a card of the projector. A text that is
-// no event of the full dialect is shown as it is.
+// The few words about a frame that fit on a card of the projector. A text that
+// is no event of the full dialect is shown as it is.
 
 import { startOf } from "../shared/start_of.js";
 

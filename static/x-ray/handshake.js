@@ -1,12 +1,14 @@
 // @ts-check
 // Shows how a connection was opened: the request, how the accept value is
-// computed from its key, and the answer. It says what the server does not know.
+// computed from its key, and the answer. The view also names what the server
+// does not know.
 
 import { make } from "../shared/make.js";
 
 /**
- * As chat/x_ray/recorder.ts tells it. `head` and `answer` are lines: the first is
- * the method and the target, or the status; the others are fields.
+ * A handshake as chat/x_ray/recorder.ts tells it. `head` and `answer` are
+ * lines: the first is the method and the target, or the status; the others are
+ * fields.
  *
  * @typedef {object} Opened
  * @property {number} connection
@@ -27,8 +29,9 @@ import { make } from "../shared/make.js";
 const RFC = "https://www.rfc-editor.org/rfc/rfc6455";
 
 /**
- * Of every handshake by the field Upgrade, which HTTP/2 does not have: there a
- * WebSocket begins with CONNECT (RFC 8441), which Deno does not take.
+ * Every handshake with the field Upgrade has this version. HTTP/2 lacks the
+ * field: there a WebSocket begins with CONNECT (RFC 8441), which Deno does not
+ * take.
  */
 const VERSION = "HTTP/1.1";
 

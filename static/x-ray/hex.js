@@ -2,7 +2,7 @@
 // Writes bytes as programs such as `xxd` do: the position, the bytes in
 // hexadecimal, and the same bytes as characters.
 
-/** So few that a row fits a phone. */
+/** Few enough for a row to fit a phone. */
 const BYTES_PER_ROW = 8;
 
 /** @param {Uint8Array} bytes */

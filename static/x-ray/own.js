@@ -1,6 +1,6 @@
 // @ts-check
-// The X-ray of our own connection while its panel is open. After the returned
-// function was called, nothing runs, and no request is sent any more.
+// The X-ray of our own connection while its panel is open. After a call of the
+// returned function, nothing runs and no request is sent.
 
 import { basePath } from "../shared/address.js";
 import { tabMemory } from "../shared/storage.js";
@@ -13,7 +13,7 @@ import { Stream } from "./stream.js";
  * Fills the panel's body and watches until the returned function is called.
  *
  * @param {HTMLElement} body
- * @param {() => string | null} getKey our identity's
+ * @param {() => string | null} getKey of our identity
  * @param {() => void} reconnect ends our connection and opens another one
  * @returns {() => void}
  */

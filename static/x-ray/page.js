@@ -1,8 +1,8 @@
 // @ts-check
 // The projector's page: it takes the moderator's code, shows the board of all
-// connections, and opens the view of one. The code does not stay in the address,
-// where people in front of the projector could read it. An invitation that comes
-// with it is for the other pages, in this tab.
+// connections, and opens the view of one. The code does not stay in the
+// address, where people in front of the projector could read it. An invitation
+// in the same link is kept for the other pages of this tab.
 
 import { basePath } from "../shared/address.js";
 import { byId } from "../shared/dom.js";
@@ -27,7 +27,7 @@ const status = byId("stream-status", HTMLElement);
 const dialog = byId("connection", HTMLDialogElement);
 
 let code = takeFromAddress() || memory.get(KEY) || "";
-/** @type {Stream | null} of the connection that is shown */
+/** @type {Stream | null} the stream of the connection that is shown */
 let one = null;
 
 const board = new Board({
@@ -99,7 +99,7 @@ function showOne(line) {
       onEvent: (name, data) => view.hear(name, data),
       onState: (state) => {
         words.textContent = state.name === "refused" ? state.why : "";
-        // The stream of a closed connection stays open; a 404 does not change.
+        // A 404 will not change; the stream of a closed connection stays open.
         if (state.name === "refused" && state.status === 404) stream.close();
       },
     },

@@ -1,15 +1,16 @@
 // @ts-check
-// The connection to /x-ray/events: it reads the stream of Server-Sent Events, and
-// opens it again when it is lost, or was given up while the tab was hidden. The
-// caller knows the meaning of the events. There is at most one request or one timer
-// at a time; after close() no event is passed on and no request is sent.
+// The connection to /x-ray/events: it reads the stream of Server-Sent Events,
+// and opens it again when the stream was lost, or given up while the tab was
+// hidden. The caller knows the meaning of the events. There is at most one
+// request or one timer at a time; after close() no event is passed on and no
+// request is sent.
 
 import { streams } from "../shared/streams.js";
 
-// The first time at once: the panel is there before our line is up again.
+// The first retry is soon: the panel is there before our connection is back.
 const SOON_MS = 200;
 const RETRY_MS = 2_000;
-// A stream begins at once, unless something on the way collects it.
+// A stream begins at once, unless something on the way holds it back.
 const HELD_AFTER_MS = 8_000;
 const HELD =
   "Something between this page and the server holds streams back, and " +
@@ -19,7 +20,7 @@ const HELD =
 /**
  * `refused`: the server does not show this; `why` is its sentence.
  *
- * `paused`: others have the connections of this browser; see streams.js.
+ * `paused`: other tabs have this browser's connections; see streams.js.
  *
  * @typedef {{ name: "connecting" | "open" | "lost" | "paused" }
  *   | { name: "refused", status: number, why: string }} StreamState
@@ -59,7 +60,7 @@ export class Stream {
     this.#stop();
   }
 
-  /** As a `Holder` of the tab's streams. */
+  /** The tab's streams call this and takeBack(); see `Holder`. */
   giveUp() {
     this.#stop();
     this.#handlers.onState({ name: "paused" });
@@ -132,7 +133,7 @@ export class Stream {
   }
 }
 
-/** As far as this server uses them (WHATWG HTML section 9.2.6). */
+/** Parses as much as this server uses (WHATWG HTML section 9.2.6). */
 class EventParser {
   #text = "";
 

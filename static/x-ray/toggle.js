@@ -1,8 +1,8 @@
 // @ts-check
 // Opens and closes the X-ray's panel in the chat page. The panel is beside the
-// transcript or between it and the message box (see chat.css), so that one can
-// write and watch at the same time. While it is closed, none of the X-ray's other
-// modules runs.
+// transcript or between it and the message box (see chat.css), so that people
+// can write and watch at the same time. While the panel is closed, none of the
+// X-ray's other modules runs.
 
 import { byId } from "../shared/dom.js";
 
@@ -11,7 +11,7 @@ import { byId } from "../shared/dom.js";
 const KEY = "x-ray";
 
 /**
- * @param {() => string | null} getKey our identity's
+ * @param {() => string | null} getKey of our identity
  * @param {Memory} memory
  * @param {() => void} reconnect ends our connection and opens another one
  */

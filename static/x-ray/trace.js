@@ -1,13 +1,13 @@
 // @ts-check
-// The trace of one connection's traffic: bytes to the client above the line, bytes
-// to the server below, for the newest SAMPLES steps. While there is no traffic, the
-// page does not change.
+// The trace of one connection's traffic: bytes to the client above the line,
+// bytes to the server below, for the newest SAMPLES steps. While there is no
+// traffic, the page does not change.
 
 import { makeSvg } from "../shared/svg.js";
 
 const SAMPLES = 40;
 const HALF = 12;
-/** Bytes in one step that fill the half, on a logarithmic scale. */
+/** So many bytes in one step fill a half, on a logarithmic scale. */
 const FULL_BYTES = 100_000;
 
 export class Trace {
