@@ -99,6 +99,12 @@ const DELETIONS = `
 const WIPE_AFTER_MS = 1_000;
 
 /**
+ * A running server makes a file of up to this size anew; each MiB takes about 6 ms,
+ * in which nobody else is served. A larger file is made anew when the server stops.
+ */
+const MAX_CLEARED_BYTES = 16 * 1024 * 1024;
+
+/**
  * Turns a file of version 1 into one of version 2. The times in it are from a
  * clock that may have been wrong: the file's own clock goes on from the newest
  * of them, so that they keep their order, and disuse is counted from here.
@@ -211,6 +217,8 @@ export class SqliteArchive implements Archive {
   #isMarking = false;
   #isClosed = false;
   #wipeTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether deleted text may be left in unused parts of the file. */
+  #hasRemains = false;
   /** The file's own clock minus this process' monotonic one. */
   #aheadMs = 0;
   /** Since when disuse is counted, by the file's own clock. */
@@ -327,6 +335,8 @@ export class SqliteArchive implements Archive {
     this.#countedFromMs = log.counted_from;
     this.#mark = log.mark;
     const note = this.#runFile?.read();
+    this.#hasRemains = log.is_closed === 0 &&
+      this.#get("SELECT 1 FROM deletion LIMIT 1") !== undefined;
     const wasCut = log.is_closed === 0 &&
       !hasStayedUp(note?.reading, this.#reading());
     const isCopy = log.mark !== "" &&
@@ -612,6 +622,7 @@ export class SqliteArchive implements Archive {
       if (outcome !== "deleted") return outcome;
       const { id } = this.#room(roomName);
       this.#noteNewest(id, 0, this.#lastDeletion(id));
+      this.#hasRemains = true;
       this.#wipeSoon();
       return outcome;
     });
@@ -803,7 +814,32 @@ export class SqliteArchive implements Archive {
         ];
       });
       for (const name of forgotten) this.#looksOfAll?.delete(name);
+      if (this.#sizeBytes <= MAX_CLEARED_BYTES) this.#clearRemains();
     });
+  }
+
+  get #sizeBytes(): number {
+    const { bytes } = this.#get(
+      "SELECT page_count * page_size AS bytes " +
+        "FROM pragma_page_count(), pragma_page_size()",
+    ) as { bytes: number };
+    return bytes;
+  }
+
+  /**
+   * Makes the file anew if text was deleted. `secure_delete` overwrites what is
+   * deleted, but no older copies: SQLite leaves them in unused parts of pages
+   * when it moves rows to others.
+   */
+  #clearRemains(): void {
+    if (!this.#hasRemains) return;
+    try {
+      this.#db.exec("VACUUM");
+      this.#get("PRAGMA wal_checkpoint(TRUNCATE)");
+      this.#hasRemains = false;
+    } catch {
+      // A backup reads the file, or the disk is full: the next time is due.
+    }
   }
 
   /** Deletes surplus identities that stand lowest; see `standingOf`. */
@@ -880,6 +916,7 @@ export class SqliteArchive implements Archive {
     this.#storeIdentities();
     this.#isClosed = true;
     clearTimeout(this.#wipeTimer);
+    this.#clearRemains();
     try {
       const next = newEpoch();
       this.#runFile?.write(this.#note(next));

@@ -684,6 +684,40 @@ Deno.test({
     }),
 });
 
+for (
+  const [when, act] of [
+    ["the server looks for what to forget", "forget"],
+    ["the server stops", "close"],
+  ] as const
+) {
+  Deno.test(`no copy of a deleted text is left in the file when ${when}`, () =>
+    withFile(async (path) => {
+      // Rows of many lengths in several rooms, so that SQLite has to move some.
+      const numbers = range(0, 999);
+      const deleted = numbers.filter((i) => i % 2 === 0);
+      const markOf = (i: number) => `mark ${i}.`;
+      const store = openFile(path, 1_000);
+      for (const i of numbers) {
+        const text = markOf(i) + "y".repeat((i * 37) % 1_500);
+        const said = draft(text, undefined, undefined, "me");
+        await say(store, `room-${i % 5}`, [said], 0);
+      }
+      for (const i of deleted) {
+        const room = `room-${i % 5}`;
+        const { epoch } = await store.head(room);
+        const target = Math.floor(i / 5) + 1;
+        const deletion = { target, author: "me", epoch, text: "{}" };
+        assertEquals(await store.delete(room, deletion), "deleted");
+      }
+      if (act === "forget") await store.forget(inUse());
+      else await store.close();
+      const bytes = new TextDecoder("latin1").decode(Deno.readFileSync(path));
+      const left = numbers.filter((i) => bytes.includes(markOf(i)));
+      assertEquals(left, numbers.filter((i) => i % 2 === 1));
+      if (act === "forget") await store.close();
+    }));
+}
+
 Deno.test("the text of a deleted message leaves the data file and its log", async () => {
   const folder = await Deno.makeTempDir();
   const path = join(folder, "test.db");
