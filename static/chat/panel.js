@@ -32,6 +32,8 @@ const REACH_WORDS = {
 };
 
 let base = document.baseURI;
+/** Not asked by `:popover-open`: a browser without popovers throws at that. */
+let isOpen = false;
 let shared = { room: "", code: "" };
 
 /**
@@ -54,8 +56,6 @@ export function setUpPanel(room) {
   if (room !== null) setUpInvite(room);
 }
 
-const panel = () => byId("panel", HTMLElement);
-
 /** @param {string} room */
 function setUpInvite(room) {
   const address = byId("invite-address", HTMLInputElement);
@@ -63,9 +63,10 @@ function setUpInvite(room) {
   shareWith(room, "");
   const isLocal = isLoopback(location.hostname);
   if (isLocal) findReach();
-  panel().addEventListener("toggle", (event) => {
+  byId("panel", HTMLElement).addEventListener("toggle", (event) => {
     const { newState } = /** @type {ToggleEvent} */ (event);
-    if (newState !== "open") return;
+    isOpen = newState === "open";
+    if (!isOpen) return;
     showQrCode();
     // Where the computer is may change while the page is open.
     if (isLocal) findReach();
@@ -119,7 +120,7 @@ function showAddress() {
   const address = inviteUrl(base, room, code);
   byId("invite-address", HTMLInputElement).value = address;
   byId("program-address", HTMLInputElement).value = socketUrl(base, room, code);
-  if (panel().matches(":popover-open")) showQrCode();
+  if (isOpen) showQrCode();
 }
 
 /** The QR code of the address that is shown, if others can use the address. */
