@@ -4,7 +4,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { commandOf, fuzz } from "./fuzz.ts";
 import { judge } from "./fuzz/attacker.ts";
 import { makeScript } from "./fuzz/script.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 
 Deno.test("bystanders miss nothing while bad clients come by the hundred", async () => {
   const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;

@@ -2,7 +2,7 @@
 // as it says, costs no one else anything, and puts no word in the server's log.
 // Requests go over raw TCP, byte for byte.
 import { assertEquals, assertMatch } from "@std/assert";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   Ended,

@@ -2,7 +2,7 @@
 // hostile/ tries a rule over raw TCP beside a bystander who chats; afterwards no
 // ghost is left. Where Deno does not do what the rule says, the case says so.
 import { assert, assertEquals } from "@std/assert";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   handshake,

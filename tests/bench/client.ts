@@ -4,7 +4,8 @@
 // called.
 import type { Dialect } from "./dialects.ts";
 import { readText, type Stream, textOf } from "./stream.ts";
-import { frame, Opcode, readFrames } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
+import { readFrames } from "../support/frame_stream.ts";
 
 const READ_BYTES = 64 * 1024;
 

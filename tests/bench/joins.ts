@@ -4,7 +4,7 @@
 // client, and what is sent; the ratios are the figures that count, because the
 // load takes the machine's time too. Never sets a limit on speed.
 import { parseArgs } from "node:util";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import { freePort, start, stop, untilListening } from "./processes.ts";
 import { clockTicksPerSecond, cpuMs } from "./load.ts";
 import { partylineCommand } from "./servers.ts";

@@ -4,7 +4,8 @@
 // each sender's messages come once and in order.
 import { Buffer } from "node:buffer";
 import type { Dialect } from "./dialects.ts";
-import { closeCode, Opcode, readFrames } from "../support/frames.ts";
+import { closeCode, Opcode } from "../../chat/check/frames.ts";
+import { readFrames } from "../support/frame_stream.ts";
 
 const decoder = new TextDecoder();
 

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { DRAW_SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import { start } from "../support/clients.ts";
 import { commandsOf, FOLDER } from "../support/examples.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   handshake,

@@ -3,7 +3,7 @@
 // PARTYLINE_PICTURE set, pictures are put into that folder.
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Page } from "npm:playwright-core@1.65.1";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   MAX_OWN_WATCHERS,
   MAX_WATCHERS_PER_KEY,

@@ -7,7 +7,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Options } from "../../chat/options.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   handshake,

@@ -17,7 +17,7 @@ import { WAYS } from "../../static/lab/ways.js";
 import { planGaps, shortestGapMs, work } from "../../static/lab/work.js";
 import { Memory } from "../../static/shared/storage.js";
 import { startBlockingProxy } from "../support/blocking_proxy.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   handshake,

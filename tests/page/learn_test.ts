@@ -24,7 +24,7 @@ import {
   MAX_POINTS,
 } from "../../static/learn/stroke.js";
 import { unitsOf } from "../../static/learn/utf8.js";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import { closeSections } from "../support/close_page.ts";
 
 const ROOT = new URL("../..", import.meta.url);

@@ -3,7 +3,7 @@
 // changes one of them, so that the page is renewed. Whether a client can do harm
 // by it is tried in tests/adversarial/.
 import { assert, assertEquals } from "@std/assert";
-import { closeCode, frame, Opcode } from "../support/frames.ts";
+import { closeCode, frame, Opcode } from "../../chat/check/frames.ts";
 import {
   handshake,
   RawClient,

@@ -5,7 +5,7 @@ import { assert, assertEquals } from "@std/assert";
 import { Listener } from "../../chat/http/listener.ts";
 import { SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import type { Session } from "../../chat/session/session.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   hasNewHttp,

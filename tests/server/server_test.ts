@@ -19,7 +19,7 @@ import {
   STATIC,
   until,
 } from "../support/harness.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 
 Deno.test("the page is served with its type and the security headers", async () => {
   await using server = await startServer();

@@ -4,7 +4,7 @@ import { assertEquals } from "@std/assert";
 import { SUBPROTOCOL } from "../../chat/protocol/requests.ts";
 import { HELLO_TIMEOUT_MS } from "../../chat/session/v1.ts";
 import { POLL_TIMEOUT_MS } from "../../chat/transport/poll_places.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   RawClient,
   soon,

@@ -12,7 +12,7 @@ import {
 } from "../../chat/protocol/requests.ts";
 import { MAX_WAITING_PAGES } from "../../chat/session/history_pager.ts";
 import { HELLO_TIMEOUT_MS, V1 } from "../../chat/session/v1.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   range,

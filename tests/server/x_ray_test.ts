@@ -34,7 +34,7 @@ import {
   WatchPlaces,
 } from "../../chat/x_ray/watch_places.ts";
 import { MAX_MODERATOR_WATCHERS } from "../../chat/x_ray/x_ray.ts";
-import { frame, Opcode } from "../support/frames.ts";
+import { frame, Opcode } from "../../chat/check/frames.ts";
 import {
   Client,
   Inbox,

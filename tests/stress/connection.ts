@@ -5,9 +5,9 @@ import {
   closeCode,
   type Frame,
   frame,
-  FrameReader,
   Opcode,
-} from "../support/frames.ts";
+} from "../../chat/check/frames.ts";
+import { FrameReader } from "../support/frame_stream.ts";
 import { handshake, soon } from "../support/harness.ts";
 
 const HANDSHAKE_DEADLINE_MS = 15_000;

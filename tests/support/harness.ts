@@ -21,14 +21,13 @@ import { Metrics } from "../../chat/ops/metrics.ts";
 import { serve, type Server } from "../../chat/server.ts";
 import { type Context, noteStore } from "../../chat/ops/context.ts";
 
+import { Connection, Ended } from "../../chat/check/connection.ts";
 import {
   closeCode,
-  type Frame,
   frame,
-  join,
   Opcode,
-  readFrames,
-} from "./frames.ts";
+  type WireFrame,
+} from "../../chat/check/frames.ts";
 
 export const STATIC = new URL("../../static", import.meta.url).pathname;
 
@@ -278,30 +277,21 @@ export class Client implements AsyncDisposable {
   }
 }
 
-/** A frame with its header, byte for byte. */
-export interface RawFrame extends Frame {
-  header: Uint8Array;
-}
-
-/** The other side hung up. */
-export class Ended extends Error {}
+export { Ended };
 
 /** A bare TCP connection that can send any bytes. */
 export class RawClient implements Disposable {
-  #unread = new Uint8Array();
-
-  private constructor(private readonly tcp: Deno.TcpConn | Deno.TlsConn) {}
+  private constructor(private readonly connection: Connection) {}
 
   /** Opens a connection; over TLS if given the certificate to trust. */
   static async open(port: number, caCert?: string): Promise<RawClient> {
-    const to = { hostname: "127.0.0.1", port };
-    if (caCert !== undefined) {
-      return new RawClient(await Deno.connectTls({ ...to, caCerts: [caCert] }));
-    }
-    const tcp = await Deno.connect(to);
-    // Without delay, separate writes arrive separately.
-    tcp.setNoDelay();
-    return new RawClient(tcp);
+    const address = {
+      hostname: "127.0.0.1",
+      port,
+      isTls: caCert !== undefined,
+      ...caCert !== undefined && { caCerts: [caCert] },
+    };
+    return new RawClient(await Connection.open(address, inTime()));
   }
 
   /** Opens a connection and makes it a WebSocket. */
@@ -318,20 +308,13 @@ export class RawClient implements Disposable {
     return client;
   }
 
-  async write(data: string | Uint8Array): Promise<void> {
-    let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
-    while (rest.length > 0) {
-      rest = rest.subarray(await this.tcp.write(rest));
-    }
+  write(data: string | Uint8Array): Promise<void> {
+    return this.connection.write(data, inTime());
   }
 
   /** The head of an HTTP answer. */
-  async readHead(): Promise<string> {
-    let head = "";
-    while (!head.endsWith("\r\n\r\n")) {
-      head += new TextDecoder().decode(await this.#take(1));
-    }
-    return head;
+  readHead(): Promise<string> {
+    return this.connection.readHead(inTime());
   }
 
   /** The head of an HTTP answer, with the status and the fields by name. */
@@ -344,17 +327,17 @@ export class RawClient implements Disposable {
 
   /** The body that follows a head. */
   async readBody(length: number): Promise<string> {
-    return new TextDecoder().decode(await this.#take(length));
+    return new TextDecoder().decode(await this.read(length));
   }
 
   /** Ends writing; reading goes on. */
-  async finish(): Promise<void> {
-    await this.tcp.closeWrite();
+  finish(): Promise<void> {
+    return this.connection.finish();
   }
 
   /** The next `count` bytes; throws `Ended` if there are fewer. */
-  async read(count: number): Promise<Uint8Array> {
-    return await this.#take(count);
+  read(count: number): Promise<Uint8Array> {
+    return this.connection.read(count, inTime());
   }
 
   /** All text until the connection ends, however it ends. */
@@ -362,7 +345,7 @@ export class RawClient implements Disposable {
     let text = "";
     try {
       while (true) {
-        const bytes = await this.#take(this.#unread.length || 1);
+        const bytes = await this.read(this.connection.unread.length || 1);
         text += new TextDecoder().decode(bytes);
       }
     } catch (error) {
@@ -371,18 +354,19 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** The next frame, or undefined at the end of the connection. */
-  async readFrame(): Promise<RawFrame | undefined> {
-    let found: RawFrame | undefined;
-    while (true) {
-      const end = readFrames(this.#unread, (opcode, payload, end) => {
-        const header = this.#unread.subarray(0, end - payload.length);
-        found = { opcode, payload, header };
-        return false;
-      });
-      this.#unread = this.#unread.subarray(end);
-      if (found !== undefined) return found;
-      if (!await this.#more()) return undefined;
+  /**
+   * The next frame, or undefined at the end of the connection. Throws for a frame
+   * that this server never sends: a fragment, a reserved bit, a mask.
+   */
+  async readFrame(): Promise<WireFrame | undefined> {
+    try {
+      const next = await this.connection.readFrame(inTime());
+      const { fin, reserved, isMasked, header } = next;
+      if (fin && reserved === 0 && !isMasked) return next;
+      throw new Error(`a frame that begins with ${header.toHex()}`);
+    } catch (error) {
+      if (error instanceof Ended) return undefined;
+      throw error;
     }
   }
 
@@ -390,7 +374,7 @@ export class RawClient implements Disposable {
   async closeCode(): Promise<number | undefined> {
     let code: number | undefined;
     while (true) {
-      const next = await soon(this.readFrame(), "a close frame");
+      const next = await this.readFrame();
       if (next === undefined) return code;
       if (next.opcode !== Opcode.close) continue;
       code = closeCode(next.payload);
@@ -398,33 +382,14 @@ export class RawClient implements Disposable {
     }
   }
 
-  async #take(count: number): Promise<Uint8Array> {
-    while (this.#unread.length < count) {
-      if (!await this.#more()) throw new Ended("the connection ended");
-    }
-    const taken = this.#unread.slice(0, count);
-    this.#unread = this.#unread.subarray(count);
-    return taken;
-  }
-
-  /** Reads more bytes; false at the end. */
-  async #more(): Promise<boolean> {
-    const chunk = new Uint8Array(65536);
-    // A reset is an end like any other.
-    const reading = this.tcp.read(chunk).catch(() => null);
-    const read = await soon(reading, "bytes");
-    if (read === null) return false;
-    this.#unread = join(this.#unread, chunk.subarray(0, read));
-    return true;
-  }
-
   [Symbol.dispose](): void {
-    try {
-      this.tcp.close();
-    } catch {
-      // The connection was closed before.
-    }
+    this.connection[Symbol.dispose]();
   }
+}
+
+/** When a wait that begins now is in vain. */
+function inTime(): number {
+  return performance.now() + DEADLINE_MS;
 }
 
 /** The opening handshake (RFC 6455 section 4.1) with the RFC's sample key. */

@@ -1,13 +1,8 @@
 // The tests' own reader and writer of frames: what load, attacks and the stress
 // test believe about a server rests on it.
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  closeCode,
-  frame,
-  FrameReader,
-  Opcode,
-  readFrames,
-} from "../support/frames.ts";
+import { closeCode, frame, Opcode } from "../../chat/check/frames.ts";
+import { FrameReader, readFrames } from "../support/frame_stream.ts";
 
 const unmasked = { masked: false };
 

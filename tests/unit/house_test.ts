@@ -12,7 +12,7 @@ const FLOORS = [
   ["room"],
   ["session"],
   ["transport"],
-  ["x_ray"],
+  ["x_ray", "check"],
   [""],
 ];
 

@@ -1,7 +1,8 @@
 // A bad client's connection: it plays a script, reads what comes back and judges
 // it. Whatever was written, what follows a 101 must be whole frames, and the
 // text in them must be events in JSON.
-import { Opcode, readFrames } from "../../support/frames.ts";
+import { Opcode } from "../../../chat/check/frames.ts";
+import { readFrames } from "../../support/frame_stream.ts";
 import { pause, soon } from "../../support/harness.ts";
 import type { Script, Segment } from "./script.ts";
 

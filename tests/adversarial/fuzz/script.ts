@@ -3,7 +3,7 @@
 // number decide every byte and how the bytes are cut into segments, so that a
 // failure can be repeated.
 import { SUBPROTOCOL } from "../../../chat/protocol/requests.ts";
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import { Dice } from "../../stress/dice.ts";
 import { breakBytes, breakList, breakText, join } from "./breaking.ts";
 import { makeText, makeValue } from "./words.ts";

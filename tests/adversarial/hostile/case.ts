@@ -2,7 +2,7 @@
 // plain data. A case has one end only, so that "anything goes" cannot be written
 // down.
 import type { Options } from "../../../chat/options.ts";
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 
 /** The connection goes on; the client hangs up in the end. */
 export const GOES_ON = "goes on";

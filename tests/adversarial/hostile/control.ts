@@ -1,7 +1,7 @@
 // Cases of control frames: pings, pongs and the closing handshake (RFC 6455
 // sections 5.5 and 7). Pure data. Of the codes 0 to 5000 that a
 // close frame may carry, each side of every border is here.
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import {
   begin,
   type Case,

@@ -1,7 +1,7 @@
 // Cases of framing: lengths in each of their encodings, reserved bits and
 // opcodes, masks (RFC 6455 sections 5.1 and 5.2). Pure data.
 // Invariant: what is refused here is refused by the frame's head alone.
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import {
   begin,
   type Case,

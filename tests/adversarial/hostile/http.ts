@@ -2,7 +2,7 @@
 // 9112) or of a handshake (RFC 6455 section 4.2.1), and all that it is answered.
 // Pure data. Invariant: strings are Latin-1, a character for each byte, so that
 // any byte can be written down.
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import {
   closes,
   GOES_ON,

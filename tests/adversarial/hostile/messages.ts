@@ -1,7 +1,7 @@
 // Cases of whole messages: fragments, UTF-8, the limits of this server (RFC
 // 6455 sections 5.4, 5.6, 8.1, 10.4). Pure data.
 // Invariant: a text that is cut in two is cut at every byte.
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import {
   begin,
   type Case,

@@ -3,7 +3,7 @@
 // that it left, and nothing else.
 import { assertEquals } from "@std/assert";
 import { SUBPROTOCOL } from "../../../chat/protocol/requests.ts";
-import { closeCode, frame, Opcode } from "../../support/frames.ts";
+import { closeCode, frame, Opcode } from "../../../chat/check/frames.ts";
 import {
   Client,
   RawClient,

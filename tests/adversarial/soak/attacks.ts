@@ -2,7 +2,7 @@
 // size is bounded in connections and in bytes, and shrinks with the scale. An
 // attack does not end by itself: its process is ended.
 import { SUBPROTOCOL } from "../../../chat/protocol/requests.ts";
-import { frame, Opcode } from "../../support/frames.ts";
+import { frame, Opcode } from "../../../chat/check/frames.ts";
 import { handshake } from "../../support/harness.ts";
 import { type Field, pause } from "./field.ts";
 import * as http2 from "./http2.ts";

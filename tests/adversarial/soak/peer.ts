@@ -2,7 +2,8 @@
 // break and keeps the others, with few system calls. Only opening it throws;
 // whatever the server does to it later is told by `drain`.
 import { connect } from "node:net";
-import { closeCode, frame, FrameReader, Opcode } from "../../support/frames.ts";
+import { closeCode, frame, Opcode } from "../../../chat/check/frames.ts";
+import { FrameReader } from "../../support/frame_stream.ts";
 import { handshake } from "../../support/harness.ts";
 
 const HOST = "127.0.0.1";
