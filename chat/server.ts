@@ -92,6 +92,9 @@ function routesOf(
     "/ws": entrance.letIn({
       GET: (incoming, at) => entrance.upgrade(incoming, at),
     }),
+    "/echo": entrance.letIn({
+      GET: (incoming, at) => entrance.echo(incoming, at),
+    }),
     "/events": entrance.letIn({
       GET: ({ request, url }, at) => requests.events(request, url, at),
     }),

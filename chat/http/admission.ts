@@ -20,6 +20,9 @@ const RETRY_MS = 5_000;
 /** Refusals for origin, invitation or space; not for a malformed request. */
 const NOTABLE_STATUS = new Set([401, 403, 429, 503]);
 
+/** The paths of WebSockets: each has a connection and an origin of its own. */
+const SOCKETS: ReadonlySet<string> = new Set(["/ws", "/echo"]);
+
 interface Rules {
   /** The invitation's code, which clients need; "" for none. */
   invite: string;
@@ -63,7 +66,7 @@ export class Admission {
       allowReading(permission, origin, allowOrigin);
       return permission;
     }
-    const isSingle = path !== "/ws";
+    const isSingle = !SOCKETS.has(path);
     const owner = ownerOf(request.headers, peer, this.trusted, isSingle);
     const response = await this.#check(incoming, methods)
       .then((roomName) => open(roomName, owner))
@@ -100,7 +103,7 @@ export class Admission {
     const { allowOrigin } = this.rules;
     const origin = pageOrigin(headers);
     const host = requestedHost(url, headers, peer.hostname, this.trusted);
-    const isAllowed = origin === null && path !== "/ws"
+    const isAllowed = origin === null && !SOCKETS.has(path)
       ? isAllowedHost(host, allowOrigin)
       : isAllowedOrigin(origin, host, allowOrigin);
     if (!isAllowed || isFromElsewhere(headers)) {

@@ -76,7 +76,7 @@ export class Metrics {
   );
   readonly handshakes = new Counter(
     "partyline_handshakes_total",
-    "Requests for /ws, /events and /messages by the status of the answer.",
+    "Requests for /ws, /echo, /events and /messages by the status of the answer.",
     "status",
   );
   readonly refusals = new Counter(

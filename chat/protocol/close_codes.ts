@@ -33,6 +33,7 @@ export const DISCONNECTS = {
     "you drew nothing for 30 s and somebody else came to draw",
   ],
   crowd: [CloseCode.tryAgainLater, "too many new people at once"],
+  echo_flood: [CloseCode.policy, "sending faster than the echo comes back"],
   flood: [CloseCode.policy, "too many refused messages"],
   frame_too_large: [CloseCode.tooLarge, "frame too large"],
   history_lost: [CloseCode.tryAgainLater, "the room's history was lost"],

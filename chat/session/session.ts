@@ -21,7 +21,12 @@ import {
   MAX_DRAW_BYTES,
 } from "../protocol/requests.ts";
 import type { Hub } from "../room/hub.ts";
-import { type Allowance, type RateLimits, weightOf } from "../room/rates.ts";
+import {
+  type Allowance,
+  type RateLimits,
+  type SharedRate,
+  weightOf,
+} from "../room/rates.ts";
 import type { Room } from "../room/room.ts";
 import { StoreError } from "../store/store.ts";
 import type { Dialect } from "./dialect.ts";
@@ -84,6 +89,8 @@ type Recorder = (happening: SessionEvent) => void;
 export interface SessionContext {
   hub: Hub;
   history: HistoryQueue;
+  /** Shared by the clients of /echo. */
+  echoRate: SharedRate;
   roomName: string;
   limits: SessionLimits;
   overload: Overload;
@@ -198,7 +205,8 @@ export class Session<D extends Dialect = Dialect> {
 
   /** Bytes that wait to be sent; after the end, as many as then. */
   get waitingBytes(): number {
-    return this.#hasEnded ? this.#waitingAtEnd : this.transport.bufferedAmount;
+    if (this.#hasEnded) return this.#waitingAtEnd;
+    return this.transport.bufferedAmount + (this.dialect.waitingBytes ?? 0);
   }
 
   // The transport calls the next three methods. They never throw, because an error
@@ -228,7 +236,7 @@ export class Session<D extends Dialect = Dialect> {
           return this.disconnect("frame_too_large");
         }
         working = dialect.receive(data);
-      } else {
+      } else if (dialect.frameType === "binary") {
         if (!(data instanceof ArrayBuffer)) {
           return this.disconnect("text_frame");
         }
@@ -236,6 +244,9 @@ export class Session<D extends Dialect = Dialect> {
           return this.disconnect("frame_too_large");
         }
         working = dialect.receive(data);
+      } else {
+        // The dialect has its own bound for the size.
+        working = dialect.receive(data as string | ArrayBuffer);
       }
       working?.catch((fault) => this.#fail(fault));
     } catch (fault) {

@@ -1,5 +1,5 @@
 // How a WebSocket carries a session: the opening handshake (RFC 6455 section
-// 4), the dialect that the subprotocol names, and the handlers of the socket.
+// 4), the dialect that the subprotocol or the path names, and the handlers of the socket.
 // The size of frames and slow readers are checked in session/session.ts. A
 // socket that never opens is given up after a while; a client that is closed
 // for a fault is read until it is quiet, so that the close frame reaches it.
@@ -8,6 +8,7 @@ import { DRAW_SUBPROTOCOL, SUBPROTOCOL } from "../protocol/requests.ts";
 import { Deadline } from "../ops/deadline.ts";
 import { HttpError } from "../http/http_error.ts";
 import { Drawing } from "../session/drawing.ts";
+import { Echo } from "../session/echo.ts";
 import { Plain } from "../session/plain.ts";
 import {
   Session,
@@ -41,13 +42,26 @@ interface OpenedSocket {
   isGone: Promise<void>;
 }
 
+/** The dialect of /echo, which no subprotocol names. */
+const ECHO = "echo";
+
 /** The agreement of client and server in a handshake. */
 export interface Agreement {
-  /** The subprotocol to speak; undefined for the plain dialect. */
-  dialect: typeof SUBPROTOCOL | typeof DRAW_SUBPROTOCOL | undefined;
+  /** A subprotocol, or `ECHO`; undefined for the plain dialect. */
+  dialect:
+    | typeof SUBPROTOCOL
+    | typeof DRAW_SUBPROTOCOL
+    | typeof ECHO
+    | undefined;
   /** The subprotocol to return: ours, or a name that the client offered. */
   subprotocol: string | undefined;
 }
+
+/** At /echo no subprotocol is agreed, whatever the client offers. */
+export const ECHO_AGREEMENT: Agreement = {
+  dialect: ECHO,
+  subprotocol: undefined,
+};
 
 /** Longest name of a subprotocol that is returned, in characters. */
 const MAX_SUBPROTOCOL_CHARS = 256;
@@ -145,6 +159,8 @@ function newSession(
       return new Session(transport, at, (session) => new V1(session));
     case DRAW_SUBPROTOCOL:
       return new Session(transport, at, (session) => new Drawing(session));
+    case ECHO:
+      return new Session(transport, at, (session) => new Echo(session));
     case undefined:
       return new Session(transport, at, (session) => new Plain(session));
   }
@@ -167,6 +183,10 @@ export function openSocket(
       },
     );
   }
+  // RFC 6455 section 4.2.1: unlike an old program's request, it has to have one.
+  if (!request.headers.has("host")) {
+    throw new HttpError(400, "A handshake names the host: send Host.");
+  }
   // The bytes of a body would be read as frames, or as another request.
   if (hasBody(request.headers)) {
     throw new HttpError(400, "A handshake has no body: send it without one.");
@@ -176,9 +196,10 @@ export function openSocket(
   if (subprotocol !== undefined) {
     response.headers.set("sec-websocket-protocol", subprotocol);
   }
-  if (dialect === DRAW_SUBPROTOCOL) socket.binaryType = "arraybuffer";
   const transport = new SocketTransport(socket);
   const session = newSession(dialect, transport, at);
+  // Else a Blob, which says enough where binary frames are refused.
+  if (session.dialect.frameType !== "text") socket.binaryType = "arraybuffer";
   const isGone = new Promise<void>((resolve) => {
     attach(socket, transport, session, resolve);
   });

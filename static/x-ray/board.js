@@ -38,8 +38,11 @@ const CALM_STEP_MS = 2_000;
 const FEW = 8;
 const SOME = 40;
 
-/** The dialect of connections that have no name of their own. */
-const DRAWING = "partyline.draw.v1";
+/** What a connection without a name is called, by its dialect. */
+const KINDS = new Map([
+  ["partyline.draw.v1", "drawing board"],
+  ["echo", "echo"],
+]);
 
 export class Board {
   #list;
@@ -248,14 +251,13 @@ class Row {
 }
 
 /**
- * A pen of the drawing board has no name, so it gets the connection's number.
+ * A connection without a name gets its number.
  *
  * @param {Pick<Line, "id" | "name" | "dialect">} line
  */
 export function nameOf({ id, name, dialect }) {
   if (name !== "") return name;
-  const kind = dialect === DRAWING ? "drawing board" : "no name yet";
-  return `${kind}, connection ${id}`;
+  return `${KINDS.get(dialect) ?? "no name yet"}, connection ${id}`;
 }
 
 /**

@@ -642,6 +642,13 @@ test("a pen of the drawing board has a name on the projector", async () => {
     .waitFor();
 });
 
+test("an echo client has a name on the projector", async () => {
+  await using server = await start();
+  using _caller = await RawClient.upgrade(server.port, "/echo");
+  await using tab = await openProjector(server.http);
+  await lines(tab.page).filter({ hasText: "echo, connection 1" }).waitFor();
+});
+
 test("without the code, or with a wrong one, the projector asks for it", async () => {
   await using server = await start();
   await using _ada = await Client.join(server.ws, { name: "Ada" });

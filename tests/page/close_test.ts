@@ -103,6 +103,8 @@ Deno.test("the numbers on the page are those of the server", () => {
   says(1008, `${MAX_REFUSALS} messages in a row`);
   says(1009, `--max-frame bytes (${options.maxFrame})`);
   says(1009, `the drawing board ${MAX_DRAW_BYTES}`);
+  says(1009, `/echo --send-limit (${options.sendLimit})`);
+  says(1008, `--send-limit bytes (${options.sendLimit})`);
   says(1009, `--max-message (${options.maxMessage})`);
   says(1013, `--send-limit bytes (${options.sendLimit})`);
   says(1013, `${MAX_DRAWERS} clients draw`);

@@ -1009,6 +1009,23 @@ Deno.test("the drawing board's frames are shown with their bytes, both ways", as
   assertEquals(got.derived.header, captured.header);
 });
 
+Deno.test("an echo is shown with its bytes, both ways", async () => {
+  await using server = await start();
+  using raw = await RawClient.upgrade(server.port, "/echo");
+  await using watcher = await watchOnly(server);
+  assertEquals((await watcher.next("opened")).dialect, "echo");
+  const bytes = Uint8Array.of(0, 1, 128, 255);
+  await raw.write(frame(Opcode.binary, bytes));
+  for (const direction of ["in", "out"]) {
+    const shown = await watcher.next("frame");
+    assertEquals([shown.direction, shown.kind, shown.hex], [
+      direction,
+      "binary",
+      hex(bytes),
+    ]);
+  }
+});
+
 Deno.test("a member over SSE is shown without frames, which it has none of", async () => {
   await using server = await start();
   const aborter = new AbortController();

@@ -422,7 +422,7 @@ const handshakes: HttpCase[] = [
     ["HTTP/1.0", upgrade().replace("HTTP/1.1", "HTTP/1.0"), {
       older: { ends: IS_CUT },
     }],
-    ["no Host", upgrade().replace("Host: a\r\n", "")],
+    ["no Host", upgrade().replace("Host: a\r\n", ""), isRefused],
     ["an absolute target", upgrade().replace("/ws", "http://b.example/ws")],
     [
       "an offer to compress",
