@@ -35,9 +35,13 @@ const FORGET_EVERY_MS = 5 * 60 * 1000;
 
 const clocks = { now: Date.now, monotonic: () => performance.now() };
 
+// As with npm, some write `deno task start -- --port 80`; Deno passes "--" on.
+const args = Deno.args.slice(Deno.args[0] === "--" ? 1 : 0);
+
 let lender: Lender | undefined;
-if (Deno.args[0] === "backup") await copyAndEnd(Deno.args.slice(1));
-const options = readOptions(Deno.args);
+if (args[0] === "check") await judgeAndEnd(args.slice(1));
+if (args[0] === "backup") await copyAndEnd(args.slice(1));
+const options = readOptions(args);
 const errors = new Output(Deno.stderr, tellDropped);
 const screen = new Output(Deno.stdout, tellDropped);
 const logger = new Logger(
@@ -78,6 +82,12 @@ function warnOfVariables() {
       `${likely}?`;
     logger.log("warn", "environment", message);
   }
+}
+
+/** Loaded only here: a server does not need the checks. */
+async function judgeAndEnd(args: string[]): Promise<never> {
+  const { check } = await import("./chat/check/command.ts");
+  Deno.exit(await check(args, console.log, console.error));
 }
 
 async function copyAndEnd([copy = "", ...args]: string[]): Promise<never> {

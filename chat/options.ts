@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { Networks } from "./http/proxy.ts";
 import { canonicalOrigin } from "./http/target.ts";
+import { editDistance } from "./ops/edit_distance.ts";
 
 /** The settings. Each is described, with its unit, in `settings`. */
 export interface Options {
@@ -279,9 +280,11 @@ export function parseOptions(
   const given = givenByEnvironment(env);
   for (const token of tokensOf(args)) {
     if (token.kind === "positional") {
-      throw new OptionError(
-        `${quoted(token.value)} is not an option: options start with --`,
-      );
+      // All that comes after "--" is taken for a value.
+      const what = token.value.startsWith("-")
+        ? "comes after --, where no options can be"
+        : "is not an option: options start with --";
+      throw new OptionError(`${quoted(token.value)} ${what}`);
     }
     if (token.kind === "option-terminator") continue;
     if (token.name === "help" || token.name === "version") return token.name;
@@ -564,6 +567,7 @@ export function helpText(): string {
     "",
     "Usage: partyline [options]",
     "       partyline backup COPY [--data FILE]    copy the history",
+    "       partyline check URL [options]          judge a WebSocket server",
     "",
     ...rows.map(([flag, help]) => `  ${flag.padEnd(width)}${help}`),
     "",
@@ -588,23 +592,6 @@ function closestFlag(name: string): string | undefined {
     .filter(({ flag, slips }) => slips <= Math.ceil(flag.length / 3))
     .sort((a, b) => a.slips - b.slips);
   return best?.flag;
-}
-
-/** How many characters to insert, delete or replace (Levenshtein). */
-function editDistance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, at) => at);
-  for (const [i, char] of [...from].entries()) {
-    const next = [i + 1];
-    for (const [j, wanted] of [...to].entries()) {
-      next.push(Math.min(
-        (next[j] ?? 0) + 1,
-        (row[j + 1] ?? 0) + 1,
-        (row[j] ?? 0) + (char === wanted ? 0 : 1),
-      ));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
 }
 
 function envName(key: keyof Options): string {

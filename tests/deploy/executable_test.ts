@@ -7,6 +7,7 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
+import { startMutant } from "../mutants/mutant.ts";
 import { Client, soon, START_DEADLINE_MS } from "../support/harness.ts";
 import { TextReader } from "../support/text_reader.ts";
 import { Example, talk } from "./examples.ts";
@@ -40,6 +41,22 @@ test("the executable prints its help", async () => {
   }).output();
   assertEquals(code, 0);
   assertStringIncludes(new TextDecoder().decode(stdout), "Usage: partyline");
+});
+
+test("the executable judges a server", async () => {
+  await using right = startMutant();
+  await using wrong = startMutant("POST is accepted");
+  for (const [server, code] of [[right, 0], [wrong, 1]] as const) {
+    const args = ["check", server.url.href, "--profile", "rfc6455"];
+    const run = new Deno.Command(executable, { args });
+    const ended = await soon(run.output(), "a verdict", START_DEADLINE_MS);
+    assertEquals(new TextDecoder().decode(ended.stderr), "");
+    assertMatch(
+      new TextDecoder().decode(ended.stdout),
+      new RegExp(`\n\\d{2} passed, ${code} failed, 0 warned, 0 skipped\n`),
+    );
+    assertEquals(ended.code, code);
+  }
 });
 
 /** Runs in an empty folder until it is disposed of. */

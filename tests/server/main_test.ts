@@ -20,10 +20,13 @@ import { TextReader } from "../support/text_reader.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
+/** Given first, so that no test writes a file. */
+const IN_MEMORY = ["--data", ":memory:"];
+
 /** The command line of `deno task start`, maybe after a line of the shell. */
-function command(args: string[], before = ""): Deno.Command {
+function command(args: string[], before = "", first = IN_MEMORY): Deno.Command {
   const [, ...start] = config.tasks.start.replaceAll("'", "").split(" ");
-  const deno = [Deno.execPath(), ...start, "--data", ":memory:", ...args];
+  const deno = [Deno.execPath(), ...start, ...first, ...args];
   const shell = ["bash", "-c", `${before}; exec "$@"`, "sh"];
   const [program = "", ...rest] = before ? [...shell, ...deno] : deno;
   return new Deno.Command(program, {
@@ -35,7 +38,11 @@ function command(args: string[], before = ""): Deno.Command {
 }
 
 async function run(...args: string[]) {
-  const { code, stdout, stderr } = await command(args).output();
+  return await outputOf(command(args));
+}
+
+async function outputOf(command: Deno.Command) {
+  const { code, stdout, stderr } = await command.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
@@ -61,6 +68,22 @@ Deno.test("--help and --version print and exit with 0", async () => {
   assertStringIncludes(help.stdout, "--max-clients N");
   const version = await run("--version");
   assertEquals(version.stdout, `partyline ${config.version}\n`);
+});
+
+Deno.test("a -- before all arguments is passed over, as npm wants it", async () => {
+  for (
+    const [args, says] of [
+      [["--help"], "Usage: partyline [options]"],
+      [["check", "--help"], "Usage: partyline check URL"],
+      [["--prot", "81"], "unknown option --prot: did you mean --port?"],
+    ] as const
+  ) {
+    const ended = await outputOf(command([...args], "", ["--"]));
+    assertStringIncludes(ended.stdout + ended.stderr, says);
+  }
+  const { code, stderr } = await run("--", "--port", "81");
+  assertEquals(code, 2);
+  assertStringIncludes(stderr, '"--port" comes after --, where no options');
 });
 
 Deno.test("each start makes another moderator's code, of 128 bits", async () => {
