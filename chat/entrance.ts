@@ -2,8 +2,7 @@
 // asked for is opened, a WebSocket, an event stream or a poll.
 import type { Connections } from "./connections.ts";
 import { Admission } from "./http/admission.ts";
-import type { ErrorAnswer } from "./http/http_error.ts";
-import { HttpError, retryAfter } from "./http/http_error.ts";
+import { type ErrorAnswer, HttpError, retryAfter } from "./http/http_error.ts";
 import type { Networks, Owner } from "./http/proxy.ts";
 import { byMethod, type Handler, type Incoming } from "./http/router.ts";
 import type { Context } from "./ops/context.ts";
@@ -26,7 +25,7 @@ import {
 const ECHO_ROOM = "/echo";
 
 /** Echo clients have at most this part of --max-clients: one in so many. */
-export const MAX_ECHO_SHARE = 4;
+const MAX_ECHO_SHARE = 4;
 
 /** When a client may try again that found no place. */
 const ECHO_RETRY_MS = 5_000;

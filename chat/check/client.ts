@@ -211,8 +211,6 @@ export class WireClient {
   #parts: WireFrame[] = [];
   #partBytes = 0;
   #bytes = 0;
-  /** Whether pings of the server are answered. */
-  answersPings = true;
   /** Called for each frame that comes; what it throws is what the check finds. */
   onFrame = (_frame: WireFrame): void => {};
 
@@ -415,7 +413,7 @@ export class WireClient {
       case Opcode.close:
         throw new Closed(closeCode(payload));
       case Opcode.ping:
-        if (this.answersPings) await this.send(Opcode.pong, payload);
+        await this.send(Opcode.pong, payload);
         return undefined;
       case Opcode.pong:
         // A server that sends pongs without end does not fill the memory.
@@ -474,10 +472,11 @@ export function masked(
  */
 export function carries(received: string, text: string): boolean {
   const json = JSON.stringify(text).slice(1, -1);
-  const isAscii = !NOT_ASCII.test(text);
-  return received.includes(text) || received.includes(json) ||
-    !isAscii && (received.includes(escaped(json, false)) ||
-        received.includes(escaped(json, true)));
+  const forms = [text, json];
+  if (NOT_ASCII.test(text)) {
+    forms.push(escaped(json, false), escaped(json, true));
+  }
+  return forms.some((form) => received.includes(form));
 }
 
 const NOT_ASCII = /[\x7f-\uffff]/;

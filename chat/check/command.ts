@@ -26,7 +26,7 @@ import { CheckError, quoted, readIds, selected } from "./selection.ts";
 const WAIT_S = 3;
 const MAX_WAIT_S = 60;
 
-export const CHECK_HELP = `\
+const CHECK_HELP = `\
 Judges a WebSocket server: what holds, what does not, and what would be right.
 
 Usage: partyline check URL [options]

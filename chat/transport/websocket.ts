@@ -1,7 +1,7 @@
 // How a WebSocket carries a session: the opening handshake (RFC 6455 section
-// 4), the dialect that the subprotocol or the path names, and the handlers of the socket.
-// The size of frames and slow readers are checked in session/session.ts. A
-// socket that never opens is given up after a while; a client that is closed
+// 4), the dialect that the subprotocol or the path names, and the handlers of the
+// socket. The size of frames and slow readers are checked in session/session.ts.
+// A socket that never opens is given up after a while; a client that is closed
 // for a fault is read until it is quiet, so that the close frame reaches it.
 import { CloseCode } from "../protocol/close_codes.ts";
 import { DRAW_SUBPROTOCOL, SUBPROTOCOL } from "../protocol/requests.ts";
